@@ -1,0 +1,1 @@
+//! Collects statistics of PostgreSQL servers and their hosts: a library for agents

@@ -1,0 +1,1 @@
+//! Data model, measurement catalog and frame codec of pgAnalytics

@@ -1,0 +1,1 @@
+//! Stores pgAnalytics metrics and answers SQL over them
