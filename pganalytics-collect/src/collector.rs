@@ -1,0 +1,101 @@
+//! The trait of everything that collects.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use pganalytics_core::{Batch, MeasurementName, Source, Timestamp, catalog::Measurement};
+use tokio::time::Instant;
+
+use crate::error::CollectError;
+
+/// What a scheduler asks of a collector.
+#[derive(Debug, Clone)]
+pub struct CollectContext {
+    /// The measurements whose time has come; always some that the collector
+    /// named in [`Collector::measurements`].
+    pub due: Vec<MeasurementName>,
+    /// The wall clock, for `collected_at`. Samples of one visit share it.
+    pub now: Timestamp,
+    /// When the scheduler gives up waiting.
+    pub deadline: Instant,
+}
+
+impl CollectContext {
+    /// Whether a measurement is due.
+    #[must_use]
+    pub fn is_due(&self, measurement: &str) -> bool {
+        self.due.iter().any(|due| due.as_str() == measurement)
+    }
+}
+
+/// How a visit for one measurement at one source went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// It brought rows.
+    Collected {
+        /// Number of rows read, before any filter.
+        rows: usize,
+    },
+    /// This server can't have it: too old, extension missing…
+    Unsupported {
+        /// Why, and what to do where something can be done.
+        reason: String,
+    },
+    /// It was left out this time: locks held, budget spent…
+    Skipped {
+        /// Why.
+        reason: String,
+    },
+    /// It went wrong. Other measurements are not affected.
+    Failed {
+        /// What is wrong, where, what to do. Never a secret, never a literal.
+        message: String,
+    },
+}
+
+/// A line of a visit's account; the scheduler makes samples of it
+/// (`agent_scrape`), so a failure is data like any other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// The measurement.
+    pub measurement: MeasurementName,
+    /// Where; `None` when not even that could be found out.
+    pub source: Option<Source>,
+    /// How it went.
+    pub outcome: Outcome,
+    /// How long it took, waiting counted.
+    pub elapsed: Duration,
+}
+
+/// What a visit brought.
+#[derive(Debug, Default)]
+pub struct Collected {
+    /// Full scrapes: all rows of each. The scheduler's change filter makes
+    /// deltas of them, a collector never does.
+    pub batches: Vec<Batch>,
+    /// One line for each due measurement and source.
+    pub reports: Vec<Report>,
+}
+
+/// Collects some measurements from one place.
+///
+/// The scheduler runs each collector in a task of its own, never two visits at
+/// once, and measures them apart: one that hangs costs no other its rhythm.
+/// Implement it to bring your own figures; the crate's front page has one.
+#[async_trait]
+pub trait Collector: Send {
+    /// A short name for logs and reports, as `postgres main`.
+    fn name(&self) -> &str;
+
+    /// What it can collect. Asked once, before the first visit.
+    fn measurements(&self) -> Vec<Arc<Measurement>>;
+
+    /// Collects what is due. What goes wrong with one measurement belongs in
+    /// the reports; an error means that the whole visit brought nothing (the
+    /// server could not be reached).
+    ///
+    /// Not cancel-safe by duty: the scheduler lets a visit run out and skips
+    /// the ticks that it overran. It is dropped only when the agent stops.
+    async fn collect(&mut self, cx: &CollectContext) -> Result<Collected, CollectError>;
+}

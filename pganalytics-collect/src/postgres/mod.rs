@@ -1,0 +1,1 @@
+//! Collects from PostgreSQL (being written).

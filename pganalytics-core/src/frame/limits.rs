@@ -1,0 +1,51 @@
+//! How much a frame may ask of its reader.
+
+/// Limits for reading one frame. The defaults suit frames on the wire and
+/// blocks at rest.
+///
+/// Reading never allocates more than twice `max_decoded_bytes` and a fixed
+/// 4 MiB at one time, whatever the bytes say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Longest frame, as it is stored.
+    pub max_frame_bytes: usize,
+    /// Longest header once decompressed.
+    pub max_header_bytes: usize,
+    /// Most bytes that all columns together may have once decoded (eight a
+    /// number, its length and four a text, one a bool).
+    pub max_decoded_bytes: usize,
+    /// Most rows.
+    pub max_rows: usize,
+    /// Most scrapes.
+    pub max_scrapes: usize,
+    /// Longest single text.
+    pub max_text_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_frame_bytes: 64 << 20,
+            max_header_bytes: 1 << 20,
+            max_decoded_bytes: 512 << 20,
+            max_rows: 8 << 20,
+            max_scrapes: 100_000,
+            max_text_bytes: 16 << 20,
+        }
+    }
+}
+
+/// Limits for reading the body of a push.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PushLimits {
+    /// Most frames in one body.
+    pub max_frames: usize,
+    /// Longest single frame.
+    pub max_frame_bytes: usize,
+}
+
+impl Default for PushLimits {
+    fn default() -> Self {
+        Self { max_frames: 1000, max_frame_bytes: 8 << 20 }
+    }
+}

@@ -1,0 +1,218 @@
+//! What a measurement looks like.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::Xxh3;
+
+use crate::{
+    epoch::CounterFamily,
+    error::ModelError,
+    id::{MeasurementName, check_identifier},
+};
+
+/// What a column is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ColumnKind {
+    /// Part of the row's identity.
+    Key,
+    /// Counts up from the beginning of its epoch.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// Describes; seldom changes.
+    Info,
+}
+
+/// Type of a column's values. Every type may be NULL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ColumnType {
+    /// UTF-8 text.
+    Text,
+    /// 64-bit signed integer.
+    Int,
+    /// 64-bit float.
+    Float,
+    /// True or false.
+    Bool,
+    /// Microseconds since 1970-01-01 UTC.
+    Timestamp,
+}
+
+impl fmt::Display for ColumnType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Text => "text",
+            Self::Int => "int",
+            Self::Float => "float",
+            Self::Bool => "bool",
+            Self::Timestamp => "timestamp",
+        })
+    }
+}
+
+/// What it means that a row is not in a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Presence {
+    /// Rows stay until they are said to be gone: missing from a delta means
+    /// unchanged, missing from a keyframe means gone.
+    #[default]
+    State,
+    /// Each row is a fact of its own that stays true (a query's text, an
+    /// event); batches carry only new ones.
+    Append,
+}
+
+/// One column of a measurement.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Column {
+    /// The name that PostgreSQL uses.
+    pub name: String,
+    /// What it is for.
+    pub kind: ColumnKind,
+    /// Type of its values.
+    #[serde(rename = "type")]
+    pub ty: ColumnType,
+    /// Unit of its values (`bytes`, `ms`, `scans`…), empty where there is none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub unit: String,
+}
+
+impl Column {
+    /// A column without a unit.
+    #[must_use]
+    pub fn new(name: &str, kind: ColumnKind, ty: ColumnType) -> Self {
+        Self { name: name.to_owned(), kind, ty, unit: String::new() }
+    }
+}
+
+/// The shape of a measurement: its name, its columns and how its counters
+/// behave. It travels with every batch, so a store needs no other knowledge.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+pub struct Schema {
+    measurement: MeasurementName,
+    columns: Vec<Column>,
+    family: CounterFamily,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    row_stamp: Option<usize>,
+    presence: Presence,
+}
+
+/// Most columns that a schema may have.
+pub const MAX_COLUMNS: usize = 512;
+
+impl Schema {
+    /// A schema of these columns, without a row stamp, of [`Presence::State`].
+    ///
+    /// # Errors
+    /// When a name is not an identifier, a column stands twice, or there are no
+    /// columns or more than [`MAX_COLUMNS`].
+    pub fn new(measurement: MeasurementName, family: CounterFamily, columns: Vec<Column>) -> Result<Self, ModelError> {
+        if columns.is_empty() || columns.len() > MAX_COLUMNS {
+            return Err(ModelError::ColumnCount {
+                measurement: measurement.to_string(),
+                count: columns.len(),
+                max: MAX_COLUMNS,
+            });
+        }
+        let mut seen = std::collections::HashSet::with_capacity(columns.len());
+        for column in &columns {
+            check_identifier("column", &column.name)?;
+            if !seen.insert(column.name.as_str()) {
+                return Err(ModelError::DuplicateColumn {
+                    measurement: measurement.to_string(),
+                    column: column.name.clone(),
+                });
+            }
+        }
+        Ok(Self { measurement, columns, family, row_stamp: None, presence: Presence::State })
+    }
+
+    /// Names the timestamp column that says when a row's counters began
+    /// (`stats_since`, `stats_reset`).
+    ///
+    /// # Errors
+    /// [`ModelError::BadRowStamp`] when there is no such timestamp column.
+    pub fn with_row_stamp(mut self, column: &str) -> Result<Self, ModelError> {
+        let found = self.columns.iter().position(|c| c.name == column && c.ty == ColumnType::Timestamp);
+        self.row_stamp = Some(found.ok_or_else(|| ModelError::BadRowStamp {
+            measurement: self.measurement.to_string(),
+            column: column.to_owned(),
+        })?);
+        Ok(self)
+    }
+
+    /// Says what a missing row means.
+    #[must_use]
+    pub fn with_presence(mut self, presence: Presence) -> Self {
+        self.presence = presence;
+        self
+    }
+
+    /// The measurement's name.
+    #[must_use]
+    pub fn measurement(&self) -> &MeasurementName {
+        &self.measurement
+    }
+
+    /// The columns, in the order of their values.
+    #[must_use]
+    pub fn columns(&self) -> &[Column] {
+        &self.columns
+    }
+
+    /// The family that the counters belong to.
+    #[must_use]
+    pub fn family(&self) -> CounterFamily {
+        self.family
+    }
+
+    /// Position of the row stamp's column.
+    #[must_use]
+    pub fn row_stamp(&self) -> Option<usize> {
+        self.row_stamp
+    }
+
+    /// What a missing row means.
+    #[must_use]
+    pub fn presence(&self) -> Presence {
+        self.presence
+    }
+
+    /// Position of a column by its name.
+    #[must_use]
+    pub fn position(&self, column: &str) -> Option<usize> {
+        self.columns.iter().position(|c| c.name == column)
+    }
+
+    /// Positions of the columns of one kind, in order.
+    pub fn positions_of(&self, kind: ColumnKind) -> impl Iterator<Item = usize> + '_ {
+        self.columns.iter().enumerate().filter(move |(_, c)| c.kind == kind).map(|(at, _)| at)
+    }
+
+    /// A number that is equal for equal schemas and, but for chance, differs
+    /// for others. It stays the same across versions of this crate.
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
+        let mut hash = Xxh3::new();
+        let mut put = |text: &str| {
+            hash.update(&(text.len() as u64).to_le_bytes());
+            hash.update(text.as_bytes());
+        };
+        put(self.measurement.as_str());
+        for column in &self.columns {
+            put(&column.name);
+            put(&column.unit);
+        }
+        for column in &self.columns {
+            hash.update(&[column.kind as u8, column.ty as u8]);
+        }
+        let stamp = self.row_stamp.map_or(u64::MAX, |at| at as u64);
+        hash.update(&[self.family as u8, self.presence as u8]);
+        hash.update(&stamp.to_le_bytes());
+        hash.digest()
+    }
+}

@@ -1,0 +1,71 @@
+//! What the SQL engine reads from a block store.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+use pganalytics_core::{CollectorId, MeasurementName, Schema, TenantId, Timestamp, frame::Frame};
+
+use crate::error::StoreError;
+
+/// A frame or block as stored, with whom it came from.
+#[derive(Debug, Clone)]
+pub struct Chunk {
+    /// The collector that sent it.
+    pub collector: CollectorId,
+    /// The frame or block; its columns are decoded when asked for.
+    pub frame: Frame,
+}
+
+/// Which chunks a query needs. Filters are hints that save work: a source may
+/// give more than was asked for, never less.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChunkSelect {
+    /// The tenant; no other tenant's chunk may ever be given.
+    pub tenant: TenantId,
+    /// The measurement.
+    pub measurement: MeasurementName,
+    /// Chunks with a scrape at or after this time.
+    pub from: Timestamp,
+    /// Chunks with a scrape at or before this time.
+    pub to: Timestamp,
+    /// Only sources whose server (id or name) is one of these; `None`: all.
+    pub servers: Option<Vec<String>>,
+    /// Only sources with one of these databases; `None`: all.
+    pub databases: Option<Vec<String>>,
+}
+
+/// A measurement as it is in a store.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredMeasurement {
+    /// The newest schema with the columns of all earlier ones behind its own.
+    /// A column that changed its type keeps its newest type; older values of
+    /// it are converted where that loses nothing, else NULL.
+    pub schema: Arc<Schema>,
+    /// Values stored (rows × columns of frames as they came), for ever counted.
+    pub values: u64,
+    /// Rows stored.
+    pub rows: u64,
+    /// Scrapes stored.
+    pub scrapes: u64,
+    /// Oldest and newest scrape that is still there.
+    pub range: Option<(Timestamp, Timestamp)>,
+}
+
+/// A store that keeps frames and blocks and lets the SQL engine read them.
+#[async_trait]
+pub trait ChunkSource: Send + Sync {
+    /// The measurements of a tenant, by name.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    async fn stored(&self, tenant: TenantId) -> Result<Vec<StoredMeasurement>, StoreError>;
+
+    /// Chunks, grouped by source (server, instance, database) and collector;
+    /// inside a group in order of their first scrape.
+    ///
+    /// # Errors
+    /// When the store can't be read; the stream's items tell of what goes wrong
+    /// later.
+    async fn chunks(&self, select: ChunkSelect) -> Result<BoxStream<'static, Result<Chunk, StoreError>>, StoreError>;
+}

@@ -1,0 +1,163 @@
+//! The trait that metric stores implement.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use pganalytics_core::{
+    CollectorId, MeasurementName, Seq, Source, StreamId, TenantId, Timestamp, frame::VerifiedFrame,
+};
+
+use crate::{
+    chunk::StoredMeasurement,
+    error::StoreError,
+    sql::{RecordStream, SqlQuery},
+};
+
+/// Who sent frames, and when they came in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Origin {
+    /// The tenant that owns the rows.
+    pub tenant: TenantId,
+    /// The collector that speaks.
+    pub collector: CollectorId,
+    /// When the server took the frames in, by its own clock.
+    pub received_at: Timestamp,
+}
+
+/// What became of one frame.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FrameOutcome {
+    /// Stored, durably.
+    Accepted,
+    /// It was stored before; nothing was done.
+    Duplicate,
+    /// It will never be stored; the reason for the sender's log.
+    Rejected {
+        /// Stable code, `snake_case`.
+        code: &'static str,
+        /// What is wrong, where, what to do.
+        message: String,
+    },
+}
+
+/// What became of each frame of an append, in the order given.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AppendOutcome {
+    /// One outcome a frame.
+    pub frames: Vec<(Seq, FrameOutcome)>,
+}
+
+impl AppendOutcome {
+    /// Number of frames newly stored.
+    #[must_use]
+    pub fn accepted(&self) -> usize {
+        self.frames.iter().filter(|(_, outcome)| *outcome == FrameOutcome::Accepted).count()
+    }
+
+    /// Number of frames that were stored before.
+    #[must_use]
+    pub fn duplicates(&self) -> usize {
+        self.frames.iter().filter(|(_, outcome)| *outcome == FrameOutcome::Duplicate).count()
+    }
+}
+
+/// A source that frames have spoken of, for inventories.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeenSource {
+    /// The source.
+    pub source: Source,
+    /// The collector that spoke of it last.
+    pub collector: CollectorId,
+    /// `collected_at` of its first sample.
+    pub first_seen: Timestamp,
+    /// `collected_at` of its newest sample.
+    pub last_seen: Timestamp,
+}
+
+/// Background work. Each job is safe to run at any time, on any number of
+/// servers, and to be killed in the middle.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Job {
+    /// Join small frames of finished hours to blocks.
+    Compact {
+        /// Only hours that ended before this time.
+        before: Timestamp,
+    },
+    /// Drop what is older than its measurement's retention.
+    Retain {
+        /// The present.
+        now: Timestamp,
+        /// Retention of measurements that are not named in `retention`.
+        default: Duration,
+        /// Retention by measurement.
+        retention: Vec<(MeasurementName, Duration)>,
+    },
+}
+
+/// What a job did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct JobReport {
+    /// Frames and blocks read.
+    pub chunks_in: u64,
+    /// Blocks written.
+    pub chunks_out: u64,
+    /// Chunks dropped because they are too old.
+    pub dropped: u64,
+    /// Bytes before and after.
+    pub bytes_in: u64,
+    /// Bytes written.
+    pub bytes_out: u64,
+}
+
+/// Keeps frames and answers SQL over them.
+///
+/// All methods may be called at once from many tasks. They are cancel-safe in
+/// this sense: a call that is dropped has either wholly happened or not at all.
+#[async_trait]
+pub trait MetricStore: Send + Sync {
+    /// Stores frames of one stream, each at most once for ever by (collector,
+    /// stream, seq). When this returns `Ok`, accepted frames are durable and
+    /// visible to queries; when it returns an error, none is stored.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] and [`StoreError::DiskFull`] ask the caller
+    /// to try again; others do not go away by themselves.
+    async fn append(
+        &self,
+        origin: &Origin,
+        stream: StreamId,
+        frames: Vec<VerifiedFrame>,
+    ) -> Result<AppendOutcome, StoreError>;
+
+    /// Runs a query that the guard has let through.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`] for what is wrong with the query or its limits.
+    async fn query(&self, query: SqlQuery) -> Result<RecordStream, StoreError>;
+
+    /// The measurements that a tenant has samples of, by name.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    async fn measurements(&self, tenant: TenantId) -> Result<Vec<StoredMeasurement>, StoreError>;
+
+    /// The sources that a tenant has samples of.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    async fn sources(&self, tenant: TenantId) -> Result<Vec<SeenSource>, StoreError>;
+
+    /// Does background work.
+    ///
+    /// # Errors
+    /// When the store can't be read or written. What was done stays done.
+    async fn maintain(&self, job: Job) -> Result<JobReport, StoreError>;
+
+    /// Whether the store can take and answer.
+    ///
+    /// # Errors
+    /// Says why not.
+    async fn check(&self) -> Result<(), StoreError>;
+}
