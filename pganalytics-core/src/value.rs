@@ -55,6 +55,15 @@ impl TextValues {
         Self { ends: Vec::with_capacity(rows), bytes: String::new() }
     }
 
+    /// From texts one behind the other and where each ends. `None` when an end
+    /// is not in order, past the bytes or within a character.
+    #[must_use]
+    pub fn from_parts(ends: Vec<u32>, bytes: String) -> Option<Self> {
+        let last = ends.last().map_or(0, |&end| end as usize);
+        let fits = last == bytes.len() && ends.is_sorted() && ends.iter().all(|&end| bytes.is_char_boundary(end as usize));
+        fits.then_some(Self { ends, bytes })
+    }
+
     /// Number of texts.
     #[must_use]
     pub fn len(&self) -> usize {

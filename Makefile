@@ -1,0 +1,48 @@
+# `make help` prints the targets from their comments.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help build demo test test-backend test-collector test-integration bench fmt lint deps doc check-health
+
+PORT ?= 8080
+PG_URL ?=
+
+help: ## Print the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
+
+deps: ## Install what building and testing needs (Debian packages; PostgreSQL 14-18 for the tests)
+	./deploy/setup/install.sh
+
+build: ## Build agent and server, optimised, into target/release
+	cargo build --release --locked -p pganalytics-collect -p pganalytics-server --bins
+
+demo: deps ## Watch a real PostgreSQL, page on :8080 (PG_URL=postgres://... watches yours)
+	PORT=$(PORT) PG_URL='$(PG_URL)' ./deploy/demo/run.sh
+
+test: deps ## Run all tests, on real PostgreSQL 14-18
+	PGANALYTICS_REQUIRE_PG=1 cargo test --workspace --locked
+
+test-backend: deps ## Run the tests of store and server
+	PGANALYTICS_REQUIRE_PG=1 cargo test --locked -p pganalytics-store -p pganalytics-server
+
+test-collector: deps ## Run the tests of core and agent
+	PGANALYTICS_REQUIRE_PG=1 cargo test --locked -p pganalytics-core -p pganalytics-collect
+
+test-integration: deps ## Run only the tests that start real servers
+	PGANALYTICS_REQUIRE_PG=1 cargo test --locked -p pganalytics-testkit -p pganalytics-collect -p pganalytics-server --tests
+
+bench: ## Run the criterion benches
+	cargo bench --locked -p pganalytics-benches
+
+fmt: ## Format the code
+	cargo fmt --all
+
+lint: ## Check format, clippy and documentation, warnings are errors
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+
+doc: ## Build the API documentation into target/doc
+	cargo doc --workspace --no-deps --locked
+
+check-health: ## Ask the running server how it is
+	curl -fsS http://127.0.0.1:$(PORT)/api/v1/health && echo

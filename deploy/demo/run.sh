@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# Builds the server, starts it with the embedded store and lets it watch a
+# PostgreSQL: the one in PG_URL, or a throw-away cluster with a workload.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+PORT=${PORT:-8080}
+PG_URL=${PG_URL:-}
+data=${PGANALYTICS_DATA_DIR:-$PWD/.demo}
+target=${CARGO_TARGET_DIR:-$PWD/target}
+
+cargo build --locked -p pganalytics-server --bin pganalytics-server
+cluster=
+cleanup() {
+  trap - EXIT INT TERM
+  [ -n "${server:-}" ] && kill -TERM "$server" 2>/dev/null && wait "$server" 2>/dev/null
+  [ -n "$cluster" ] && kill -TERM "$cluster" 2>/dev/null && wait "$cluster" 2>/dev/null
+  [ -n "${ready:-}" ] && rm -rf "$ready"
+  return 0
+}
+trap cleanup EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+urls=()
+if [ -n "$PG_URL" ]; then
+  urls=("$PG_URL")
+else
+  cargo build --locked -p pganalytics-testkit --bin pganalytics-demo-cluster
+  ready=$(mktemp -d)
+  echo "Starting a throw-away PostgreSQL with a workload …"
+  # Its stdin stays open as long as this script lives: it stops when we do.
+  "$target/debug/pganalytics-demo-cluster" < <(sleep infinity) > "$ready/out" &
+  cluster=$!
+  for _ in $(seq 300); do
+    grep -q '^PG_URL=' "$ready/out" 2>/dev/null && break
+    kill -0 "$cluster" 2>/dev/null || { echo "demo: the throw-away cluster did not start" >&2; exit 1; }
+    sleep 0.1
+  done
+  # Each throw-away cluster is another server; yesterday's would only look dead.
+  rm -rf "$data"
+  mapfile -t urls < <(sed -n 's/^[A-Z_]*PG_URL=//p;' "$ready/out")
+fi
+
+# The address may hold a password: the environment is not shown to other users,
+# a command line is.
+export PGANALYTICS_MONITOR="${urls[*]}"
+export PGANALYTICS_DATA_DIR="$data" PORT COLLECTION_INTERVAL="${COLLECTION_INTERVAL:-10}"
+"$target/debug/pganalytics-server" serve &
+server=$!
+wait "$server"
