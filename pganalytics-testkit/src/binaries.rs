@@ -26,20 +26,13 @@ impl Binaries {
     /// When they are in none of the places; the message lists these.
     pub fn find(version: u16) -> anyhow::Result<Self> {
         let places = places(version);
-        let found = places.iter().find(|bin| {
-            ["initdb", "postgres"]
-                .iter()
-                .all(|name| bin.join(name).is_file())
-        });
+        let found = places.iter().find(|bin| ["initdb", "postgres"].iter().all(|name| bin.join(name).is_file()));
         if let Some(bin) = found {
             let bin = bin.clone();
             return Ok(Self { version, bin });
         }
         let places: Vec<_> = places.iter().map(|p| p.display().to_string()).collect();
-        bail!(
-            "PostgreSQL {version} is not in {}; run pganalytics-testkit/fetch-postgres.sh",
-            places.join(", ")
-        )
+        bail!("PostgreSQL {version} is not in {}; run pganalytics-testkit/fetch-postgres.sh", places.join(", "))
     }
 
     /// The major version.
@@ -98,10 +91,7 @@ fn parse(named: &str) -> anyhow::Result<Vec<u16>> {
     named
         .split(',')
         .map(|word| {
-            let version = word
-                .trim()
-                .parse()
-                .with_context(|| format!("{word:?} is no major version such as 17"))?;
+            let version = word.trim().parse().with_context(|| format!("{word:?} is no major version such as 17"))?;
             if !VERSIONS.contains(&version) {
                 bail!("{version} is not supported; choose from {VERSIONS:?}");
             }

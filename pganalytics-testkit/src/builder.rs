@@ -24,12 +24,7 @@ pub struct ClusterBuilder {
 
 impl ClusterBuilder {
     pub(crate) fn new(version: u16) -> Self {
-        Self {
-            version,
-            settings: Vec::new(),
-            preload: Vec::new(),
-            password: true,
-        }
+        Self { version, settings: Vec::new(), preload: Vec::new(), password: true }
     }
 
     /// A line of `postgresql.conf`. Later ones win, also over the defaults of this kit: durability
@@ -83,10 +78,8 @@ impl ClusterBuilder {
 
         let statements = self.preload.iter().any(|name| name == "pg_stat_statements");
         let cluster = Cluster::run(binaries, process, password).await?;
-        let mut sql = format!(
-            "CREATE ROLE monitor LOGIN PASSWORD '{}'; GRANT pg_monitor TO monitor;",
-            cluster.password()
-        );
+        let mut sql =
+            format!("CREATE ROLE monitor LOGIN PASSWORD '{}'; GRANT pg_monitor TO monitor;", cluster.password());
         if statements {
             sql.push_str("CREATE EXTENSION pg_stat_statements;");
         }
@@ -94,13 +87,7 @@ impl ClusterBuilder {
         Ok(cluster)
     }
 
-    async fn initdb(
-        &self,
-        binaries: &Binaries,
-        process: &Process,
-        password: &str,
-        data: &Path,
-    ) -> anyhow::Result<()> {
+    async fn initdb(&self, binaries: &Binaries, process: &Process, password: &str, data: &Path) -> anyhow::Result<()> {
         let secret = process.folder().join("password");
         std::fs::write(&secret, password)?;
         process.account().give(&secret)?;
@@ -158,10 +145,7 @@ pub(crate) fn quoted(value: &str) -> String {
 }
 
 pub(crate) fn append(path: &Path, text: &str) -> anyhow::Result<()> {
-    let mut file = OpenOptions::new()
-        .append(true)
-        .open(path)
-        .with_context(|| format!("open {}", path.display()))?;
+    let mut file = OpenOptions::new().append(true).open(path).with_context(|| format!("open {}", path.display()))?;
     file.write_all(text.as_bytes())?;
     Ok(())
 }

@@ -41,11 +41,7 @@ impl Cluster {
     }
 
     /// Starts the server in a folder that is ready for it, on the first port that works.
-    pub(crate) async fn run(
-        binaries: Binaries,
-        process: Process,
-        password: String,
-    ) -> anyhow::Result<Self> {
+    pub(crate) async fn run(binaries: Binaries, process: Process, password: String) -> anyhow::Result<Self> {
         let data = process.folder().join("data");
         let mut cluster = Self { binaries, process, data, port: 0, password };
         for _ in 0..20 {
@@ -208,9 +204,7 @@ impl Cluster {
         let victim = self.client("postgres").await?;
         let pid: i32 = victim.query_one("SELECT pg_backend_pid()", &[]).await?.get(0);
         send(u32::try_from(pid)?, Signal::KILL)?;
-        self.process
-            .until("ready after recovery", LIMIT, || self.times_ready() > before)
-            .await?;
+        self.process.until("ready after recovery", LIMIT, || self.times_ready() > before).await?;
         self.sql("postgres", "SELECT 1").await
     }
 
@@ -221,9 +215,7 @@ impl Cluster {
 }
 
 pub(crate) async fn connect(url: &str) -> anyhow::Result<Client> {
-    let (client, connection) = tokio_postgres::connect(url, NoTls)
-        .await
-        .context("connect to the test cluster")?;
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await.context("connect to the test cluster")?;
     // How a connection ends is seen by whoever uses the client.
     tokio::spawn(async move { drop(connection.await) });
     Ok(client)

@@ -89,9 +89,7 @@ impl PgBouncerBuilder<'_> {
             process.spawn(command)?;
             let listening = format!("listening on 127.0.0.1:{port}");
             let ready = process
-                .until("listening", Duration::from_secs(20), || {
-                    process.log().is_ok_and(|log| log.contains(&listening))
-                })
+                .until("listening", Duration::from_secs(20), || process.log().is_ok_and(|log| log.contains(&listening)))
                 .await;
             match ready {
                 Ok(()) => {
@@ -109,10 +107,7 @@ impl PgBouncerBuilder<'_> {
     fn write_config(&self, process: &Process, port: u16) -> anyhow::Result<PathBuf> {
         let users = process.folder().join("users.txt");
         let password = self.cluster.password();
-        std::fs::write(
-            &users,
-            format!("\"postgres\" \"{password}\"\n\"monitor\" \"{password}\"\n"),
-        )?;
+        std::fs::write(&users, format!("\"postgres\" \"{password}\"\n\"monitor\" \"{password}\"\n"))?;
         process.account().give(&users)?;
         let mut text = format!(
             "[databases]\n* = host=127.0.0.1 port={}\n[pgbouncer]\nlisten_addr = 127.0.0.1\n\

@@ -32,20 +32,11 @@ impl Process {
     pub(crate) fn prepare(immediate: Signal, name: &str) -> anyhow::Result<Self> {
         let account = Account::for_servers()?;
         // Short, because the path of a Unix socket may have 107 bytes only.
-        let folder = tempfile::Builder::new()
-            .prefix("pga-")
-            .tempdir()
-            .context("make a folder for a server")?;
+        let folder = tempfile::Builder::new().prefix("pga-").tempdir().context("make a folder for a server")?;
         std::fs::set_permissions(folder.path(), Permissions::from_mode(0o755))?;
         account.give(folder.path())?;
         let watchdog = Watchdog::start(folder.path(), name, account)?;
-        Ok(Self {
-            running: Mutex::new(None),
-            watchdog: Mutex::new(watchdog),
-            immediate,
-            account,
-            folder,
-        })
+        Ok(Self { running: Mutex::new(None), watchdog: Mutex::new(watchdog), immediate, account, folder })
     }
 
     pub(crate) fn folder(&self) -> &Path {
@@ -103,9 +94,7 @@ impl Process {
         if running.is_some() {
             bail!("the server is running already");
         }
-        let child = command
-            .spawn()
-            .with_context(|| format!("start {}", command.get_program().display()))?;
+        let child = command.spawn().with_context(|| format!("start {}", command.get_program().display()))?;
         let pid = child.id();
         lock(&self.watchdog).follow(pid);
         *running = Some(child);
@@ -146,12 +135,7 @@ impl Process {
     }
 
     /// Waits until `ready` says so; an error when the process ends before.
-    pub(crate) async fn until(
-        &self,
-        what: &str,
-        limit: Duration,
-        ready: impl Fn() -> bool,
-    ) -> anyhow::Result<()> {
+    pub(crate) async fn until(&self, what: &str, limit: Duration, ready: impl Fn() -> bool) -> anyhow::Result<()> {
         let start = Instant::now();
         while !ready() {
             if self.pid().is_none() {

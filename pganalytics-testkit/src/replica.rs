@@ -19,16 +19,8 @@ use crate::process::Process;
 use crate::user::Account;
 
 /// Folders whose content belongs to the running primary; a standby makes its own.
-const EMPTIED: [&str; 8] = [
-    "pg_wal",
-    "pg_replslot",
-    "pg_dynshmem",
-    "pg_notify",
-    "pg_serial",
-    "pg_snapshots",
-    "pg_stat_tmp",
-    "pg_subtrans",
-];
+const EMPTIED: [&str; 8] =
+    ["pg_wal", "pg_replslot", "pg_dynshmem", "pg_notify", "pg_serial", "pg_snapshots", "pg_stat_tmp", "pg_subtrans"];
 const LEFT_OUT: [&str; 2] = ["postmaster.pid", "postmaster.opts"];
 
 impl Cluster {
@@ -50,10 +42,7 @@ impl Cluster {
         let (begin, end) = if self.version() >= 15 {
             ("SELECT pg_backup_start('replica', true)", "SELECT labelfile FROM pg_backup_stop(false)")
         } else {
-            (
-                "SELECT pg_start_backup('replica', true, false)",
-                "SELECT labelfile FROM pg_stop_backup(false, false)",
-            )
+            ("SELECT pg_start_backup('replica', true, false)", "SELECT labelfile FROM pg_stop_backup(false, false)")
         };
         // Backup mode lasts as long as this session, so both calls must come from it.
         client.execute(begin, &[]).await.context("begin the backup")?;

@@ -39,8 +39,9 @@ impl Account {
 
     pub(crate) fn give(self, path: &Path) -> anyhow::Result<()> {
         match self.0 {
-            Some(ids) => chown(path, Some(ids.user), Some(ids.group))
-                .with_context(|| format!("chown {}", path.display())),
+            Some(ids) => {
+                chown(path, Some(ids.user), Some(ids.group)).with_context(|| format!("chown {}", path.display()))
+            }
             None => Ok(()),
         }
     }
