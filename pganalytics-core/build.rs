@@ -45,7 +45,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     }
     files.sort();
 
-    let mut list = String::from("static FILES: &[(&str, &str)] = &[\n");
+    let mut list = String::from("pub(super) static FILES: &[(&str, &str)] = &[\n");
     for (file, _) in &files {
         writeln!(list, "    ({file:?}, include_str!(concat!(env!(\"CARGO_MANIFEST_DIR\"), \"/{file}\"))),")?;
     }

@@ -8,7 +8,8 @@ PG_URL=${PG_URL:-}
 data=${PGANALYTICS_DATA_DIR:-$PWD/.demo}
 target=${CARGO_TARGET_DIR:-$PWD/target}
 
-cargo build --locked -p pganalytics-server --bin pganalytics-server
+# The whole workspace, as `make test` builds it: one set of dependencies for both.
+cargo build --locked --workspace --bins
 cluster=
 cleanup() {
   trap - EXIT INT TERM
@@ -25,7 +26,6 @@ urls=()
 if [ -n "$PG_URL" ]; then
   urls=("$PG_URL")
 else
-  cargo build --locked -p pganalytics-testkit --bin pganalytics-demo-cluster
   ready=$(mktemp -d)
   echo "Starting a throw-away PostgreSQL with a workload …"
   # Its stdin stays open as long as this script lives: it stops when we do.

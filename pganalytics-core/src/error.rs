@@ -46,6 +46,14 @@ pub enum ModelError {
         /// The column named.
         column: String,
     },
+    /// A schema calls a column derived that is not one of its counters.
+    #[error("measurement {measurement}: derived column {column} is not a counter of the schema")]
+    BadDerived {
+        /// The measurement.
+        measurement: String,
+        /// The column named.
+        column: String,
+    },
     /// Columns given do not fit the schema.
     #[error("measurement {measurement}: {given} columns given, the schema has {expected}")]
     WrongWidth {

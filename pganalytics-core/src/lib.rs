@@ -25,6 +25,8 @@ pub mod rows;
 pub mod schema;
 pub mod secret;
 pub mod source;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod time;
 pub mod value;
 

@@ -98,6 +98,8 @@ pub struct Schema {
     family: CounterFamily,
     #[serde(skip_serializing_if = "Option::is_none")]
     row_stamp: Option<usize>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    derived: Vec<usize>,
     presence: Presence,
 }
 
@@ -128,7 +130,7 @@ impl Schema {
                 });
             }
         }
-        Ok(Self { measurement, columns, family, row_stamp: None, presence: Presence::State })
+        Ok(Self { measurement, columns, family, row_stamp: None, derived: Vec::new(), presence: Presence::State })
     }
 
     /// Names the timestamp column that says when a row's counters began
@@ -142,6 +144,27 @@ impl Schema {
             measurement: self.measurement.to_string(),
             column: column.to_owned(),
         })?);
+        Ok(self)
+    }
+
+    /// Names counters that are derived from counters of other objects, as a
+    /// table's `idx_scan` from those of its indexes. Those objects are dropped
+    /// and reset by themselves: when such a counter falls its increase is
+    /// unknown, its value is not the increase, and it says nothing of the row's
+    /// other counters, nor they of it.
+    ///
+    /// # Errors
+    /// [`ModelError::BadDerived`] when there is no such counter.
+    pub fn with_derived<'a>(mut self, columns: impl IntoIterator<Item = &'a str>) -> Result<Self, ModelError> {
+        for column in columns {
+            let found = self.columns.iter().position(|c| c.name == column && c.kind == ColumnKind::Counter);
+            self.derived.push(found.ok_or_else(|| ModelError::BadDerived {
+                measurement: self.measurement.to_string(),
+                column: column.to_owned(),
+            })?);
+        }
+        self.derived.sort_unstable();
+        self.derived.dedup();
         Ok(self)
     }
 
@@ -174,6 +197,12 @@ impl Schema {
     #[must_use]
     pub fn row_stamp(&self) -> Option<usize> {
         self.row_stamp
+    }
+
+    /// Positions of the counters derived from other objects, see [`Schema::with_derived`].
+    #[must_use]
+    pub fn derived(&self) -> &[usize] {
+        &self.derived
     }
 
     /// What a missing row means.
@@ -213,6 +242,9 @@ impl Schema {
         let stamp = self.row_stamp.map_or(u64::MAX, |at| at as u64);
         hash.update(&[self.family as u8, self.presence as u8]);
         hash.update(&stamp.to_le_bytes());
+        for &at in &self.derived {
+            hash.update(&(at as u64).to_le_bytes());
+        }
         hash.digest()
     }
 }

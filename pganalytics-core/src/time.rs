@@ -62,6 +62,10 @@ impl FromStr for Timestamp {
     type Err = ModelError;
 
     fn from_str(text: &str) -> Result<Self, ModelError> {
+        // Times that no calendar has are written as plain microseconds.
+        if let Some(micros) = text.strip_suffix("us").and_then(|digits| digits.parse().ok()) {
+            return Ok(Self(micros));
+        }
         text.parse::<jiff::Timestamp>()
             .map(|time| Self(time.as_microsecond()))
             .map_err(|_| ModelError::BadTime(text.chars().take(80).collect()))

@@ -60,7 +60,8 @@ impl TextValues {
     #[must_use]
     pub fn from_parts(ends: Vec<u32>, bytes: String) -> Option<Self> {
         let last = ends.last().map_or(0, |&end| end as usize);
-        let fits = last == bytes.len() && ends.is_sorted() && ends.iter().all(|&end| bytes.is_char_boundary(end as usize));
+        let fits =
+            last == bytes.len() && ends.is_sorted() && ends.iter().all(|&end| bytes.is_char_boundary(end as usize));
         fits.then_some(Self { ends, bytes })
     }
 
@@ -93,6 +94,12 @@ impl TextValues {
         }
         self.ends.push(u32::try_from(self.bytes.len()).unwrap_or(u32::MAX));
         fits
+    }
+
+    /// Gives away the texts, one behind the other, and where each ends.
+    #[must_use]
+    pub fn into_parts(self) -> (String, Vec<u32>) {
+        (self.bytes, self.ends)
     }
 
     /// All texts, one behind the other.
@@ -222,6 +229,12 @@ impl ColumnData {
         self.nulls.as_ref()
     }
 
+    /// Gives away the values and the NULLs.
+    #[must_use]
+    pub fn into_parts(self) -> (Values, Option<Mask>) {
+        (self.values, self.nulls)
+    }
+
     /// Number of rows.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -293,6 +306,37 @@ impl ColumnData {
         }
         if let Some(nulls) = &mut self.nulls {
             nulls.push(false);
+        }
+        Ok(())
+    }
+
+    /// Appends another column's rows.
+    ///
+    /// # Errors
+    /// The other's type, when it differs or the texts would outgrow 4 GiB.
+    pub fn append(&mut self, other: &Self) -> Result<(), ColumnType> {
+        let before = self.len();
+        match (&mut self.values, &other.values) {
+            (Values::Int(to), Values::Int(from)) | (Values::Timestamp(to), Values::Timestamp(from)) => {
+                to.extend_from_slice(from);
+            }
+            (Values::Float(to), Values::Float(from)) => to.extend_from_slice(from),
+            (Values::Bool(to), Values::Bool(from)) => to.extend_from_slice(from),
+            (Values::Text(to), Values::Text(from)) => {
+                if to.bytes.len() + from.bytes.len() > u32::MAX as usize {
+                    return Err(ColumnType::Text);
+                }
+                for text in from.iter() {
+                    to.push(text);
+                }
+            }
+            _ => return Err(other.ty()),
+        }
+        if self.nulls.is_some() || other.nulls.is_some() {
+            let nulls = self.nulls.get_or_insert_with(|| Mask::unset(before));
+            for row in 0..other.len() {
+                nulls.push(other.nulls.as_ref().is_some_and(|nulls| nulls.get(row)));
+            }
         }
         Ok(())
     }

@@ -56,7 +56,7 @@
     async connections(s) {
       const rows = await Api.sql(
         `select time, series, avg(value) as value from (
-           select ${s.stamp} as time, coalesce(state, 'background') as series, time as at, sum(backends) as value
+           select ${s.stamp} as time, coalesce(nullif(state, ''), 'background') as series, time as at, sum("count") as value
            from pg_stat_activity_summary where ${s.where} group by 1, 2, 3) as each group by 1, 2`, s.params);
       Charts.draw("chart-connections", top(rows, 7), window_(s));
     },
@@ -107,14 +107,14 @@
 
     async sizes(s) {
       const rows = await Api.sql(
-        `select z.server, z.database_name, z.schemaname, z.relname, z.total_bytes, t.n_live_tup, t.n_dead_tup
+        `select z.server, z.database_name, z.schemaname, z.relname, z.total_size, t.n_live_tup, t.n_dead_tup
          from pg_table_size_latest z
          left join pg_stat_user_tables_latest t on t.server_id = z.server_id
            and t.database_name = z.database_name and t.relid = z.relid
-         ${s.only.replace("server_id", "z.server_id")} order by z.total_bytes desc nulls last limit 15`, s.params);
+         ${s.only.replace("server_id", "z.server_id")} order by z.total_size desc nulls last limit 15`, s.params);
       table("table-sizes", [
         ["Table", (row) => `${row.database_name}.${row.schemaname}.${row.relname}`],
-        ["Size", (row) => Format.bytes(row.total_bytes), "num"],
+        ["Size", (row) => Format.bytes(row.total_size), "num"],
         ["Live rows", (row) => Format.number(row.n_live_tup), "num"],
         ["Dead", (row) => Format.number(row.n_dead_tup), "num"],
       ], rows, "No sizes yet: they are taken every few minutes.");
@@ -122,16 +122,16 @@
 
     async activity(s) {
       const rows = await Api.sql(
-        `select server, datname, usename, pid, state, wait_event_type, wait_event, query_age_seconds, blocked_by
+        `select server, datname, usename, pid, state, wait_event_type, wait_event, query_age, blocked_by
          from pg_stat_activity_latest${s.only}${s.only ? " and" : " where"} state <> 'idle'
-         order by query_age_seconds desc nulls last limit 15`, s.params);
+         order by query_age desc nulls last limit 15`, s.params);
       table("activity", [
         ["Process", (row) => row.pid, "num"],
         ["Who", (row) => `${row.usename || "–"} @ ${row.datname || "–"}`],
         ["State", (row) => row.state || "–"],
         ["Waits for", (row) => (row.wait_event ? `${row.wait_event_type}: ${row.wait_event}` : "–")],
         ["Blocked by", (row) => row.blocked_by || ""],
-        ["For", (row) => Format.age(row.query_age_seconds), "num"],
+        ["For", (row) => Format.age(row.query_age), "num"],
       ], rows, "Nothing is running just now.");
     },
   };
@@ -182,8 +182,8 @@
       figures.append(cell);
     }
     const role = info.in_recovery === undefined ? "" : info.in_recovery ? "standby" : "primary";
-    const started = info.postmaster_start_time ? `up ${Format.age((Date.now() - Date.parse(info.postmaster_start_time)) / 1000)}` : "";
-    card.append(title, element("p", [info.server_version && `PostgreSQL ${info.server_version}`, role, started].filter(Boolean).join(" · ")), figures);
+    const started = info.start_time ? `up ${Format.age((Date.now() - Date.parse(info.start_time)) / 1000)}` : "";
+    card.append(title, element("p", [info.version && `PostgreSQL ${info.version}`, role, started].filter(Boolean).join(" · ")), figures);
     if (!up.up && up.error) card.append(element("p", up.error, "error"));
     return card;
   }

@@ -10,14 +10,18 @@
 //!   table, on every store the same.
 
 pub mod chunk;
+pub mod compaction;
 pub mod conformance;
 pub mod error;
+pub mod ledger;
 pub mod memory;
 pub mod meta_store;
 pub mod metric_store;
+pub mod retention;
 pub mod sql;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+pub mod stored_schema;
 
 pub use chunk::{Chunk, ChunkSelect, ChunkSource, StoredMeasurement};
 pub use error::StoreError;

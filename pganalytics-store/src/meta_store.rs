@@ -110,7 +110,6 @@ pub struct CollectorRecord {
 ///
 /// All methods fail with [`StoreError`] when the store can't be read or written.
 #[async_trait]
-#[expect(clippy::missing_errors_doc, reason = "said once, above")]
 pub trait MetaStore: Send + Sync {
     /// Adds a user; [`StoreError::Exists`] when the name is taken.
     async fn add_user(&self, user: &User) -> Result<(), StoreError>;
@@ -154,7 +153,8 @@ pub trait MetaStore: Send + Sync {
         offset: u64,
         limit: u64,
     ) -> Result<(Vec<CollectorRecord>, u64), StoreError>;
-    /// Notes that a collector has pushed.
+    /// Notes that a collector has pushed; for one that is not registered it does
+    /// nothing.
     async fn touch_collector(&self, id: CollectorId, now: Timestamp) -> Result<(), StoreError>;
     /// Revokes a collector, or lets it in again; false when there is none.
     async fn set_collector_revoked(&self, tenant: TenantId, id: CollectorId, revoked: bool)

@@ -1,1 +1,69 @@
-//! Collects from PostgreSQL (being written).
+//! Collects from PostgreSQL.
+//!
+//! ```no_run
+//! use pganalytics_collect::postgres::{PostgresConfig, PostgresServer};
+//! use pganalytics_core::catalog::Catalog;
+//!
+//! let config = PostgresConfig::from_url("postgres://monitor@db1/postgres")?.named("main");
+//! let server = PostgresServer::new(config, Catalog::builtin().iter().cloned());
+//! let collectors = server.collectors(); // give them to the scheduler
+//! # Ok::<(), pganalytics_collect::CollectError>(())
+//! ```
+//!
+//! What stays true:
+//!
+//! - **Budget.** The server never sees more than `max_connections` of our
+//!   sessions, at any moment. One of them is for what concerns the cluster, so
+//!   that activity keeps its rhythm while a slow sweep goes over the databases.
+//! - **Kindness.** Sessions are read-only, have timeouts for statements and
+//!   locks, no parallel workers, and prepare each statement once. A statement
+//!   that the server refused is not tried again for a minute, then two… ten.
+//! - **Isolation.** A measurement that fails is a report; the others go on. A
+//!   lost connection is made anew at the next visit.
+//! - **Exactness.** The epoch of a batch is read on the same session before its
+//!   values, so a crash in between can't give old stamps to new counters.
+//! - **Privacy.** Statements leave without literals ([`redact`]); messages
+//!   of errors leave without what may be data.
+//! - **Identity.** A server is its `system_identifier`, at whatever address.
+//!   Until it has been reached once, an id made of its name and address in the
+//!   settings stands in, for `pg_up` and failures.
+//! - **Up** means: connected, and a trivial query answered within the deadline.
+//!   A server that is down has a row that says so, with the reason.
+//!
+//! Behind a pooler (PgBouncer), settings and prepared statements do not last;
+//! this is noticed, and every measurement then brings its settings along in a
+//! short transaction: it costs two round trips more.
+//!
+//! A kept session makes `DROP DATABASE` wait: use `DROP DATABASE … WITH
+//! (FORCE)`, or name the database in `exclude_databases` before.
+
+mod check;
+mod cluster;
+mod config;
+mod connect;
+mod databases;
+mod decode;
+mod discover;
+mod epochs;
+mod fault;
+mod follow;
+mod journal;
+mod keeper;
+mod measure;
+mod numeric;
+mod query_fault;
+mod redact;
+mod resolve;
+mod rows;
+mod server;
+mod session;
+mod stream;
+mod tls;
+mod visit;
+
+pub use check::{Finding, MeasurementCheck, ServerCheck, State};
+pub use config::{Host, PasswordSource, PostgresConfig, SslMode};
+pub use fault::{ConnectFault, ConnectProblem};
+pub use redact::redact;
+pub use resolve::{Environment, Length, Port, PostgresSettings};
+pub use server::PostgresServer;

@@ -1,14 +1,54 @@
-//! What a server's counters began with, see [`Epoch`](crate::Epoch).
+//! What a server's counters began with, for [`Epoch`](crate::Epoch).
+//!
+//! Tried on 14-18: a crash and an immediate stop give every view a stamp within
+//! milliseconds of the start of the checkpointer and the background writer; a
+//! clean restart moves the starts and no stamp; `pg_stat_reset_shared(…)` moves
+//! the stamp of that view and no start. So the oldest stamp stays what it is
+//! when single views are reset. Other auxiliary processes come and go with
+//! settings (`autovacuum`, `io_workers`) and are not looked at.
 
-/// SQL that returns one row: `cluster_stamp timestamptz`, `started timestamptz`.
-#[must_use]
-pub fn epoch_sql(server_version_num: u32) -> &'static str {
-    let _ = server_version_num;
-    ""
+macro_rules! epoch_sql {
+    ($checkpointer:literal) => {
+        concat!(
+            "select least(
+    (select stats_reset from pg_catalog.pg_stat_bgwriter),
+    (select stats_reset from pg_catalog.pg_stat_wal),
+    (select stats_reset from pg_catalog.pg_stat_archiver),
+    (select min(stats_reset) from pg_catalog.pg_stat_slru)",
+            $checkpointer,
+            ") as cluster_stamp,
+    (select min(a.backend_start) from pg_catalog.pg_stat_get_activity(null) a
+     where a.backend_type in ('checkpointer', 'background writer')) as started"
+        )
+    };
 }
 
-/// SQL that returns one row: `stamp timestamptz`, `dealloc int8`.
+/// SQL that returns one row of two `timestamptz`, each NULL when unknown:
+///
+/// * `cluster_stamp`: oldest stamp of the cluster-wide views; the
+///   [`Epoch::stamp`](crate::Epoch::stamp) of the family
+///   [`Cumulative`](crate::CounterFamily::Cumulative);
+/// * `started`: start of the oldest auxiliary process, for
+///   [`Epoch::started`](crate::Epoch::started).
 #[must_use]
-pub fn statements_epoch_sql() -> &'static str {
-    ""
+pub fn epoch_sql(server_version_num: u32) -> &'static str {
+    if server_version_num >= 170_000 {
+        epoch_sql!(",\n    (select stats_reset from pg_catalog.pg_stat_checkpointer)")
+    } else {
+        epoch_sql!("")
+    }
+}
+
+/// SQL that returns one row of the extension `pg_stat_statements`, which is in
+/// this schema: `stamp timestamptz`, `dealloc int8`; for
+/// [`Epoch::stamp`](crate::Epoch::stamp) and
+/// [`Epoch::evictions`](crate::Epoch::evictions) of the family
+/// [`Statements`](crate::CounterFamily::Statements).
+///
+/// Versions of the extension below 1.9 have no such view; there both are
+/// unknown.
+#[must_use]
+pub fn statements_epoch_sql(extension_schema: &str) -> String {
+    let schema = super::measurement::quoted(extension_schema);
+    format!("select stats_reset as stamp, dealloc from {schema}.pg_stat_statements_info")
 }

@@ -7,7 +7,8 @@ use toml::de::DeTable;
 use super::{
     error::CatalogError,
     measurement::{
-        CatalogColumn, DEFAULT_MAX_ROWS, Follow, Measurement, Query, RESERVED_COLUMNS, Requires, Role, Scope,
+        CatalogColumn, DEFAULT_MAX_ROWS, EXTENSION_SCHEMA, Follow, Measurement, Query, RESERVED_COLUMNS, Requires,
+        Role, Scope,
     },
     table::{File, Table},
     version::{NEWEST, OLDEST, VersionRange},
@@ -19,13 +20,27 @@ use crate::{
 };
 
 const FILE: &[&str] = &[
-    "name", "title", "doc", "scope", "interval", "retention", "hypertable", "enabled", "source", "role", "max_rows",
-    "presence", "counters", "follow", "query", "column",
+    "name",
+    "title",
+    "doc",
+    "scope",
+    "interval",
+    "retention",
+    "hypertable",
+    "enabled",
+    "source",
+    "role",
+    "max_rows",
+    "presence",
+    "counters",
+    "follow",
+    "query",
+    "column",
 ];
 const COUNTERS: &[&str] = &["family", "stamp", "row_stamp"];
 const FOLLOW: &[&str] = &["measurement", "key", "resend"];
 const QUERY: &[&str] = &["postgres", "sql", "unsupported", "requires_extension"];
-const COLUMN: &[&str] = &["name", "kind", "type", "unit", "doc", "postgres"];
+const COLUMN: &[&str] = &["name", "kind", "type", "unit", "doc", "derived", "postgres"];
 
 const SCOPES: &[(&str, Scope)] = &[
     ("cluster", Scope::Cluster),
@@ -69,8 +84,7 @@ impl Measurement {
             .map_err(|error| file.error(error.span().map_or(0, |span| span.start), "file", error.message()))?;
         let top = Table::new(file, String::new(), 0, document.get_ref(), FILE)?;
 
-        let name =
-            MeasurementName::new(top.required("name")?).map_err(|error| top.error("name", error.to_string()))?;
+        let name = MeasurementName::new(top.required("name")?).map_err(|error| top.error("name", error.to_string()))?;
         // `<name>_delta` is the table of increases beside each measurement.
         if name.as_str().ends_with("_delta") {
             return Err(top.error("name", "it may not end with _delta, which names the increases of a measurement"));
@@ -127,12 +141,17 @@ fn columns(top: &Table<'_>) -> Result<Vec<CatalogColumn>, CatalogError> {
         if kind == ColumnKind::Counter && !matches!(ty, ColumnType::Int | ColumnType::Float) {
             return Err(table.error("type", format!("a counter is of type int or float, not {ty}")));
         }
+        let derived = table.boolean("derived")?.unwrap_or_default();
+        if derived && kind != ColumnKind::Counter {
+            return Err(table.error("derived", "only a counter is derived from others; remove it"));
+        }
         columns.push(CatalogColumn {
             name: name.to_owned(),
             kind,
             ty,
             unit: table.text("unit")?.unwrap_or_default().to_owned(),
             doc: table.text("doc")?.unwrap_or_default().trim().to_owned(),
+            derived,
             postgres: table.parsed("postgres")?,
         });
     }
@@ -146,12 +165,7 @@ fn schema(
 ) -> Result<(Schema, Option<String>), CatalogError> {
     let shape = columns
         .iter()
-        .map(|column| Column {
-            name: column.name.clone(),
-            kind: column.kind,
-            ty: column.ty,
-            unit: column.unit.clone(),
-        })
+        .map(|column| Column { name: column.name.clone(), kind: column.kind, ty: column.ty, unit: column.unit.clone() })
         .collect();
     let counters = top.table("counters", COUNTERS)?;
     let family = match &counters {
@@ -159,6 +173,8 @@ fn schema(
         None => CounterFamily::None,
     };
     let schema = Schema::new(name.clone(), family, shape)
+        .map_err(|error| top.error("column", error.to_string()))?
+        .with_derived(columns.iter().filter(|column| column.derived).map(|column| column.name.as_str()))
         .map_err(|error| top.error("column", error.to_string()))?
         .with_presence(top.word("presence", PRESENCES)?.unwrap_or_default());
     let Some(counters) = counters else { return Ok((schema, None)) };
@@ -225,11 +241,16 @@ fn queries(top: &Table<'_>, scope: Scope, follows: bool) -> Result<Vec<Query>, C
         if follows && unsupported.is_none() && !sql.contains("$1") {
             return Err(table.error("sql", "with [follow] the query must use $1, a bigint[] of keys"));
         }
+        let extension = table.text("requires_extension")?.map(str::to_owned);
+        if extension.is_none() && sql.contains(EXTENSION_SCHEMA) {
+            let problem = format!("{EXTENSION_SCHEMA} is the schema of the extension; name it in requires_extension");
+            return Err(table.error("sql", problem));
+        }
         queries.push(Query {
             postgres,
             sql: sql.trim().to_owned(),
             unsupported: unsupported.map(|reason| reason.trim().to_owned()),
-            requires: Requires { extension: table.text("requires_extension")?.map(str::to_owned) },
+            requires: Requires { extension },
         });
     }
     if scope.is_postgres() {

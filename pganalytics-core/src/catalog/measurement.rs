@@ -9,16 +9,11 @@ use crate::{
 };
 
 /// Names that no column may have: stores put their own columns under them.
-pub const RESERVED_COLUMNS: &[&str] = &[
-    "time",
-    "tenant_id",
-    "collector_id",
-    "server_id",
-    "instance_id",
-    "server",
-    "database_id",
-    "database_name",
-];
+pub const RESERVED_COLUMNS: &[&str] =
+    &["time", "tenant_id", "collector_id", "server_id", "instance_id", "server", "database_id", "database_name"];
+
+/// Stands for the extension's schema in the SQL of queries that need one.
+pub(super) const EXTENSION_SCHEMA: &str = "@extschema@";
 
 /// Rows that a scrape may bring where the file does not say otherwise.
 pub const DEFAULT_MAX_ROWS: usize = 100_000;
@@ -98,6 +93,9 @@ pub struct CatalogColumn {
     pub unit: String,
     /// What it says.
     pub doc: String,
+    /// A counter derived from counters of other objects, see
+    /// [`Schema::with_derived`].
+    pub derived: bool,
     /// Versions that have it, `None` for all; elsewhere it is NULL.
     pub postgres: Option<VersionRange>,
 }
@@ -116,12 +114,27 @@ pub struct Requires {
 pub struct Query {
     /// The versions.
     pub postgres: VersionRange,
-    /// The statement; empty where [`Query::unsupported`] says why there is none.
+    /// The statement as the file has it; empty where [`Query::unsupported`]
+    /// says why there is none. Run [`Query::sql_in`] where it needs an extension.
     pub sql: String,
     /// Why these versions can't be asked.
     pub unsupported: Option<String>,
     /// What it needs.
     pub requires: Requires,
+}
+
+impl Query {
+    /// The statement, with the extension's schema where the file says
+    /// `@extschema@`, quoted.
+    #[must_use]
+    pub fn sql_in(&self, extension_schema: &str) -> String {
+        self.sql.replace(EXTENSION_SCHEMA, &quoted(extension_schema))
+    }
+}
+
+/// A name as a quoted SQL identifier.
+pub(super) fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 /// What to do on a server of some version.

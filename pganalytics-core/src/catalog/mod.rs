@@ -49,11 +49,15 @@
 //! type = "text"                   # text | int | float | bool | timestamp
 //! unit = "orders"                 # where there is one
 //! doc  = "State of the orders"
+//! derived = false                 # true: a counter that other objects keep, as a table's
+//!                                 # idx_scan, which its indexes keep; they are dropped and
+//!                                 # reset by themselves
 //! postgres = ">=16"               # versions that have it; NULL on others
 //! ```
 //!
 //! # The SQL
 //!
+//! `@extschema@` stands for the schema of the extension that a query requires.
 //! A query returns its columns by name, in any order, cast to `text`, `int8`,
 //! `float8`, `bool` or `timestamptz`. A column whose `postgres` leaves a version
 //! out is not returned there and is NULL. Queries read only, need no more than

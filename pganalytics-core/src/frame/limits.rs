@@ -3,16 +3,17 @@
 /// Limits for reading one frame. The defaults suit frames on the wire and
 /// blocks at rest.
 ///
-/// Reading never allocates more than twice `max_decoded_bytes` and a fixed
-/// 4 MiB at one time, whatever the bytes say.
+/// Whatever the bytes say, reading never takes more memory at one time than
+/// four times `max_decoded_bytes`, 100 bytes for each of `max_scrapes`, and
+/// 4 MiB.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
     /// Longest frame, as it is stored.
     pub max_frame_bytes: usize,
     /// Longest header once decompressed.
     pub max_header_bytes: usize,
-    /// Most bytes that all columns together may have once decoded (eight a
-    /// number, its length and four a text, one a bool).
+    /// Most bytes that all columns together may take once decoded (eight a
+    /// number, its length and twelve a text, one a bool).
     pub max_decoded_bytes: usize,
     /// Most rows.
     pub max_rows: usize,

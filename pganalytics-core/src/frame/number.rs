@@ -28,7 +28,7 @@ const PCO32: u8 = 5;
 const PCO16: u8 = 6;
 
 /// The header of the `pco` format that the codes above imply; it is not stored.
-const PCO_HEADER: [u8; 2] = [4, 1];
+pub(super) const PCO_HEADER: [u8; 2] = [4, 1];
 /// Values in one chunk of `pco`; the last one has the rest.
 const CHUNK: usize = 1 << 18;
 /// Below this many values `pco` is never smaller.
@@ -107,8 +107,7 @@ impl Shape {
     fn of(values: &[i64]) -> Self {
         let min = values.iter().copied().min().unwrap_or_default();
         let max = values.iter().copied().max().unwrap_or_default();
-        let mut shape =
-            Self { min, span: max.abs_diff(min), plain_len: 1, differences_len: 1, near: false };
+        let mut shape = Self { min, span: max.abs_diff(min), plain_len: 1, differences_len: 1, near: false };
         let mut before = 0;
         let mut bits_alone = 0_u64;
         let mut bits_of_differences = 0_u64;

@@ -1,88 +1,55 @@
-//! The second, human door (API first; bodies being written).
-#![allow(missing_docs)]
+//! The second, human door: batches as JSON, so that `curl` works.
+//!
+//! ```json
+//! {"collector_id": "col_001", "metrics": [
+//!   {"type": "pg_stat_user_tables", "database": "shop",
+//!    "rows": [{"schemaname": "public", "relname": "orders", "seq_scan": 17}]},
+//!   {"type": "app_queue", "queue": "mail", "waiting": 3}
+//! ]}
+//! ```
+//!
+//! # A document
+//! `metrics`, and if you like `collector_id`, `hostname`, `version` (texts) and
+//! `timestamp`, which holds for all metrics that have none of their own.
+//!
+//! # A metric
+//! | field | meaning | without it |
+//! |---|---|---|
+//! | `type` | name of the measurement | required |
+//! | `rows` | the rows: objects by column name, or arrays in the order of the columns | the fields that are not in this table are the one row |
+//! | `timestamp` | when the values were read, RFC 3339 | the document's, else the time of arrival |
+//! | `interval` | time between two scrapes: `"60s"`, `"500ms"`, `"5m"`, or a number of seconds | 60 s |
+//! | `kind` | `keyframe`: these are all rows; `delta`: rows that are missing are as they were | `delta` |
+//! | `server`, `server_id`, `instance_id` | where the values come from | the collector's own server; a `server` without ids gets ids made of its name |
+//! | `database` | the database, or null | the collector's |
+//! | `columns` | the schema: `[{"name","kind","type","unit"?}]`; kinds `key counter gauge info`, types `text int float bool timestamp` | that of the measurement if it is known, else inferred |
+//! | `family`, `presence`, `row_stamp` | the rest of a schema given by `columns` | `none`, `state`, none |
+//! | `epoch` | when counters began: `{"stamp"?,"started"?,"evictions"?}` | not known |
+//! | `gone` | positions of rows that only say that their key is gone | none |
+//!
+//! Times are RFC 3339 texts to the microsecond. Floats that JSON lacks are the
+//! texts `"NaN"`, `"Infinity"`, `"-Infinity"`.
+//!
+//! # Inferred schemas
+//! Columns are the fields of all rows, in the order of the alphabet. Texts are
+//! keys, unless every one of them is a time: then they are info. Numbers are
+//! gauges: int when all are whole, else float. Bools are gauges. A field that is
+//! always null, or of types that do not go together, rejects the metric; say
+//! `columns` then. Who wants counters says `columns` too.
 
-use std::sync::Arc;
+mod error;
+mod metric;
+mod read;
+mod rows;
+#[cfg(test)]
+mod tests;
+mod write;
 
-use crate::{Batch, Schema, Source, Timestamp};
+pub use self::{
+    error::{JsonError, MetricError},
+    read::{Defaults, JsonLimits, PushDocument},
+    write::{push_document, to_metric},
+};
 
-#[derive(Debug, Clone, thiserror::Error)]
-#[non_exhaustive]
-pub enum JsonError {
-    #[error("not valid JSON: {message} at line {line}, column {column}")]
-    Syntax { line: usize, column: usize, message: String },
-    #[error("the document: {0}")]
-    BadDocument(String),
-    #[error("{what}: {given} exceeds the limit of {limit}")]
-    TooLarge { what: &'static str, given: u64, limit: u64 },
-}
-
-impl JsonError {
-    #[must_use]
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::Syntax { .. } => "bad_json",
-            Self::BadDocument(_) => "bad_document",
-            Self::TooLarge { .. } => "document_too_large",
-        }
-    }
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("metric {index}: {message}")]
-pub struct MetricError {
-    pub index: usize,
-    pub code: &'static str,
-    pub message: String,
-}
-
-#[derive(Debug, Clone)]
-pub struct JsonLimits {
-    pub max_bytes: usize,
-    pub max_depth: usize,
-    pub max_metrics: usize,
-    pub max_rows: usize,
-    pub max_text_bytes: usize,
-}
-
-impl Default for JsonLimits {
-    fn default() -> Self {
-        Self { max_bytes: 64 << 20, max_depth: 64, max_metrics: 1000, max_rows: 1_000_000, max_text_bytes: 1 << 20 }
-    }
-}
-
-/// What a metric gets that does not say otherwise.
-#[derive(Debug, Clone)]
-pub struct Defaults {
-    pub source: Source,
-    pub received_at: Timestamp,
-}
-
-#[derive(Debug, Clone)]
-pub struct PushDocument {
-    pub collector_id: Option<String>,
-    pub hostname: Option<String>,
-    pub version: Option<String>,
-    pub timestamp: Option<Timestamp>,
-    pub metrics: Vec<Result<Batch, MetricError>>,
-}
-
-impl PushDocument {
-    pub fn parse(
-        _document: &[u8],
-        _limits: &JsonLimits,
-        _lookup: &dyn Fn(&str) -> Option<Arc<Schema>>,
-        _defaults: &Defaults,
-    ) -> Result<Self, JsonError> {
-        Err(JsonError::BadDocument("not written yet".to_owned()))
-    }
-}
-
-#[must_use]
-pub fn to_metric(_batch: &Batch) -> serde_json::Value {
-    serde_json::Value::Null
-}
-
-#[must_use]
-pub fn push_document(_collector_id: &str, _batches: &[Batch]) -> String {
-    String::new()
-}
+/// How NaNs other than the usual one begin, before their bits.
+const NAN_PREFIX: &str = "NaN:";

@@ -1,1 +1,125 @@
-//! (being written)
+//! The suite that every store passes, yours too.
+//!
+//! ```no_run
+//! # async fn check() -> Result<(), Box<dyn std::error::Error>> {
+//! use pganalytics_store::{conformance, memory::MemoryStore, sql::EngineOptions};
+//! conformance::run(|| async { MemoryStore::new(EngineOptions::default()) }).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Each property gets a fresh, empty store. A property that does not hold ends
+//! the run with a [`ConformanceFailure`] that names it; nothing panics.
+//!
+//! | part | promises |
+//! |---|---|
+//! | `delivery` | each frame is stored once, whatever is repeated, reordered or sent at once |
+//! | `reading` | readers get their tenant's chunks, all of them, in order |
+//! | `maintenance` | compaction changes no answer; retention drops only what is due |
+//! | `people` | users, tokens, collectors, settings |
+//! | `answers` | SQL over a small data set, before and after compaction |
+
+mod answers;
+mod delivery;
+mod fixture;
+mod maintenance;
+mod people;
+mod reading;
+mod timeline;
+
+use std::{fmt, future::Future, sync::Arc};
+
+use crate::{ChunkSource, MetaStore, MetricStore, StoreError};
+
+/// A property that a store does not have.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the store breaks \"{property}\": {why}")]
+pub struct ConformanceFailure {
+    /// The promise that is broken.
+    pub property: &'static str,
+    /// What was seen.
+    pub why: String,
+}
+
+/// A store that can be put to the test.
+pub trait Candidate: MetricStore + MetaStore + ChunkSource + 'static {}
+impl<S: MetricStore + MetaStore + ChunkSource + 'static> Candidate for S {}
+
+type Check = Result<(), ConformanceFailure>;
+
+/// Checks all properties, each on a store of its own that `make` makes. Stores
+/// must be empty.
+///
+/// # Errors
+/// The first property that does not hold.
+pub async fn run<S, F>(make: impl Fn() -> F) -> Result<(), ConformanceFailure>
+where
+    S: Candidate,
+    F: Future<Output = Result<S, StoreError>>,
+{
+    macro_rules! check {
+        ($($part:ident::$property:ident),* $(,)?) => {
+            $({
+                let made = make().await;
+                let store = made.map_err(|error| failure("a store can be made", &error))?;
+                tracing::debug!(part = stringify!($part), property = stringify!($property), "checking");
+                Box::pin($part::$property(Arc::new(store))).await?;
+            })*
+        };
+    }
+    check![
+        delivery::a_frame_is_stored_once_however_often_it_comes,
+        delivery::order_of_arrival_does_not_matter,
+        delivery::streams_are_apart,
+        delivery::senders_at_once_store_each_frame_once,
+        delivery::a_rejected_frame_leaves_its_neighbours_alone,
+        reading::tenants_do_not_see_each_other,
+        reading::bytes_come_back_as_they_came,
+        reading::chunks_are_whole_and_in_order_while_others_write,
+        reading::hints_never_hide_what_was_asked_for,
+        reading::summaries_say_what_is_there,
+        reading::schemas_grow_and_stay_readable,
+        maintenance::retention_drops_only_what_is_due,
+        maintenance::what_was_dropped_is_not_taken_again,
+        maintenance::compaction_loses_nothing_while_others_write,
+        people::usernames_are_unique,
+        people::there_is_one_first_user,
+        people::a_refresh_token_is_spent_once,
+        people::sessions_end_at_once,
+        people::api_tokens_belong_to_their_tenant,
+        people::collectors_are_kept,
+        people::a_setting_is_made_once,
+        answers::sql_sees_what_was_appended,
+    ];
+    let pair = || async {
+        let made = async { Ok::<_, StoreError>((make().await?, make().await?)) }.await;
+        made.map_err(|error| failure("a store can be made", &error))
+    };
+    let (store, other) = pair().await?;
+    Box::pin(maintenance::compaction_changes_no_answer(Arc::new(store), Arc::new(other))).await
+}
+
+fn failure(property: &'static str, why: impl fmt::Display) -> ConformanceFailure {
+    ConformanceFailure { property, why: why.to_string() }
+}
+
+/// The promise that is being checked; turns what is seen into failures.
+#[derive(Debug, Clone, Copy)]
+struct Property(&'static str);
+
+impl Property {
+    /// What must not fail.
+    fn ok<T, E: fmt::Display>(self, result: Result<T, E>) -> Result<T, ConformanceFailure> {
+        result.map_err(|error| failure(self.0, error))
+    }
+
+    /// What must be so.
+    fn holds(self, so: bool, why: impl FnOnce() -> String) -> Check {
+        if so { Ok(()) } else { Err(failure(self.0, why())) }
+    }
+
+    /// What must be equal.
+    fn equal<T: PartialEq + fmt::Debug>(self, what: &str, found: &T, expected: &T) -> Check {
+        self.holds(found == expected, || format!("{what}: found {found:?}, expected {expected:?}"))
+    }
+}

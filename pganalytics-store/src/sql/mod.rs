@@ -1,11 +1,77 @@
-//! SQL over every measurement (being written).
+//! SQL over every measurement, the same on each block store.
+//!
+//! ```text
+//!  text ── SqlGuard ──▶ SqlQuery ── Engine ──▶ RecordStream
+//!                                     │
+//!                    ChunkSource ─────┘  (frames and blocks of one tenant)
+//! ```
+//!
+//! A store keeps one [`Engine`] and answers queries with
+//! [`Engine::execute`]; a server keeps one [`SqlGuard`] and lets users' text
+//! through it. There is no other way to a [`SqlQuery`].
+//!
+//! # Tables
+//! For each measurement `m` in the store:
+//!
+//! | table | rows |
+//! |---|---|
+//! | `m` | each scrape × each live row; values are carried forward over scrapes that brought only changes |
+//! | `m_delta` | each change: counters as their increase since the scrape before, gauges as they are |
+//! | `m_latest` | the last live row of each source and key |
+//!
+//! Columns `time`, `collector_id`, `server_id`, `instance_id`, `server` and
+//! `database_name` come first, then the measurement's own, then, in `m_delta`,
+//! `delta_seconds` and `delta_quality`. A column of a measurement that has the
+//! name of one of these gets a `_` behind it.
+//!
+//! Measurements of events ([`Presence::Append`](pganalytics_core::Presence))
+//! have rows as they came in `m`, the newest of each key in `m_latest`, and no
+//! `m_delta`.
+//!
+//! # What must stay true
+//! * No query sees another tenant's rows: the tenant comes from the principal
+//!   and is part of every [`ChunkSelect`](crate::ChunkSelect).
+//! * To answer from a time on, [`LOOKBACK`] more is read; what lies before only
+//!   primes the state. The same rows come out whatever the range asked for, as
+//!   long as a source's keyframes are at most an hour apart.
+//! * Increases follow [`pganalytics_core::increase`]: never negative, never
+//!   inflated.
+//! * A query ends at its deadline, holds no more memory than its share, and
+//!   runs on threads of its own.
 
-/// (being written)
-#[derive(Debug, thiserror::Error)]
-#[error("being written")]
-pub struct SqlError;
-/// (being written)
-#[derive(Debug)]
-pub struct SqlQuery;
-/// Rows of an answer, batch by batch.
-pub type RecordStream = datafusion::physical_plan::SendableRecordBatchStream;
+mod changes;
+mod decoded;
+mod engine;
+mod error;
+mod facts;
+mod gather;
+mod guard;
+mod history;
+mod merge;
+mod output;
+mod pushdown;
+mod rows;
+mod scan;
+mod stream;
+mod table;
+#[cfg(test)]
+mod tests;
+mod udf;
+
+use std::time::Duration;
+
+pub use self::{
+    engine::{Engine, EngineOptions},
+    error::SqlError,
+    guard::{SqlGuard, SqlLimits, SqlParam, SqlPrincipal, SqlQuery},
+    output::{column_types, csv_header, to_csv, to_json_rows},
+    stream::{Answer, RecordStream},
+};
+
+/// How far before the first time asked for is read. Keyframes come at least
+/// once an hour; the rest is for late ones.
+pub const LOOKBACK: Duration = Duration::from_secs(75 * 60);
+
+/// How long a key that is gone is remembered. One that comes back within this
+/// time is compared with its last row; later it counts as new.
+pub const GONE_MEMORY: Duration = Duration::from_secs(60 * 60);

@@ -1,1 +1,150 @@
-//! (being written)
+//! The embedded store: one SQLite file, no set-up.
+//!
+//! ```text
+//! append ──> queue (bounded by bytes) ──> one writer thread ── group commit ──> pganalytics.db-wal
+//! query  ──> pool of read-only connections, one snapshot a read ────────────<── pganalytics.db
+//! ```
+//!
+//! # Format
+//! `migrations/sqlite` has the tables. Frames are kept as they came in, one row
+//! of `chunks` each, behind an index by (series, time); compaction joins those
+//! of a finished hour to one row, which lies in one piece of the file, so that
+//! a chart over one source reads forward. The ledger holds ranges.
+//!
+//! # Invariants
+//! * `append` answers after the commit is synced: accepted means durable.
+//! * The ledger's range and the frame are written in one transaction.
+//! * Readers see commits in order, one moment each, and wait on nobody.
+//! * One process writes a store; a second one is told who has it.
+//! * The file is readable by its owner only.
+//!
+//! # Failure modes
+//! * Disk full or failing: the transaction is undone, its calls fail with
+//!   [`StoreError::DiskFull`] or [`StoreError::Unavailable`], later ones try
+//!   anew. Readers go on.
+//! * Killed: SQLite's write-ahead log holds what was committed; the next open
+//!   reads it. The lock goes with the process.
+//! * Bytes flipped at rest: a frame's checksum finds it; queries that need the
+//!   frame fail with [`StoreError::Corrupt`] and say which.
+
+mod append;
+mod error;
+mod inner;
+mod maintain;
+mod meta;
+mod open;
+mod options;
+mod pool;
+mod read;
+#[cfg(test)]
+mod tests;
+mod value;
+mod writer;
+
+use std::{fmt, path::Path, sync::Arc};
+
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+use pganalytics_core::{StreamId, TenantId, frame::VerifiedFrame};
+
+use self::inner::Inner;
+pub use self::options::SqliteOptions;
+use crate::{
+    chunk::{Chunk, ChunkSelect, ChunkSource, StoredMeasurement},
+    error::StoreError,
+    metric_store::{AppendOutcome, Job, JobReport, MetricStore, Origin, SeenSource},
+    sql::{RecordStream, SqlQuery},
+};
+
+/// A store in one SQLite file. Clones are handles of the same store; the last
+/// one that is dropped closes it.
+#[derive(Clone)]
+pub struct SqliteStore {
+    inner: Arc<Inner>,
+}
+
+impl fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteStore").field("readers", &self.inner.readers).finish_non_exhaustive()
+    }
+}
+
+impl SqliteStore {
+    /// Opens the store in this folder (or this file, when the path is one or
+    /// ends in `.db`); makes it when it is not there. Blocks while it does.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// use pganalytics_store::sqlite::{SqliteOptions, SqliteStore};
+    /// let store = SqliteStore::open(folder.path(), SqliteOptions::default())?;
+    /// let second = SqliteStore::open(folder.path(), SqliteOptions::default());
+    /// assert!(second.is_err(), "it is open already");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when it is open already,
+    /// [`StoreError::TooNew`] when a newer version made it, others when the
+    /// file can't be made or is none of ours.
+    pub fn open(path: impl AsRef<Path>, options: SqliteOptions) -> Result<Self, StoreError> {
+        Ok(Self { inner: Arc::new(Inner::open(path.as_ref(), options)?) })
+    }
+}
+
+#[async_trait]
+impl MetricStore for SqliteStore {
+    async fn append(
+        &self,
+        origin: &Origin,
+        stream: StreamId,
+        frames: Vec<VerifiedFrame>,
+    ) -> Result<AppendOutcome, StoreError> {
+        let origin = *origin;
+        self.inner
+            .writer
+            .call(append::size_of(&frames), move |connection, memory| {
+                append::append(connection, memory, &origin, stream, &frames)
+            })
+            .await
+    }
+
+    async fn query(&self, query: SqlQuery) -> Result<RecordStream, StoreError> {
+        self.inner.engine.execute(Arc::new(self.clone()), query).await
+    }
+
+    async fn measurements(&self, tenant: TenantId) -> Result<Vec<StoredMeasurement>, StoreError> {
+        self.stored(tenant).await
+    }
+
+    async fn sources(&self, tenant: TenantId) -> Result<Vec<SeenSource>, StoreError> {
+        self.inner.readers.run(move |connection| read::sources(connection, tenant)).await
+    }
+
+    async fn maintain(&self, job: Job) -> Result<JobReport, StoreError> {
+        match job {
+            Job::Compact { before } => maintain::compact(&self.inner, before).await,
+            Job::Retain { now, default, retention } => maintain::retain(&self.inner, now, default, retention).await,
+        }
+    }
+
+    async fn check(&self) -> Result<(), StoreError> {
+        if !self.inner.writer.is_running() {
+            return Err(StoreError::Unavailable("the writer has stopped; restart the server".to_owned()));
+        }
+        self.inner.readers.run(|_| Ok(())).await
+    }
+}
+
+#[async_trait]
+impl ChunkSource for SqliteStore {
+    async fn stored(&self, tenant: TenantId) -> Result<Vec<StoredMeasurement>, StoreError> {
+        let inner = Arc::clone(&self.inner);
+        self.inner.readers.run(move |connection| read::stored(connection, &inner.schemas, tenant)).await
+    }
+
+    async fn chunks(&self, select: ChunkSelect) -> Result<BoxStream<'static, Result<Chunk, StoreError>>, StoreError> {
+        Ok(read::chunks(Arc::clone(&self.inner.readers), select))
+    }
+}

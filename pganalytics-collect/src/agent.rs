@@ -1,0 +1,325 @@
+//! Puts the parts together: collectors, scheduler, outbox, sender, sink.
+
+use std::{fmt, path::Path, sync::Arc, time::Duration};
+
+use futures::future::join_all;
+use pganalytics_core::{Timestamp, catalog::Measurement};
+use tokio::{
+    sync::Mutex,
+    task::JoinSet,
+    time::{Instant, timeout},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info};
+
+use crate::{
+    agent_stats::AgentStats,
+    change_filter::ChangeFilter,
+    clock::{Clock, SystemClock},
+    collector::{CollectContext, Collected, Collector},
+    deliver::{Backoff, GroupLimits, MemoryOutbox, Outbox, OutboxStats, Sender},
+    error::CollectError,
+    host::HostIdentity,
+    postgres::PostgresServer,
+    scheduler::{Accounts, Plan, Runner, SchedulerStats, Shared},
+    sink::Sink,
+};
+
+/// Bytes of frames that wait for delivery, where nothing else is set.
+pub const DEFAULT_BUFFER_SIZE: usize = 104_857_600;
+/// Time that [`Agent::once`] gives to each collector.
+const ONCE: Duration = Duration::from_secs(60);
+
+/// Collects on a rhythm and delivers what it collected.
+///
+/// An agent is a value like any other: it starts nothing before [`Agent::run`],
+/// handles no signals, sets no global state, and stops when its future is
+/// dropped. Any number of them may run in one process.
+pub struct Agent {
+    collectors: Vec<Box<dyn Collector>>,
+    sink: Option<Arc<dyn Sink>>,
+    settings: AgentBuilder,
+}
+
+/// Settings of an [`Agent`].
+pub struct AgentBuilder {
+    name: Option<Arc<str>>,
+    collectors: Vec<Box<dyn Collector>>,
+    sink: Option<Arc<dyn Sink>>,
+    outbox: Option<Arc<dyn Outbox>>,
+    buffer_size: usize,
+    plan: Plan,
+    clock: Arc<dyn Clock>,
+    linger: Duration,
+    backoff: Backoff,
+    limits: GroupLimits,
+    flush: Duration,
+    own_figures: bool,
+}
+
+impl fmt::Debug for Agent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.collectors.iter().map(|collector| collector.name()).collect();
+        f.debug_struct("Agent").field("collectors", &names).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for AgentBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AgentBuilder").field("plan", &self.plan).finish_non_exhaustive()
+    }
+}
+
+impl AgentBuilder {
+    /// The agent's name; default: the host's. It decides the agent's phase and
+    /// is the key of `agent_stats`.
+    #[must_use]
+    pub fn name(mut self, name: &str) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Adds a collector. A measurement at a source must come from one collector
+    /// only: what another brings would count as its change.
+    #[must_use]
+    pub fn collector(mut self, collector: impl Collector + 'static) -> Self {
+        self.collectors.push(Box::new(collector));
+        self
+    }
+
+    /// Adds the collectors of a PostgreSQL server.
+    #[must_use]
+    pub fn server(self, server: PostgresServer) -> Self {
+        self.collectors(server.collectors())
+    }
+
+    /// Adds several collectors.
+    #[must_use]
+    pub fn collectors(mut self, collectors: impl IntoIterator<Item = Box<dyn Collector>>) -> Self {
+        self.collectors.extend(collectors);
+        self
+    }
+
+    /// Where frames go to.
+    #[must_use]
+    pub fn sink(mut self, sink: impl Sink + 'static) -> Self {
+        self.sink = Some(Arc::new(sink));
+        self
+    }
+
+    /// Where frames wait; default: a [`MemoryOutbox`].
+    #[must_use]
+    pub fn outbox(mut self, outbox: impl Outbox + 'static) -> Self {
+        self.outbox = Some(Arc::new(outbox));
+        self
+    }
+
+    /// Most bytes that wait in memory; default 100 MiB.
+    #[must_use]
+    pub fn buffer_size(mut self, bytes: usize) -> Self {
+        self.buffer_size = bytes;
+        self
+    }
+
+    /// What is collected and how often; default: what the catalog says.
+    #[must_use]
+    pub fn plan(mut self, plan: Plan) -> Self {
+        self.plan = plan;
+        self
+    }
+
+    /// The wall clock; default: the system's.
+    #[must_use]
+    pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// How long a frame may wait for others to travel with it; default 1 s.
+    #[must_use]
+    pub fn push_interval(mut self, interval: Duration) -> Self {
+        self.linger = interval;
+        self
+    }
+
+    /// Pauses after a failed delivery; default 0.5 s to 60 s with full jitter.
+    #[must_use]
+    pub fn backoff(mut self, backoff: Backoff) -> Self {
+        self.backoff = backoff;
+        self
+    }
+
+    /// Limits of one delivery; default 1000 frames and 4 MiB.
+    #[must_use]
+    pub fn group_limits(mut self, limits: GroupLimits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Longest time to deliver what is queued when the agent stops; default 5 s.
+    #[must_use]
+    pub fn flush_timeout(mut self, timeout: Duration) -> Self {
+        self.flush = timeout;
+        self
+    }
+
+    /// Whether the agent reports its own figures (`agent_stats`); default yes.
+    #[must_use]
+    pub fn own_figures(mut self, yes: bool) -> Self {
+        self.own_figures = yes;
+        self
+    }
+
+    /// The agent.
+    ///
+    /// # Errors
+    /// When it has nothing to collect.
+    pub fn build(mut self) -> Result<Agent, CollectError> {
+        if self.collectors.is_empty() {
+            return Err(CollectError::Config {
+                key: String::from("postgres"),
+                message: String::from(
+                    "there is nothing to watch; name a server in [[postgres]], --postgres or POSTGRES_HOST",
+                ),
+            });
+        }
+        let collectors = std::mem::take(&mut self.collectors);
+        Ok(Agent { collectors, sink: self.sink.take(), settings: self })
+    }
+}
+
+/// How an agent ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Summary {
+    /// Its outbox at the end; `queued_frames` were not delivered.
+    pub outbox: OutboxStats,
+}
+
+/// What one collector brought in [`Agent::once`].
+#[derive(Debug)]
+pub struct Visit {
+    /// Name of the collector.
+    pub collector: String,
+    /// Full scrapes and the account, or why there is nothing.
+    pub collected: Result<Collected, CollectError>,
+}
+
+impl Agent {
+    /// Settings for a new agent.
+    #[must_use]
+    pub fn builder() -> AgentBuilder {
+        AgentBuilder {
+            name: None,
+            collectors: Vec::new(),
+            sink: None,
+            outbox: None,
+            buffer_size: DEFAULT_BUFFER_SIZE,
+            plan: Plan::default(),
+            clock: Arc::new(SystemClock),
+            linger: Duration::from_secs(1),
+            backoff: Backoff::default(),
+            limits: GroupLimits::default(),
+            flush: Duration::from_secs(5),
+            own_figures: true,
+        }
+    }
+
+    /// What it collects and how often, by collector.
+    #[must_use]
+    pub fn measurements(&self) -> Vec<(String, Arc<Measurement>, Option<Duration>)> {
+        let mut all = Vec::new();
+        for collector in &self.collectors {
+            for measurement in collector.measurements() {
+                let interval = self.settings.plan.interval_of(&measurement);
+                all.push((collector.name().to_owned(), measurement, interval));
+            }
+        }
+        all
+    }
+
+    /// Collects and delivers until `stop`, then delivers what is queued for at
+    /// most the flush timeout.
+    ///
+    /// # Errors
+    /// When it has no sink.
+    pub async fn run(self, stop: CancellationToken) -> Result<Summary, CollectError> {
+        let Self { mut collectors, sink, settings } = self;
+        let sink = sink.ok_or_else(|| CollectError::Config {
+            key: String::from("backend.url"),
+            message: String::from("there is nowhere to send to; set the address of the server"),
+        })?;
+        let identity = HostIdentity::read(Path::new("/"));
+        let name = settings.name.unwrap_or_else(|| identity.hostname.as_str().into());
+        let outbox = settings.outbox.unwrap_or_else(|| Arc::new(MemoryOutbox::new(settings.buffer_size)));
+        let sender = Sender::new(Arc::clone(&outbox), sink)
+            .with_backoff(settings.backoff)
+            .with_limits(settings.limits)
+            .with_linger(settings.linger);
+        let shared = Shared {
+            outbox: Arc::clone(&outbox),
+            clock: settings.clock,
+            stats: Arc::new(SchedulerStats::default()),
+            accounts: Arc::new(Mutex::new((Accounts::new(), ChangeFilter::new(), 0))),
+        };
+        if settings.own_figures {
+            collectors.push(Box::new(AgentStats {
+                agent: Arc::clone(&name),
+                source: identity.source(),
+                started: shared.clock.now(),
+                outbox: Arc::clone(&outbox),
+                sender: sender.stats(),
+                scheduler: Arc::clone(&shared.stats),
+            }));
+        }
+
+        info!(agent = %name, collectors = collectors.len(), stream = %outbox.stream(), "the agent starts");
+        // Tasks of a set end with it, so nothing is left when this future is dropped.
+        let mut tasks = JoinSet::new();
+        for collector in collectors {
+            let runner = Runner::new(collector, &settings.plan, &name, shared.clone());
+            tasks.spawn(runner.run(stop.clone()));
+        }
+        let collected_all = CancellationToken::new();
+        let mut sending = JoinSet::new();
+        sending.spawn(sender.run(collected_all.clone(), settings.flush));
+
+        stop.cancelled().await;
+        while let Some(ended) = tasks.join_next().await {
+            if let Err(fault) = ended {
+                error!(%fault, "a collector's task ended by itself");
+            }
+        }
+        collected_all.cancel();
+        while sending.join_next().await.is_some() {}
+        let summary = Summary { outbox: outbox.stats() };
+        let left = summary.outbox.queued_frames;
+        info!(agent = %name, delivered = summary.outbox.delivered, undelivered = left, "the agent stops");
+        Ok(summary)
+    }
+
+    /// Visits every collector once, all at the same time, and sends nothing.
+    pub async fn once(&mut self) -> Vec<Visit> {
+        let now = self.settings.clock.now();
+        let plan = &self.settings.plan;
+        join_all(self.collectors.iter_mut().map(|collector| once(collector.as_mut(), plan, now))).await
+    }
+}
+
+async fn once(collector: &mut dyn Collector, plan: &Plan, now: Timestamp) -> Visit {
+    let name = collector.name().to_owned();
+    let wanted = collector.measurements().into_iter().filter(|measurement| plan.interval_of(measurement).is_some());
+    let cx = CollectContext {
+        due: wanted.map(|measurement| measurement.name().clone()).collect(),
+        now,
+        deadline: Instant::now() + ONCE,
+    };
+    let collected = match timeout(ONCE + Duration::from_secs(1), collector.collect(&cx)).await {
+        Ok(collected) => collected,
+        Err(_) => Err(CollectError::Connect {
+            server: name.clone(),
+            message: format!("no answer within {} s; is the host reachable and its port open?", ONCE.as_secs()),
+        }),
+    };
+    Visit { collector: name, collected }
+}

@@ -1,0 +1,106 @@
+//! The agent's own figures (`agent_stats`).
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use pganalytics_core::{
+    Batch, Epoch, ModelError, RowsBuilder, Scrape, ScrapeKind, Source, Timestamp, Value,
+    catalog::{Catalog, Measurement},
+};
+use tokio::time::Instant;
+
+use crate::{
+    collector::{CollectContext, Collected, Collector, Outcome, Report},
+    deliver::{Outbox, SenderStats},
+    error::CollectError,
+    host::process,
+    scheduler::SchedulerStats,
+};
+
+/// Reports what the agent costs and how its delivery goes.
+pub(crate) struct AgentStats {
+    pub(crate) agent: Arc<str>,
+    pub(crate) source: Source,
+    pub(crate) started: Timestamp,
+    pub(crate) outbox: Arc<dyn Outbox>,
+    pub(crate) sender: Arc<SenderStats>,
+    pub(crate) scheduler: Arc<SchedulerStats>,
+}
+
+impl AgentStats {
+    fn batch(&self, measurement: &Measurement, now: Timestamp) -> Result<Batch, ModelError> {
+        let schema = measurement.schema();
+        let outbox = self.outbox.stats();
+        let stream = self.outbox.stream().to_string();
+        let gap = outbox.last_gap.as_ref();
+        let reason = gap.map(|gap| gap.reason.to_string());
+        let usage = process::usage();
+        let count = |count: u64| Value::Int(i64::try_from(count).unwrap_or(i64::MAX));
+        let values = schema.columns().iter().map(|column| match column.name.as_str() {
+            "agent" => Value::Text(&self.agent),
+            "version" => Value::Text(env!("CARGO_PKG_VERSION")),
+            "started_at" => Value::Timestamp(self.started.as_micros()),
+            "stream" => Value::Text(&stream),
+            "cpu" => usage.cpu.map_or(Value::Null, Value::Float),
+            "rss" => usage.rss.map_or(Value::Null, count),
+            "visits" => count(self.scheduler.visits()),
+            "ticks_skipped" => count(self.scheduler.skipped()),
+            "scrape_failures" => count(self.scheduler.failures()),
+            "panics" => count(self.scheduler.panics()),
+            "duplicate_rows" => count(self.scheduler.duplicates()),
+            "frames" => count(outbox.produced),
+            "delivered_frames" => count(outbox.delivered),
+            "delivered_bytes" => count(outbox.delivered_bytes),
+            "dropped_frames" => count(outbox.dropped),
+            "rejected_frames" => count(outbox.rejected),
+            "queue_frames" => count(outbox.queued_frames as u64),
+            "queue_bytes" => count(outbox.queued_bytes as u64),
+            "queue_age" => Value::Float(outbox.oldest.map_or(0.0, |age| age.as_secs_f64())),
+            "pushes" => count(self.sender.pushes()),
+            "push_failures" => count(self.sender.failures()),
+            "gap_first" => gap.map_or(Value::Null, |gap| count(gap.first.0)),
+            "gap_last" => gap.map_or(Value::Null, |gap| count(gap.last.0)),
+            "gap_reason" => reason.as_deref().map_or(Value::Null, Value::Text),
+            _ => {
+                debug_assert!(false, "agent_stats has a column that nobody fills: {}", column.name);
+                Value::Null
+            }
+        });
+        let mut rows = RowsBuilder::new(schema);
+        rows.push(&values.collect::<Vec<_>>())?;
+        let scrape = Scrape {
+            collected_at: now,
+            interval_micros: measurement.interval_micros(),
+            kind: ScrapeKind::Keyframe,
+            epoch: Epoch::default(),
+        };
+        Ok(Batch { schema: Arc::clone(schema), source: self.source.clone(), scrape, rows: rows.finish() })
+    }
+}
+
+#[async_trait]
+impl Collector for AgentStats {
+    fn name(&self) -> &'static str {
+        "agent"
+    }
+
+    fn measurements(&self) -> Vec<Arc<Measurement>> {
+        Catalog::builtin().get("agent_stats").cloned().into_iter().collect()
+    }
+
+    async fn collect(&mut self, cx: &CollectContext) -> Result<Collected, CollectError> {
+        let started = Instant::now();
+        let mut collected = Collected::default();
+        for measurement in self.measurements() {
+            let batch = self.batch(&measurement, cx.now)?;
+            collected.reports.push(Report {
+                measurement: measurement.name().clone(),
+                source: Some(self.source.clone()),
+                outcome: Outcome::Collected { rows: batch.rows.len() },
+                elapsed: started.elapsed(),
+            });
+            collected.batches.push(batch);
+        }
+        Ok(collected)
+    }
+}

@@ -1,0 +1,324 @@
+//! The agent's settings.
+//!
+//! Each comes from the first place that has it: a flag, an environment variable,
+//! the settings file, the default; [`Config::settings`] says which. Unknown keys
+//! are errors that name key, file and line. No error, no `Debug` and no listing
+//! shows a secret.
+//!
+//! ```toml
+//! [collector]
+//! name = "db-host-1"            # default: the host's name
+//! interval = 60                 # of measurements that the catalog takes every 60 s
+//! push_interval = 1             # how long a frame waits for others to travel with it
+//! buffer_size = 104857600       # bytes that wait for delivery
+//! catalog_dir = "/etc/pganalytics/measurements" # your own SQL, one file a measurement
+//!
+//! [backend]
+//! url = "https://metrics.example.com"
+//! token_file = "/etc/pganalytics/token"
+//! retry = { initial = 0.5, max = 60, jitter = true }
+//!
+//! [tls]
+//! ca_file = "/etc/pganalytics/ca.pem"
+//!
+//! [[postgres]]                  # any number of servers
+//! name = "main"
+//! host = "/run/postgresql"
+//! user = "pganalytics"
+//! password_file = "/etc/pganalytics/main.password"
+//!
+//! [pg_stats]                    # a group, or any measurement
+//! interval = 30
+//! [pg_stat_activity]
+//! enabled = false
+//! ```
+
+mod file;
+mod keys;
+mod layers;
+mod measurements;
+mod servers;
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use pganalytics_core::{CollectorId, Secret, catalog::Catalog};
+
+pub use layers::{Origin, Setting};
+
+use self::{
+    file::ConfigFile,
+    layers::{Layers, wrong},
+};
+use crate::{
+    agent::{Agent, AgentBuilder},
+    deliver::{Backoff, HttpSink, Token},
+    error::CollectError,
+    host::HostCollector,
+    postgres::{Environment, PostgresConfig, PostgresServer},
+    scheduler::Plan,
+};
+
+/// Where the settings file is looked for when nobody names one.
+pub const DEFAULT_FILE: &str = "/etc/pganalytics/agent.toml";
+
+/// What the command line says.
+#[derive(Debug, Clone, Default)]
+pub struct Flags {
+    /// The settings file; default: [`DEFAULT_FILE`] if there is one.
+    pub file: Option<PathBuf>,
+    /// Servers to watch, instead of those of the file.
+    pub postgres: Vec<Secret<String>>,
+    /// Settings by their names, as `backend.url`.
+    pub set: BTreeMap<String, String>,
+}
+
+/// Where and how to send to.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Backend {
+    /// Address of the server.
+    pub url: String,
+    /// What to show to be let in.
+    pub token: Option<Token>,
+    /// Longest time until a connection stands.
+    pub connect_timeout: Duration,
+    /// Longest time for a push.
+    pub timeout: Duration,
+    /// Whether the server's certificate is verified.
+    pub verify: bool,
+    /// Further root certificates.
+    pub ca_file: Option<PathBuf>,
+    /// This agent's certificate and key.
+    pub identity: Option<(PathBuf, PathBuf)>,
+}
+
+/// The settings of an agent, checked.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Config {
+    /// Id of this agent at the server.
+    pub id: Option<CollectorId>,
+    /// Name of this agent; default: the host's.
+    pub name: Option<String>,
+    /// What the host is called instead of its own name.
+    pub hostname: Option<String>,
+    /// Where the agent keeps what must last.
+    pub data_dir: PathBuf,
+    /// Where the host's files are found.
+    pub host_root: PathBuf,
+    /// Most bytes that wait for delivery.
+    pub buffer_size: usize,
+    /// How long a frame waits for others to travel with it.
+    pub push_interval: Duration,
+    /// Pause between two looks at the settings that the server has.
+    pub config_pull_interval: Duration,
+    /// What is logged.
+    pub log_level: String,
+    /// `production`, or anything else.
+    pub environment: Option<String>,
+    /// The server, when one is set.
+    pub backend: Option<Backend>,
+    /// Lets the agent register itself.
+    pub registration_secret: Option<Secret<String>>,
+    /// Pauses after a failed delivery.
+    pub backoff: Backoff,
+    /// Where the exporter will listen.
+    pub exporter_listen: String,
+    /// The watched servers.
+    pub postgres: Vec<PostgresConfig>,
+    /// Measurements, the user's own among them.
+    pub catalog: Catalog,
+    /// Catalog files of the user that were not taken, and why.
+    pub catalog_errors: Vec<Arc<CollectError>>,
+    /// What is collected and how often.
+    pub plan: Plan,
+    settings: Vec<Setting>,
+}
+
+impl Config {
+    /// Reads the settings from the command line, the environment and the file.
+    ///
+    /// # Errors
+    /// The first thing that is wrong: where it stands and what to do.
+    pub fn load(flags: &Flags, environment: &Environment<'_>) -> Result<Self, CollectError> {
+        let file = match &flags.file {
+            Some(path) => Some(read(path, environment)?),
+            None => match environment.file(Path::new(DEFAULT_FILE)) {
+                Ok(text) => Some(ConfigFile::parse(Path::new(DEFAULT_FILE), &text)?),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+                Err(source) => return Err(CollectError::Host { path: DEFAULT_FILE.to_owned(), source }),
+            },
+        };
+        if let Some(file) = &file {
+            file.check_keys()?;
+        }
+        check_flags(flags)?;
+        Self::of_layers(Layers::new(&flags.set, environment, file.as_ref()), &flags.postgres)
+    }
+
+    fn of_layers(layers: Layers<'_>, urls: &[Secret<String>]) -> Result<Self, CollectError> {
+        let id = match layers.text("collector.id")? {
+            Some(id) => Some(
+                CollectorId::from_human(&id)
+                    .map_err(|error| wrong(&layers.origin("collector.id"), "collector.id", error.to_string()))?,
+            ),
+            None => None,
+        };
+        let catalog_dir = layers.path("collector.catalog_dir")?;
+        let (catalog, catalog_errors) = measurements::catalog(catalog_dir.as_deref());
+        let environment = layers.text("collector.environment")?;
+        let postgres = servers::servers(&layers, urls)?;
+        Ok(Self {
+            id,
+            name: layers.text("collector.name")?,
+            hostname: layers.text("collector.hostname")?,
+            data_dir: layers.path("collector.data_dir")?.unwrap_or_default(),
+            host_root: layers.path("collector.host_root")?.unwrap_or_default(),
+            buffer_size: layers.bytes("collector.buffer_size")?,
+            push_interval: layers.duration("collector.push_interval")?,
+            config_pull_interval: layers.duration("collector.config_pull_interval")?,
+            log_level: layers.text("collector.log_level")?.unwrap_or_default(),
+            backend: backend(&layers, environment.as_deref())?,
+            environment,
+            registration_secret: layers.secret("backend.registration_secret")?,
+            backoff: Backoff::new(
+                layers.duration("backend.retry.initial")?,
+                layers.duration("backend.retry.max")?,
+                layers.boolean("backend.retry.jitter")?,
+            ),
+            exporter_listen: layers.text("exporter.listen")?.unwrap_or_default(),
+            postgres,
+            plan: measurements::plan(&layers, &catalog)?,
+            catalog,
+            catalog_errors: catalog_errors.into_iter().map(Arc::new).collect(),
+            settings: layers.into_settings(),
+        })
+    }
+
+    /// Every setting with its value and origin; secrets are masked.
+    #[must_use]
+    pub fn settings(&self) -> &[Setting] {
+        &self.settings
+    }
+
+    /// The watched servers, with what the plan takes from them.
+    #[must_use]
+    pub fn servers(&self) -> Vec<PostgresServer> {
+        let wanted = || self.catalog.iter().filter(|measurement| self.plan.interval_of(measurement).is_some()).cloned();
+        self.postgres.iter().map(|config| PostgresServer::new(config.clone(), wanted())).collect()
+    }
+
+    /// The collector of the host's figures.
+    #[must_use]
+    pub fn host(&self) -> HostCollector {
+        let host = HostCollector::new(&self.host_root);
+        match &self.hostname {
+            Some(name) => host.named(name),
+            None => host,
+        }
+    }
+
+    /// An agent with these settings, without a sink.
+    #[must_use]
+    pub fn agent(&self) -> AgentBuilder {
+        let mut agent = Agent::builder()
+            .plan(self.plan.clone())
+            .buffer_size(self.buffer_size)
+            .push_interval(self.push_interval)
+            .backoff(self.backoff.clone())
+            .collector(self.host());
+        if let Some(name) = self.name.as_ref().or(self.hostname.as_ref()) {
+            agent = agent.name(name);
+        }
+        self.servers().into_iter().fold(agent, AgentBuilder::server)
+    }
+
+    /// The sink that sends to the server, when one is set.
+    ///
+    /// # Errors
+    /// When the address is none, or a file can't be read.
+    pub fn http_sink(&self) -> Result<Option<HttpSink>, CollectError> {
+        let Some(backend) = &self.backend else { return Ok(None) };
+        let mut sink = HttpSink::builder(&backend.url)
+            .connect_timeout(backend.connect_timeout)
+            .timeout(backend.timeout)
+            .verify_tls(backend.verify);
+        if let Some(token) = &backend.token {
+            sink = sink.token(token.clone());
+        }
+        if let Some(file) = &backend.ca_file {
+            sink = sink.ca_file(file);
+        }
+        if let Some((cert, key)) = &backend.identity {
+            sink = sink.client_certificate(cert, key);
+        }
+        sink.build().map(Some)
+    }
+}
+
+fn backend(layers: &Layers<'_>, environment: Option<&str>) -> Result<Option<Backend>, CollectError> {
+    let url = layers.text("backend.url")?;
+    let text = layers.secret("backend.token")?;
+    let token_file = layers.path("backend.token_file")?;
+    let verify = layers.boolean("tls.verify")?;
+    let ca_file = layers.path("tls.ca_file")?;
+    let cert_file = layers.path("tls.cert_file")?;
+    let key_file = layers.path("tls.key_file")?;
+    let connect_timeout = layers.duration("backend.connect_timeout")?;
+    let timeout = layers.duration("backend.timeout")?;
+    if !verify && environment == Some("production") {
+        let message = "certificates must be verified when ENVIRONMENT=production; name your authority in [tls] ca_file instead";
+        return Err(wrong(&layers.origin("tls.verify"), "tls.verify", message));
+    }
+    let token = match (text, token_file) {
+        (Some(_), Some(_)) => {
+            let message = "there is also backend.token_file; remove one of them";
+            return Err(wrong(&layers.origin("backend.token"), "backend.token", message));
+        }
+        (Some(text), None) => Some(Token::Text(text)),
+        (None, Some(file)) => Some(Token::File(file)),
+        (None, None) => None,
+    };
+    let identity = match (cert_file, key_file) {
+        (Some(cert), Some(key)) => Some((cert, key)),
+        (None, None) => None,
+        (Some(_), None) => return Err(half(layers, "tls.cert_file", "tls.key_file")),
+        (None, Some(_)) => return Err(half(layers, "tls.key_file", "tls.cert_file")),
+    };
+    Ok(url.map(|url| Backend { url, token, connect_timeout, timeout, verify, ca_file, identity }))
+}
+
+fn half(layers: &Layers<'_>, given: &str, missing: &str) -> CollectError {
+    wrong(&layers.origin(given), given, format!("{missing} belongs to it and is missing; set both or none"))
+}
+
+fn read(path: &Path, environment: &Environment<'_>) -> Result<ConfigFile, CollectError> {
+    let text = environment
+        .file(path)
+        .map_err(|source| CollectError::Host { path: path.display().to_string(), source })?;
+    ConfigFile::parse(path, &text)
+}
+
+fn check_flags(flags: &Flags) -> Result<(), CollectError> {
+    for path in flags.set.keys() {
+        let origin = Origin::Flag(format!("--set {path}"));
+        match keys::find(path) {
+            Some(key) if key.secret => {
+                let message = "other users see command lines; put it into the settings file or the environment";
+                return Err(wrong(&origin, path, message));
+            }
+            Some(_) => {}
+            None => {
+                let like = keys::nearest(path, keys::KEYS.iter().map(|key| key.path));
+                let hint = like.map_or_else(String::new, |like| format!("; did you mean {like}?"));
+                return Err(wrong(&origin, path, format!("there is no such setting{hint}")));
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,325 @@
+//! Figures of the host, from `/proc` and `statvfs()`.
+//!
+//! Counters travel as the kernel counts them, since boot; readers compute
+//! increases and percentages. What a kernel does not say is NULL.
+
+mod devices;
+mod identity;
+mod kernel;
+mod mounts;
+pub(crate) mod process;
+mod usage;
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use async_trait::async_trait;
+use pganalytics_core::{
+    Batch, Epoch, ModelError, RowsBuilder, Scrape, ScrapeKind, Source, Timestamp, Value,
+    catalog::{Catalog, Measurement},
+};
+use tokio::time::Instant;
+
+pub use identity::HostIdentity;
+
+use self::{
+    kernel::{Kernel, boot_time},
+    mounts::{Mount, real_mounts},
+    usage::{Answer, Prober},
+};
+use crate::{
+    collector::{CollectContext, Collected, Collector, Outcome, Report},
+    error::CollectError,
+};
+
+const MEASUREMENTS: &[&str] = &["sysstat", "sysstat_disk", "sysstat_net", "disk_usage"];
+
+/// Collects `sysstat`, `sysstat_disk`, `sysstat_net` and `disk_usage`.
+pub struct HostCollector {
+    root: PathBuf,
+    source: Source,
+    /// Read once: no process outlives a boot, but the kernel's figure moves when
+    /// the clock is set.
+    booted: Option<Timestamp>,
+    hertz: u64,
+    roles: Vec<(PathBuf, String)>,
+    prober: Prober,
+}
+
+impl std::fmt::Debug for HostCollector {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HostCollector").field("root", &self.root).field("source", &self.source).finish_non_exhaustive()
+    }
+}
+
+impl Default for HostCollector {
+    fn default() -> Self {
+        Self::new("/")
+    }
+}
+
+impl HostCollector {
+    /// Collects from the files below `root`: `/` for this host, another folder
+    /// where a container sees its host's files.
+    #[must_use]
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        let root = root.into();
+        let source = HostIdentity::read(&root).source();
+        let stat = std::fs::read_to_string(root.join("proc/stat")).unwrap_or_default();
+        Self {
+            source,
+            booted: boot_time(&stat).map(Timestamp::from_secs),
+            hertz: rustix::param::clock_ticks_per_second(),
+            roles: Vec::new(),
+            prober: Prober::new(),
+            root,
+        }
+    }
+
+    /// Calls the host something else than it calls itself.
+    #[must_use]
+    pub fn named(mut self, name: &str) -> Self {
+        self.source.server = name.into();
+        self
+    }
+
+    /// Says what PostgreSQL keeps below a path (`data`, `wal`, `log`,
+    /// `tablespace`); `disk_usage` shows it at the mount that holds the path.
+    #[must_use]
+    pub fn role(mut self, path: impl Into<PathBuf>, role: &str) -> Self {
+        self.roles.push((path.into(), role.to_owned()));
+        self
+    }
+
+    /// The source of its batches.
+    #[must_use]
+    pub fn source(&self) -> &Source {
+        &self.source
+    }
+
+    fn read(&self, file: &str) -> Result<String, CollectError> {
+        let path = self.root.join(file);
+        std::fs::read_to_string(&path).map_err(|source| CollectError::Host { path: path.display().to_string(), source })
+    }
+
+    fn batch<'a, R>(
+        &self,
+        measurement: &Measurement,
+        now: Timestamp,
+        rows: &'a [R],
+        value: impl Fn(&'a R, &str) -> Option<Value<'a>>,
+    ) -> Result<Batch, ModelError> {
+        let schema = measurement.schema();
+        let mut builder = RowsBuilder::new(schema);
+        for row in rows.iter().take(measurement.max_rows()) {
+            let values = schema.columns().iter().map(|column| value(row, &column.name).unwrap_or(Value::Null));
+            builder.push(&values.collect::<Vec<_>>())?;
+        }
+        let scrape = Scrape {
+            collected_at: now,
+            interval_micros: measurement.interval_micros(),
+            kind: ScrapeKind::Keyframe,
+            epoch: Epoch { stamp: self.booted, ..Epoch::default() },
+        };
+        Ok(Batch { schema: Arc::clone(schema), source: self.source.clone(), scrape, rows: builder.finish() })
+    }
+
+    fn sysstat(&self, measurement: &Measurement, now: Timestamp) -> Result<Batch, CollectError> {
+        let mut kernel = Kernel::default();
+        kernel.read_stat(&self.read("proc/stat")?, self.hertz);
+        kernel.read_meminfo(&self.read("proc/meminfo")?);
+        // Kernels may be built without these.
+        let optional = |file: &str| self.read(file).unwrap_or_default();
+        kernel.read_loadavg(&optional("proc/loadavg"));
+        kernel.read_vmstat(&optional("proc/vmstat"));
+        kernel.read_uptime(&optional("proc/uptime"));
+        kernel.read_pressure(&optional("proc/pressure/cpu"), "psi_cpu_some", None);
+        kernel.read_pressure(&optional("proc/pressure/memory"), "psi_memory_some", Some("psi_memory_full"));
+        kernel.read_pressure(&optional("proc/pressure/io"), "psi_io_some", Some("psi_io_full"));
+        Ok(self.batch(measurement, now, std::slice::from_ref(&kernel), |kernel, column| {
+            kernel.int(column).map(Value::Int).or_else(|| kernel.float(column).map(Value::Float))
+        })?)
+    }
+
+    fn sysstat_disk(&self, measurement: &Measurement, now: Timestamp) -> Result<Batch, CollectError> {
+        let text = self.read("proc/diskstats")?;
+        let disks = devices::disks(&text);
+        // The kernel counts sectors of 512 bytes, whatever the device has.
+        Ok(self.batch(measurement, now, &disks, |disk, column| {
+            let count = |at| disk.field(at).map(int);
+            let bytes = |at| disk.field(at).map(|sectors| int(sectors.saturating_mul(512)));
+            let time = |at| disk.field(at).map(|millis| Value::Float(seconds(millis, 1000)));
+            match column {
+                "device" => Some(Value::Text(disk.name)),
+                "reads" => count(0),
+                "reads_merged" => count(1),
+                "read_bytes" => bytes(2),
+                "read_time" => time(3),
+                "writes" => count(4),
+                "writes_merged" => count(5),
+                "written_bytes" => bytes(6),
+                "write_time" => time(7),
+                "in_flight" => count(8),
+                "io_time" => time(9),
+                "weighted_io_time" => time(10),
+                "discards" => count(11),
+                "discarded_bytes" => bytes(13),
+                "flushes" => count(15),
+                "flush_time" => time(16),
+                _ => None,
+            }
+        })?)
+    }
+
+    fn sysstat_net(&self, measurement: &Measurement, now: Timestamp) -> Result<Batch, CollectError> {
+        let text = self.read("proc/net/dev")?;
+        let interfaces = devices::interfaces(&text);
+        Ok(self.batch(measurement, now, &interfaces, |interface, column| {
+            let count = |at| interface.field(at).map(int);
+            match column {
+                "interface" => Some(Value::Text(interface.name)),
+                "rx_bytes" => count(0),
+                "rx_packets" => count(1),
+                "rx_errors" => count(2),
+                "rx_dropped" => count(3),
+                "tx_bytes" => count(8),
+                "tx_packets" => count(9),
+                "tx_errors" => count(10),
+                "tx_dropped" => count(11),
+                _ => None,
+            }
+        })?)
+    }
+
+    /// The batch, and what is wrong with some mounts.
+    async fn disk_usage(
+        &mut self,
+        measurement: &Measurement,
+        now: Timestamp,
+        deadline: Instant,
+    ) -> Result<(Batch, Vec<String>), CollectError> {
+        let mounts = real_mounts(&self.read("proc/self/mountinfo")?);
+        let below_root = |mount: &Mount| match mount.path.strip_prefix("/") {
+            Ok(path) => self.root.join(path),
+            Err(_) => mount.path.clone(),
+        };
+        let paths: Vec<PathBuf> = mounts.iter().map(below_root).collect();
+        let answers = self.prober.ask(&paths, deadline).await;
+        let faults = mounts.iter().zip(&answers).filter_map(|(mount, answer)| match answer {
+            Answer::Space(_) => None,
+            Answer::Failed(error) => Some(format!("{}: {error}", mount.path.display())),
+            Answer::Silent => Some(format!("{}: no answer in time; is {} gone?", mount.path.display(), mount.device)),
+        });
+        let faults = faults.collect();
+        let rows: Vec<Row> = mounts
+            .iter()
+            .zip(answers)
+            .map(|(mount, answer)| Row {
+                path: mount.path.display().to_string(),
+                role: roles_of(mount, &mounts, &self.roles),
+                mount,
+                answer,
+            })
+            .collect();
+        let mut batch = self.batch(measurement, now, &rows, |row, column| {
+            let space = match &row.answer {
+                Answer::Space(space) => Some(space),
+                _ => None,
+            };
+            match column {
+                "mount" => Some(Value::Text(&row.path)),
+                "device" => Some(Value::Text(&row.mount.device)),
+                "fstype" => Some(Value::Text(&row.mount.fstype)),
+                "role" => Some(Value::Text(&row.role)),
+                "read_only" => Some(Value::Bool(row.mount.read_only)),
+                "ok" => Some(Value::Bool(space.is_some())),
+                "size" => space.map(|space| int(space.size)),
+                "free" => space.map(|space| int(space.free)),
+                "available" => space.map(|space| int(space.available)),
+                "inodes" => space.map(|space| int(space.inodes)),
+                "inodes_free" => space.map(|space| int(space.inodes_free)),
+                _ => None,
+            }
+        })?;
+        batch.scrape.epoch = Epoch::default();
+        Ok((batch, faults))
+    }
+}
+
+struct Row<'a> {
+    path: String,
+    role: String,
+    mount: &'a Mount,
+    answer: Answer,
+}
+
+#[async_trait]
+impl Collector for HostCollector {
+    fn name(&self) -> &'static str {
+        "host"
+    }
+
+    fn measurements(&self) -> Vec<Arc<Measurement>> {
+        MEASUREMENTS.iter().filter_map(|name| Catalog::builtin().get(name).cloned()).collect()
+    }
+
+    async fn collect(&mut self, cx: &CollectContext) -> Result<Collected, CollectError> {
+        let mut collected = Collected::default();
+        for measurement in self.measurements().iter().filter(|measurement| cx.is_due(measurement.name().as_str())) {
+            let started = Instant::now();
+            let mut faults = Vec::new();
+            let batch = match measurement.name().as_str() {
+                "sysstat" => self.sysstat(measurement, cx.now),
+                "sysstat_disk" => self.sysstat_disk(measurement, cx.now),
+                "sysstat_net" => self.sysstat_net(measurement, cx.now),
+                _ => self.disk_usage(measurement, cx.now, cx.deadline).await.map(|(batch, found)| {
+                    faults = found;
+                    batch
+                }),
+            };
+            for fault in faults {
+                tracing::debug!(measurement = "disk_usage", "{fault}");
+            }
+            let outcome = match &batch {
+                Ok(batch) => Outcome::Collected { rows: batch.rows.len() },
+                Err(error @ CollectError::Host { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                    Outcome::Unsupported { reason: format!("{error}; figures of the host need Linux and its /proc") }
+                }
+                Err(error) => Outcome::Failed { message: error.to_string() },
+            };
+            collected.batches.extend(batch);
+            collected.reports.push(Report {
+                measurement: measurement.name().clone(),
+                source: Some(self.source.clone()),
+                outcome,
+                elapsed: started.elapsed(),
+            });
+        }
+        Ok(collected)
+    }
+}
+
+/// What PostgreSQL keeps on a mount: the roles of the paths that it holds.
+fn roles_of(mount: &Mount, mounts: &[Mount], roles: &[(PathBuf, String)]) -> String {
+    let holder = |path: &Path| {
+        let holds = mounts.iter().filter(|mount| path.starts_with(&mount.path));
+        holds.max_by_key(|mount| mount.path.components().count())
+    };
+    let mut held: Vec<&str> =
+        roles.iter().filter(|(path, _)| holder(path) == Some(mount)).map(|(_, role)| role.as_str()).collect();
+    held.dedup();
+    held.join(",")
+}
+
+fn int(value: u64) -> Value<'static> {
+    Value::Int(i64::try_from(value).unwrap_or(i64::MAX))
+}
+
+/// A time that is counted in parts of a second.
+#[expect(clippy::cast_precision_loss, reason = "two hundred years of microseconds fit a float exactly")]
+pub(crate) fn seconds(count: u64, per_second: u64) -> f64 {
+    count as f64 / per_second.max(1) as f64
+}

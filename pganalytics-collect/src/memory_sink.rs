@@ -1,0 +1,105 @@
+//! A sink that keeps what it is given.
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use async_trait::async_trait;
+use pganalytics_core::{
+    Batch, Seq, StreamId,
+    frame::{Limits, VerifiedFrame},
+};
+use tokio::sync::watch;
+
+use crate::sink::{Delivery, FrameGroup, Rejected, Sink, SinkError};
+
+/// Keeps batches in memory, decoded, in the order in which they came. Clones
+/// share what they hold. It grows without bound unless [`MemorySink::take`] is
+/// called, so it is for tests and for services that read it regularly.
+#[derive(Debug, Clone)]
+pub struct MemorySink {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    kept: Mutex<Kept>,
+    count: watch::Sender<usize>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    batches: Vec<Batch>,
+    seen: HashSet<(StreamId, Seq)>,
+}
+
+impl Default for MemorySink {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl MemorySink {
+    /// An empty sink.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { inner: Arc::new(Inner { kept: Mutex::default(), count: watch::Sender::new(0) }) }
+    }
+
+    /// A copy of all batches so far.
+    #[must_use]
+    pub fn batches(&self) -> Vec<Batch> {
+        self.kept().batches.clone()
+    }
+
+    /// A copy of the batches of one measurement.
+    #[must_use]
+    pub fn batches_of(&self, measurement: &str) -> Vec<Batch> {
+        let is_it = |batch: &&Batch| batch.schema.measurement().as_str() == measurement;
+        self.kept().batches.iter().filter(is_it).cloned().collect()
+    }
+
+    /// Gives all batches away and forgets them.
+    #[must_use]
+    pub fn take(&self) -> Vec<Batch> {
+        std::mem::take(&mut self.kept().batches)
+    }
+
+    /// Waits until `batches` have come in all, those taken away counted.
+    pub async fn wait_for(&self, batches: usize) {
+        // The sender lives as long as this does, so it can't fail.
+        let _ = self.inner.count.subscribe().wait_for(|&count| count >= batches).await;
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.inner.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Sink for MemorySink {
+    async fn deliver(&self, group: FrameGroup) -> Result<Delivery, SinkError> {
+        let mut delivery = Delivery::default();
+        for (seq, bytes) in group.frames {
+            let batch = VerifiedFrame::verify(seq, bytes, &Limits::default()).and_then(|frame| frame.frame().to_batch());
+            match batch {
+                Err(error) => {
+                    let (code, message) = (error.code().to_owned(), error.to_string());
+                    delivery.rejected.push(Rejected { seq, code, message });
+                }
+                Ok(batch) => {
+                    let mut kept = self.kept();
+                    if kept.seen.insert((group.stream, seq)) {
+                        kept.batches.push(batch);
+                        delivery.accepted += 1;
+                    } else {
+                        delivery.duplicates += 1;
+                    }
+                }
+            }
+        }
+        self.inner.count.send_modify(|count| *count += delivery.accepted);
+        Ok(delivery)
+    }
+}

@@ -1,0 +1,256 @@
+//! Collects what a cluster has once, and says whether the server is up.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use pganalytics_core::{
+    Batch, Epoch, MeasurementName, RowsBuilder, Scrape, ScrapeKind, Source, Value, catalog::Measurement,
+};
+use tokio::time::Instant;
+
+use super::{
+    discover,
+    fault::ConnectProblem,
+    follow::Followed,
+    keeper::Keeper,
+    measure::{Clock, lock, needed},
+    session::Session,
+    visit::{Shared, report_all},
+};
+use crate::{
+    collector::{CollectContext, Collected, Collector, Outcome, Report},
+    error::CollectError,
+};
+
+/// How often all databases are searched for an extension that home lacks.
+const SEARCH: Duration = Duration::from_secs(3600);
+
+/// Databases that such a search looks into at most.
+const SEARCHED: usize = 50;
+
+/// The collector of cluster-wide measurements and of `pg_up`.
+pub(super) struct ClusterCollector {
+    name: String,
+    shared: Arc<Shared>,
+    keeper: Keeper,
+    /// Where cluster-wide views are read; extensions may call it elsewhere.
+    home: Arc<str>,
+    searched: Option<Instant>,
+    up: Option<Arc<Measurement>>,
+    /// Those that follow another come behind it.
+    measurements: Vec<Arc<Measurement>>,
+    followed: HashMap<MeasurementName, Followed>,
+}
+
+impl ClusterCollector {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        mut measurements: Vec<Arc<Measurement>>,
+        up: Option<Arc<Measurement>>,
+    ) -> Self {
+        measurements.sort_by_key(|measurement| measurement.follows().is_some());
+        let followed = measurements
+            .iter()
+            .filter_map(|measurement| {
+                let follow = measurement.follows()?;
+                Some((measurement.name().clone(), Followed::new(follow.resend)))
+            })
+            .collect();
+        Self {
+            name: format!("postgres {}", shared.config.name),
+            keeper: Keeper::for_cluster(&shared.config, &shared.connector, &shared.budget),
+            home: shared.config.database.as_str().into(),
+            searched: None,
+            shared,
+            up,
+            measurements,
+            followed,
+        }
+    }
+
+    async fn visit(&mut self, cx: &CollectContext, clock: Clock, began: Instant) -> Result<Collected, ConnectProblem> {
+        let shared = Arc::clone(&self.shared);
+        let due: Vec<_> = self.measurements.iter().filter(|m| cx.due.contains(m.name())).cloned().collect();
+        let (session, in_recovery) = shared.enter(&mut self.keeper, &self.home, cx.deadline).await?;
+        let answered = began.elapsed();
+
+        let mut collected = Collected::default();
+        self.up(&mut collected, cx, clock, shared.last_source(), Ok(answered));
+        let (mut session, in_recovery) = self.find_home(session, in_recovery, &due, cx).await?;
+        let visit = shared.visit(&mut session, None, in_recovery, &due, &mut collected, clock).await;
+        let mut visit = match visit {
+            Ok(visit) => visit,
+            Err(fault) => {
+                let outcome = fault.plain_outcome();
+                report_all(&mut collected, &due, Some(&shared.last_source()), &outcome, began);
+                self.keeper.put_back(session);
+                return Ok(collected);
+            }
+        };
+        let mut left = due.iter();
+        let mut lost = None;
+        while let Some(measurement) = left.next() {
+            if Instant::now() >= cx.deadline {
+                let reason = String::from("the visit's time was over; it is tried again");
+                lost = Some((measurement, Outcome::Skipped { reason }));
+                break;
+            }
+            let keys = self.followed.get(measurement.name()).map(Followed::due);
+            if keys.as_ref().is_some_and(Vec::is_empty) {
+                visit.nothing_new(&session, measurement);
+                continue;
+            }
+            let read = visit.measure(&mut session, measurement, keys.as_deref()).await;
+            let batch = visit.collected.batches.last().filter(|batch| batch.schema.measurement() == measurement.name());
+            if let (Some(keys), Some(followed)) = (&keys, self.followed.get_mut(measurement.name())) {
+                if matches!(visit.collected.reports.last(), Some(Report { outcome: Outcome::Collected { .. }, .. })) {
+                    followed.asked(keys);
+                }
+            } else if let Some(batch) = batch {
+                see(&mut self.followed, &self.measurements, batch);
+            }
+            if let Err(fault) = read {
+                if let Some(next) = left.next() {
+                    lost = Some((next, fault.plain_outcome()));
+                }
+                break;
+            }
+        }
+        if let Some((first, outcome)) = lost {
+            let rest = std::iter::once(first).chain(left);
+            report_all(&mut collected, rest, Some(&shared.last_source()), &outcome, Instant::now());
+        }
+        self.keeper.put_back(session);
+        Ok(collected)
+    }
+
+    /// Moves to the database that has the extensions which are needed, if home
+    /// has not: `pg_stat_statements` is the same in all, but created in some.
+    async fn find_home(
+        &mut self,
+        mut session: Session,
+        in_recovery: bool,
+        due: &[Arc<Measurement>],
+        cx: &CollectContext,
+    ) -> Result<(Session, bool), ConnectProblem> {
+        let needed: Vec<&str> = needed(due, session.facts.version)
+            .into_iter()
+            .filter(|name| *name != "pg_stat_statements" || session.facts.statements_loaded)
+            .collect();
+        let found = match session.extensions(&needed).await {
+            Ok(found) => found.len(),
+            // Whoever comes next meets the same trouble and reports it.
+            Err(_) => return Ok((session, in_recovery)),
+        };
+        if found == needed.len() || self.searched.is_some_and(|searched| searched.elapsed() < SEARCH) {
+            return Ok((session, in_recovery));
+        }
+        self.searched = Some(Instant::now());
+        let others = match discover::databases(&mut session, &self.shared.config).await {
+            Ok((names, _)) => names,
+            Err(_) => return Ok((session, in_recovery)),
+        };
+        self.keeper.put_back(session);
+        let mut best = (found, Arc::clone(&self.home));
+        for database in others.into_iter().filter(|name| *name != self.home).take(SEARCHED) {
+            if Instant::now() >= cx.deadline || best.0 == needed.len() {
+                break;
+            }
+            let Ok((mut session, _)) = self.keeper.open(&database, cx.deadline).await else { continue };
+            if let Ok(extensions) = session.extensions(&needed).await
+                && extensions.len() > best.0
+            {
+                best = (extensions.len(), database);
+            }
+            self.keeper.put_back(session);
+        }
+        if best.1 != self.home {
+            tracing::info!(server = %self.shared.config.name, database = %best.1, "extensions are there: cluster-wide views are read there");
+            self.home = best.1;
+        }
+        let shared = Arc::clone(&self.shared);
+        shared.enter(&mut self.keeper, &self.home, cx.deadline).await
+    }
+
+    /// Says whether the server is up: how long the answer took, or why not.
+    fn up(
+        &self,
+        collected: &mut Collected,
+        cx: &CollectContext,
+        clock: Clock,
+        source: Source,
+        answer: Result<Duration, &str>,
+    ) {
+        lock(&self.shared.journal).server(answer.err());
+        let Some(up) = self.up.as_ref().filter(|up| cx.due.contains(up.name())) else { return };
+        let values: Vec<Value<'_>> = up
+            .schema()
+            .columns()
+            .iter()
+            .map(|column| match (column.name.as_str(), answer) {
+                ("up", answer) => Value::Bool(answer.is_ok()),
+                ("connect_ms", Ok(time)) => Value::Float(time.as_secs_f64() * 1000.0),
+                ("error", Err(message)) => Value::Text(message),
+                _ => Value::Null,
+            })
+            .collect();
+        let mut rows = RowsBuilder::new(up.schema());
+        let outcome = match rows.push(&values) {
+            Ok(()) => Outcome::Collected { rows: 1 },
+            Err(error) => Outcome::Failed { message: error.to_string() },
+        };
+        let rows = rows.finish();
+        let elapsed = answer.unwrap_or_default();
+        let measurement = up.name().clone();
+        collected.reports.push(Report { measurement, source: Some(source.clone()), outcome, elapsed });
+        collected.batches.push(Batch {
+            schema: Arc::clone(up.schema()),
+            source,
+            scrape: Scrape {
+                collected_at: clock.now(),
+                interval_micros: up.interval_micros(),
+                kind: ScrapeKind::Keyframe,
+                epoch: Epoch::default(),
+            },
+            rows,
+        });
+    }
+}
+
+/// Takes note of the keys of a batch that another measurement follows.
+fn see(followed: &mut HashMap<MeasurementName, Followed>, measurements: &[Arc<Measurement>], batch: &Batch) {
+    for measurement in measurements {
+        if let Some(follow) = measurement.follows()
+            && follow.measurement == *batch.schema.measurement()
+            && let Some(followed) = followed.get_mut(measurement.name())
+        {
+            followed.see(batch, &follow.key, Instant::now());
+        }
+    }
+}
+
+#[async_trait]
+impl Collector for ClusterCollector {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn measurements(&self) -> Vec<Arc<Measurement>> {
+        self.up.iter().chain(&self.measurements).cloned().collect()
+    }
+
+    async fn collect(&mut self, cx: &CollectContext) -> Result<Collected, CollectError> {
+        let (began, clock) = (Instant::now(), Clock::new(cx));
+        let problem = match Box::pin(self.visit(cx, clock, began)).await {
+            Ok(collected) => return Ok(collected),
+            Err(problem) => problem,
+        };
+        let mut collected = Collected::default();
+        let source = self.shared.last_source();
+        self.up(&mut collected, cx, clock, source.clone(), Err(&problem.message));
+        let due = self.measurements.iter().filter(|measurement| cx.due.contains(measurement.name()));
+        let outcome = Outcome::Failed { message: problem.message.clone() };
+        report_all(&mut collected, due, Some(&source), &outcome, began);
+        Ok(collected)
+    }
+}

@@ -1,0 +1,235 @@
+//! Collects what each database has.
+//!
+//! All databases are visited one after the other, the one that waits longest
+//! first. What the visit's time did not suffice for is owed: it is reported as
+//! left out, with its age, and comes first next time.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use async_trait::async_trait;
+use pganalytics_core::{
+    Batch, Epoch, MeasurementName, Rows, Scrape, ScrapeKind, Source, catalog::Measurement,
+};
+use tokio::time::Instant;
+
+use super::{
+    discover,
+    fault::{ConnectFault, ConnectProblem},
+    keeper::Keeper,
+    measure::{Clock, lock},
+    visit::{Shared, report_all},
+};
+use crate::{
+    collector::{CollectContext, Collected, Collector, Outcome},
+    error::CollectError,
+};
+
+/// The collector of measurements that are taken in each database.
+pub(super) struct DatabasesCollector {
+    name: String,
+    shared: Arc<Shared>,
+    keeper: Keeper,
+    home: Arc<str>,
+    measurements: Vec<Arc<Measurement>>,
+    places: BTreeMap<Arc<str>, Place>,
+    left_out: usize,
+}
+
+/// A database that is watched.
+#[derive(Default)]
+struct Place {
+    visited: Option<Instant>,
+    owed: BTreeSet<MeasurementName>,
+    /// Where it was when it was last visited.
+    source: Option<Source>,
+    /// What has been collected there.
+    known: BTreeSet<MeasurementName>,
+}
+
+impl DatabasesCollector {
+    pub(super) fn new(shared: Arc<Shared>, measurements: Vec<Arc<Measurement>>) -> Self {
+        Self {
+            name: format!("postgres {} databases", shared.config.name),
+            keeper: Keeper::for_databases(&shared.config, &shared.connector, &shared.budget),
+            home: shared.config.database.as_str().into(),
+            shared,
+            measurements,
+            places: BTreeMap::new(),
+            left_out: 0,
+        }
+    }
+
+    /// The databases as they are now.
+    async fn databases(&mut self, deadline: Instant) -> Result<Vec<Arc<str>>, ConnectProblem> {
+        let config = &self.shared.config;
+        let (names, left_out) = if config.databases.is_empty() {
+            let (mut session, _) = self.shared.enter(&mut self.keeper, &self.home, deadline).await?;
+            let found = discover::databases(&mut session, config).await;
+            self.keeper.put_back(session);
+            found.map_err(|fault| {
+                let message = format!("{}: the list of databases could not be read: {fault}", config.address());
+                ConnectProblem::new(ConnectFault::Other, message)
+            })?
+        } else {
+            discover::named(config)
+        };
+        if left_out != self.left_out {
+            self.left_out = left_out;
+            tracing::warn!(server = %config.name, left_out, "more databases than max_databases; the last in the alphabet are not watched");
+        }
+        Ok(names)
+    }
+
+    /// Databases that are gone: an empty keyframe says so of all their rows.
+    fn bury(&mut self, names: &[Arc<str>], clock: Clock, collected: &mut Collected) {
+        let gone: Vec<_> = self.places.keys().filter(|name| !names.contains(name)).cloned().collect();
+        for name in gone {
+            lock(&self.shared.journal).forget(&name);
+            let Some(Place { source: Some(source), known, .. }) = self.places.remove(&name) else { continue };
+            let known = self.measurements.iter().filter(|measurement| known.contains(measurement.name()));
+            collected.batches.extend(known.map(|measurement| Batch {
+                schema: Arc::clone(measurement.schema()),
+                source: source.clone(),
+                scrape: Scrape {
+                    collected_at: clock.now(),
+                    interval_micros: measurement.interval_micros(),
+                    kind: ScrapeKind::Keyframe,
+                    epoch: Epoch::default(),
+                },
+                rows: Rows::empty(measurement.schema()),
+            }));
+        }
+    }
+
+    /// Visits one database. An error says that no other can be visited either.
+    async fn visit(
+        &mut self,
+        database: &Arc<str>,
+        cx: &CollectContext,
+        clock: Clock,
+        collected: &mut Collected,
+    ) -> Result<(), ConnectProblem> {
+        let began = Instant::now();
+        let shared = Arc::clone(&self.shared);
+        let place = self.places.entry(Arc::clone(database)).or_default();
+        let owed: Vec<_> = self.measurements.iter().filter(|m| place.owed.contains(m.name())).cloned().collect();
+        let here = Source { database: Some(Arc::clone(database)), ..shared.last_source() };
+        let here = place.source.clone().unwrap_or(here);
+
+        let (mut session, in_recovery) = match shared.enter(&mut self.keeper, database, cx.deadline).await {
+            Ok(entered) => entered,
+            Err(problem) => {
+                let outcome = Outcome::Failed { message: problem.message.clone() };
+                report_all(collected, &owed, Some(&here), &outcome, began);
+                place.visited = Some(began);
+                place.owed.clear();
+                return match problem.fault {
+                    ConnectFault::NoDatabase | ConnectFault::NotAllowed | ConnectFault::Other => Ok(()),
+                    _ => Err(problem),
+                };
+            }
+        };
+        let entered = Some(Arc::clone(database));
+        let visit = shared.visit(&mut session, entered, in_recovery, &owed, collected, clock).await;
+        let mut visit = match visit {
+            Ok(visit) => visit,
+            Err(fault) => {
+                report_all(collected, &owed, Some(&here), &fault.plain_outcome(), began);
+                place.visited = Some(began);
+                place.owed.clear();
+                self.keeper.put_back(session);
+                return Ok(());
+            }
+        };
+        place.source = Some(visit.source.clone());
+        let mut left = owed.iter();
+        let mut rest = None;
+        for measurement in left.by_ref() {
+            if Instant::now() >= cx.deadline {
+                break;
+            }
+            let read = visit.measure(&mut session, measurement, None).await;
+            place.owed.remove(measurement.name());
+            place.known.insert(measurement.name().clone());
+            if let Err(fault) = read {
+                rest = Some(fault.plain_outcome());
+                break;
+            }
+        }
+        if let Some(outcome) = rest {
+            report_all(collected, left, Some(&here), &outcome, began);
+            place.owed.clear();
+        }
+        if place.owed.is_empty() {
+            place.visited = Some(began);
+        }
+        self.keeper.put_back(session);
+        Ok(())
+    }
+
+    /// What is owed and was not visited, with its age.
+    fn report_owed(&self, problem: Option<&ConnectProblem>, collected: &mut Collected, began: Instant) {
+        for (database, place) in self.places.iter().filter(|(_, place)| !place.owed.is_empty()) {
+            let outcome = match problem {
+                Some(problem) => Outcome::Failed { message: problem.message.clone() },
+                None => Outcome::Skipped {
+                    reason: match place.visited {
+                        Some(visited) => format!(
+                            "the time for this round was over; last visited {} s ago, first in line now",
+                            visited.elapsed().as_secs()
+                        ),
+                        None => String::from("the time for this round was over; not visited yet, first in line now"),
+                    },
+                },
+            };
+            let here = Source { database: Some(Arc::clone(database)), ..self.shared.last_source() };
+            let owed = self.measurements.iter().filter(|measurement| place.owed.contains(measurement.name()));
+            report_all(collected, owed, Some(place.source.as_ref().unwrap_or(&here)), &outcome, began);
+        }
+    }
+}
+
+#[async_trait]
+impl Collector for DatabasesCollector {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn measurements(&self) -> Vec<Arc<Measurement>> {
+        self.measurements.clone()
+    }
+
+    async fn collect(&mut self, cx: &CollectContext) -> Result<Collected, CollectError> {
+        let (began, clock) = (Instant::now(), Clock::new(cx));
+        let names = Box::pin(self.databases(cx.deadline)).await.map_err(|problem| CollectError::Connect {
+            server: self.shared.config.name.to_string(),
+            message: problem.message,
+        })?;
+        let mut collected = Collected::default();
+        self.bury(&names, clock, &mut collected);
+        for name in &names {
+            self.places.entry(Arc::clone(name)).or_default().owed.extend(cx.due.iter().cloned());
+        }
+        let mut order = names;
+        order.sort_by_key(|name| self.places.get(name).and_then(|place| place.visited));
+        let mut problem = None;
+        for database in &order {
+            if Instant::now() >= cx.deadline {
+                break;
+            }
+            if let Err(found) = Box::pin(self.visit(database, cx, clock, &mut collected)).await {
+                problem = Some(found);
+                break;
+            }
+        }
+        self.report_owed(problem.as_ref(), &mut collected, began);
+        if problem.is_some() {
+            // Nobody can be asked; the next visit begins anew.
+            self.places.values_mut().for_each(|place| place.owed.clear());
+        }
+        Ok(collected)
+    }
+}

@@ -1,0 +1,270 @@
+//! One measurement, at one place, once.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use pganalytics_core::{
+    Batch, CounterFamily, Epoch, Scrape, ScrapeKind, Source, Timestamp,
+    catalog::{Measurement, QueryChoice},
+};
+use tokio::time::Instant;
+
+use super::{
+    config::PostgresConfig,
+    epochs,
+    journal::Journal,
+    query_fault::{Asker, QueryFault, quoted},
+    rows::RowReader,
+    session::{Extension, Session},
+};
+use crate::collector::{CollectContext, Collected, Outcome, Report};
+
+/// A visit to one session: what its measurements share.
+pub(super) struct Visit<'a> {
+    pub(super) config: &'a PostgresConfig,
+    pub(super) journal: &'a Mutex<Journal>,
+    pub(super) source: Source,
+    pub(super) in_recovery: bool,
+    pub(super) clock: Clock,
+    /// Known extensions among those that due measurements need.
+    pub(super) extensions: Vec<Extension>,
+    /// The cluster's epoch; with a pooler it is read anew for each measurement.
+    pub(super) epoch: Epoch,
+    pub(super) collected: &'a mut Collected,
+}
+
+/// The agent's time: the wall clock as the scheduler gave it, and what has
+/// passed since.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Clock {
+    now: Timestamp,
+    began: Instant,
+}
+
+impl Clock {
+    pub(super) fn new(cx: &CollectContext) -> Self {
+        Self { now: cx.now, began: Instant::now() }
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.now.plus_micros(i64::try_from(self.began.elapsed().as_micros()).unwrap_or(i64::MAX))
+    }
+}
+
+/// Why there is no batch.
+enum Without {
+    Outcome(Outcome),
+    Fault(QueryFault),
+}
+
+impl From<QueryFault> for Without {
+    fn from(fault: QueryFault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+/// Times that statements are read again because they were reset meanwhile.
+const TRIES: usize = 3;
+
+impl Visit<'_> {
+    /// Reads a measurement and accounts for it. `keys` are for measurements
+    /// that follow another. An error says that the session is gone.
+    pub(super) async fn measure(
+        &mut self,
+        session: &mut Session,
+        measurement: &Arc<Measurement>,
+        keys: Option<&[i64]>,
+    ) -> Result<(), QueryFault> {
+        let began = Instant::now();
+        let database = self.source.database.clone();
+        let paused = lock(self.journal).paused(measurement.name(), database.as_ref());
+        let result = match paused {
+            Some(outcome) => Err(Without::Outcome(outcome)),
+            None => self.read(session, measurement, keys).await,
+        };
+        let mut lost = Ok(());
+        let outcome = match result {
+            Ok((batch, seen)) => {
+                // Facts that are sent once need no empty batches.
+                if keys.is_none() || !batch.rows.is_empty() {
+                    self.collected.batches.push(batch);
+                }
+                lock(self.journal).worked(measurement.name(), database.as_ref());
+                Outcome::Collected { rows: seen }
+            }
+            Err(Without::Outcome(outcome)) => outcome,
+            Err(Without::Fault(fault)) => {
+                let outcome = fault.outcome(&self.asker(session, measurement));
+                if fault.is_lasting() {
+                    lock(self.journal).pause(measurement.name(), database.as_ref(), &outcome);
+                }
+                if fault.is_lost() || session.is_broken() {
+                    lost = Err(fault);
+                }
+                outcome
+            }
+        };
+        self.collected.reports.push(Report {
+            measurement: measurement.name().clone(),
+            source: Some(self.source.clone()),
+            outcome,
+            elapsed: began.elapsed(),
+        });
+        lost
+    }
+
+    /// A measurement that follows another, which had nothing new.
+    pub(super) fn nothing_new(&mut self, session: &Session, measurement: &Arc<Measurement>) {
+        let outcome = self.sql(session, measurement).err().unwrap_or(Outcome::Collected { rows: 0 });
+        self.collected.reports.push(Report {
+            measurement: measurement.name().clone(),
+            source: Some(self.source.clone()),
+            outcome,
+            elapsed: std::time::Duration::ZERO,
+        });
+    }
+
+    async fn read(
+        &mut self,
+        session: &mut Session,
+        measurement: &Arc<Measurement>,
+        keys: Option<&[i64]>,
+    ) -> Result<(Batch, usize), Without> {
+        let (sql, schema) = self.sql(session, measurement).map_err(Without::Outcome)?;
+        session.begin().await?;
+        let result = self.read_in(session, measurement, &sql, schema.as_deref(), keys).await;
+        session.end().await?;
+        result
+    }
+
+    /// What to run, and the schema of the extension it needs.
+    fn sql(&self, session: &Session, measurement: &Measurement) -> Result<(String, Option<String>), Outcome> {
+        let query = match measurement.query_for(session.facts.version) {
+            QueryChoice::Query(query) => query,
+            QueryChoice::Unsupported(reason) => return Err(Outcome::Unsupported { reason: reason.to_owned() }),
+        };
+        if !measurement.role().includes(self.in_recovery) {
+            let what = if self.in_recovery { "a standby" } else { "a primary" };
+            return Err(Outcome::Unsupported { reason: format!("this is {what}, which has no such thing") });
+        }
+        let Some(name) = &query.requires.extension else { return Ok((query.sql.clone(), None)) };
+        if name == "pg_stat_statements" && !session.facts.statements_loaded {
+            return Err(Outcome::Unsupported { reason: not_loaded(name, &session.database) });
+        }
+        match self.extensions.iter().find(|extension| extension.name == *name) {
+            Some(found) => Ok((query.sql_in(&found.schema), Some(found.schema.clone()))),
+            None => Err(Outcome::Unsupported { reason: not_created(name, &session.database) }),
+        }
+    }
+
+    async fn read_in(
+        &mut self,
+        session: &mut Session,
+        measurement: &Arc<Measurement>,
+        sql: &str,
+        schema: Option<&str>,
+        keys: Option<&[i64]>,
+    ) -> Result<(Batch, usize), Without> {
+        let family = measurement.schema().family();
+        if session.pooled && family != CounterFamily::None {
+            self.epoch = epochs::cluster(session).await?;
+        }
+        let schema = schema.filter(|_| family == CounterFamily::Statements);
+        for _ in 0..TRIES {
+            let before = match schema {
+                Some(schema) => epochs::statements(session, schema).await?,
+                None => Epoch::default(),
+            };
+            let collected_at = self.clock.now();
+            let mut reader = RowReader::new(measurement, session.facts.version);
+            session.read(sql, keys, |row| reader.take(row)).await?;
+            // A reset between the stamp and the values would make the values
+            // count twice: the next batch, with the new stamp, has them whole.
+            if let Some(schema) = schema
+                && epochs::statements(session, schema).await?.stamp != before.stamp
+            {
+                continue;
+            }
+            self.remark(measurement, &reader);
+            let seen = reader.seen();
+            let rows = reader.finish()?;
+            let epoch = epochs::of_batch(measurement, &rows, self.epoch, before);
+            let scrape = Scrape {
+                collected_at,
+                interval_micros: measurement.interval_micros(),
+                kind: ScrapeKind::Keyframe,
+                epoch,
+            };
+            let schema = Arc::clone(measurement.schema());
+            return Ok((Batch { schema, source: self.source.clone(), scrape, rows }, seen));
+        }
+        let reason = String::from("its counters were reset again and again while they were read");
+        Err(Without::Outcome(Outcome::Skipped { reason }))
+    }
+
+    /// Says once what a query brought that nobody expected.
+    fn remark(&self, measurement: &Measurement, reader: &RowReader<'_>) {
+        let mut remarks = Vec::new();
+        if !reader.unexpected.is_empty() {
+            remarks.push(format!("columns that its catalog file does not know are left out: {}", reader.unexpected.join(", ")));
+        }
+        if !reader.missing.is_empty() {
+            remarks.push(format!("columns are missing and stay empty: {}", reader.missing.join(", ")));
+        }
+        let max = measurement.max_rows();
+        if reader.seen() > max {
+            remarks.push(format!("only the first {max} rows were taken; raise max_rows or narrow the query"));
+        }
+        lock(self.journal).remark(measurement.name(), self.source.database.as_ref(), &remarks.join("; "));
+    }
+
+    fn asker<'a>(&'a self, session: &'a Session, measurement: &'a Measurement) -> Asker<'a> {
+        let extension = match measurement.query_for(session.facts.version) {
+            QueryChoice::Query(query) => query.requires.extension.as_deref(),
+            QueryChoice::Unsupported(_) => None,
+        };
+        Asker {
+            user: &self.config.user,
+            monitors: session.facts.monitors,
+            database: &session.database,
+            extension,
+            statement_timeout: self.config.statement_timeout,
+            lock_timeout: self.config.lock_timeout,
+        }
+    }
+}
+
+/// What to do about a library that the server has not loaded.
+pub(super) fn not_loaded(extension: &str, database: &str) -> String {
+    format!(
+        "{extension} is not loaded: add it to shared_preload_libraries, restart PostgreSQL, then run in database \
+         {database}: CREATE EXTENSION IF NOT EXISTS {}",
+        quoted(extension)
+    )
+}
+
+/// What to do about an extension that the database does not have.
+pub(super) fn not_created(extension: &str, database: &str) -> String {
+    format!("the extension {extension} is not there: run in database {database}: CREATE EXTENSION {}", quoted(extension))
+}
+
+/// The extensions that these measurements need on this version.
+pub(super) fn needed<'m>(
+    measurements: impl IntoIterator<Item = &'m Arc<Measurement>>,
+    version: u32,
+) -> Vec<&'m str> {
+    let mut names: Vec<&str> = measurements
+        .into_iter()
+        .filter_map(|measurement| match measurement.query_for(version) {
+            QueryChoice::Query(query) => query.requires.extension.as_deref(),
+            QueryChoice::Unsupported(_) => None,
+        })
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+/// What a poisoned lock guards here is never left half-written.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

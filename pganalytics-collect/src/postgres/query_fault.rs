@@ -1,0 +1,147 @@
+//! Why a statement brought nothing, told so that its reader knows what to do.
+
+use tokio_postgres::error::{DbError, SqlState};
+
+use super::fault::one_line;
+use crate::collector::Outcome;
+
+/// Why a statement brought nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum QueryFault {
+    /// The session is gone, for this reason.
+    #[error("the connection was lost ({0}); a new one is made at the next visit")]
+    Lost(String),
+    /// The server refused, with this SQLSTATE and these words.
+    #[error("{message} (SQLSTATE {code})")]
+    Refused { code: String, message: String },
+    /// What came does not fit the catalog file.
+    #[error("{0}")]
+    Misfit(String),
+}
+
+impl From<&tokio_postgres::Error> for QueryFault {
+    fn from(error: &tokio_postgres::Error) -> Self {
+        match error.as_db_error() {
+            Some(said) => Self::Refused { code: said.code().code().to_owned(), message: words(said) },
+            None => Self::Lost(one_line(&error.to_string())),
+        }
+    }
+}
+
+/// What the server said, without what may be data.
+fn words(said: &DbError) -> String {
+    let message = one_line(said.message());
+    match said.code().code().get(..2) {
+        // Names, settings, resources: needed to act upon, and never data.
+        Some("08" | "0A" | "25" | "26" | "28" | "3D" | "3F" | "42" | "53" | "54" | "55" | "57" | "58" | "F0" | "XX") => {
+            message
+        }
+        // Anything else may quote values: class 22 does, RAISE may say anything.
+        _ => String::from("its words may hold data and are left out; run the query by hand to see them"),
+    }
+}
+
+/// What the role is, for advice.
+pub(super) struct Asker<'a> {
+    pub(super) user: &'a str,
+    pub(super) monitors: bool,
+    pub(super) database: &'a str,
+    pub(super) extension: Option<&'a str>,
+    pub(super) statement_timeout: std::time::Duration,
+    pub(super) lock_timeout: std::time::Duration,
+}
+
+impl QueryFault {
+    /// Whether the session is of no more use.
+    pub(super) fn is_lost(&self) -> bool {
+        matches!(self, Self::Lost(_))
+    }
+
+    /// Whether trying again soon would only fill the server's log.
+    pub(super) fn is_lasting(&self) -> bool {
+        match self {
+            Self::Lost(_) => false,
+            Self::Misfit(_) => true,
+            Self::Refused { code, .. } => !matches!(code.get(..2), Some("53" | "55" | "40" | "58")),
+        }
+    }
+
+    /// How a visit went that failed so before any measurement.
+    pub(super) fn plain_outcome(&self) -> Outcome {
+        Outcome::Failed { message: self.to_string() }
+    }
+
+    /// How a measurement went that failed so.
+    pub(super) fn outcome(&self, asker: &Asker<'_>) -> Outcome {
+        let (code, message) = match self {
+            Self::Lost(_) | Self::Misfit(_) => return self.plain_outcome(),
+            Self::Refused { code, message } => (SqlState::from_code(code), message),
+        };
+        let database = asker.database;
+        if code == SqlState::LOCK_NOT_AVAILABLE {
+            let reason = format!("a lock was not free within lock_timeout ({:?}); it is tried again", asker.lock_timeout);
+            return Outcome::Skipped { reason };
+        }
+        let advice = if code == SqlState::QUERY_CANCELED {
+            format!(
+                "it ran longer than statement_timeout ({:?}) or somebody cancelled it; make the query cheaper, \
+                 or raise statement_timeout of the server in the settings",
+                asker.statement_timeout
+            )
+        } else if code == SqlState::INSUFFICIENT_PRIVILEGE {
+            format!("run in database {database}: {}", grant(message, asker))
+        } else if code == SqlState::READ_ONLY_SQL_TRANSACTION {
+            String::from("a measurement may only read; change its sql")
+        } else if code == SqlState::FEATURE_NOT_SUPPORTED && message.contains("cached plan") {
+            String::from("a table was changed; it is tried again at the next visit")
+        } else if matches!(
+            code,
+            SqlState::UNDEFINED_COLUMN | SqlState::UNDEFINED_FUNCTION | SqlState::UNDEFINED_TABLE
+        ) {
+            match asker.extension {
+                Some(extension) => format!(
+                    "the extension may be older than its library; run in database {database}: \
+                     ALTER EXTENSION {} UPDATE",
+                    quoted(extension)
+                ),
+                None => format!(
+                    "check the sql of its catalog file against database {database}; \
+                     search_path is pg_catalog, so other schemas must be named"
+                ),
+            }
+        } else if code.code().starts_with("42") {
+            String::from("check the sql of its catalog file")
+        } else if code.code().starts_with("53") {
+            String::from("the server is out of a resource; it is tried again")
+        } else {
+            String::from("see the server's log")
+        };
+        Outcome::Failed { message: format!("{message} (SQLSTATE {}); {advice}", code.code()) }
+    }
+}
+
+/// The command that lifts `permission denied for <kind> <name>`.
+fn grant(message: &str, asker: &Asker<'_>) -> String {
+    let user = quoted(asker.user);
+    let object = message.strip_prefix("permission denied for ").and_then(|object| object.split_once(' '));
+    // What pg_monitor opens is PostgreSQL's own; its members never lack that.
+    if !asker.monitors && object.is_none_or(|(_, name)| name.starts_with("pg_")) {
+        return format!("GRANT pg_monitor TO {user}");
+    }
+    match object {
+        Some(("table" | "view" | "relation" | "sequence" | "foreign", name)) => {
+            format!("GRANT SELECT ON {name} TO {user}")
+        }
+        Some(("schema", name)) => format!("GRANT USAGE ON SCHEMA {name} TO {user}"),
+        Some(("function", name)) => format!("GRANT EXECUTE ON FUNCTION {name} TO {user}"),
+        Some(("materialized", name)) => format!("GRANT SELECT ON {} TO {user}", name.trim_start_matches("view ")),
+        _ => format!("GRANT pg_monitor TO {user}, or the right that is missing"),
+    }
+}
+
+/// A name as SQL takes it.
+pub(super) fn quoted(name: &str) -> String {
+    let plain = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+        && !name.bytes().next().is_none_or(|b| b.is_ascii_digit());
+    if plain { name.to_owned() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
+}

@@ -1,0 +1,273 @@
+//! A session in one database, and what is known of the server behind it.
+//!
+//! Straight at a server, statements are prepared once and each is a transaction
+//! of its own. Behind a pooler neither settings nor prepared statements stay, so
+//! there each visit to a measurement is one short transaction that sets its
+//! settings itself, with unnamed statements: [`Session::begin`] and
+//! [`Session::end`] do nothing in the first case and everything in the second.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use futures::TryStreamExt;
+use pganalytics_core::{InstanceId, ServerId, Source};
+use tokio::{
+    sync::oneshot,
+    time::{Instant, timeout},
+};
+use tokio_postgres::{Client, Row, Statement, types::Type};
+use uuid::Uuid;
+
+use super::{
+    config::PostgresConfig,
+    connect::{Link, session_settings},
+    fault::{ConnectFault, ConnectProblem},
+    query_fault::QueryFault,
+};
+
+/// What a server said of itself when the session began.
+#[derive(Debug, Clone)]
+pub(super) struct Facts {
+    /// `server_version_num`.
+    pub(super) version: u32,
+    /// `server_version`.
+    pub(super) version_text: String,
+    /// Whether the library of `pg_stat_statements` is loaded.
+    pub(super) statements_loaded: bool,
+    /// Whether our role is a member of `pg_monitor`.
+    pub(super) monitors: bool,
+    /// Whether our role is a superuser.
+    pub(super) superuser: bool,
+    /// The cluster's `system_identifier`, where we may know it.
+    pub(super) system_identifier: Option<i64>,
+}
+
+/// An extension of a database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Extension {
+    pub(super) name: String,
+    pub(super) version: String,
+    pub(super) schema: String,
+}
+
+/// A session.
+pub(super) struct Session {
+    client: Client,
+    pub(super) database: Arc<str>,
+    pub(super) facts: Facts,
+    /// Whether a pooler stands between.
+    pub(super) pooled: bool,
+    pub(super) server_id: ServerId,
+    pub(super) instance_id: InstanceId,
+    pub(super) born: Instant,
+    statements: HashMap<String, Statement>,
+    settings: String,
+    limit: Duration,
+    broken: bool,
+    ended: Arc<OnceLock<String>>,
+    _in_use: oneshot::Sender<()>,
+}
+
+const FACTS: &str = "
+select current_setting('server_version_num')::int4,
+       current_setting('server_version'),
+       current_setting('search_path') = 'pg_catalog' and current_setting('default_transaction_read_only') = 'on',
+       current_setting('pg_stat_statements.max', true) is not null,
+       pg_catalog.pg_has_role('pg_monitor', 'member'),
+       current_setting('is_superuser') = 'on',
+       pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'execute')";
+
+const EXTENSIONS: &str = "
+select e.extname::text, e.extversion::text, n.nspname::text
+from pg_catalog.pg_extension e join pg_catalog.pg_namespace n on n.oid = e.extnamespace
+where e.extname::text = any ($1::text[])";
+
+/// Beyond the server's own limit, for the way there and back.
+const GRACE: Duration = Duration::from_secs(5);
+
+impl Session {
+    /// Asks a fresh connection who is there.
+    pub(super) async fn begin_on(
+        link: Link,
+        database: Arc<str>,
+        config: &PostgresConfig,
+    ) -> Result<Self, ConnectProblem> {
+        let failed = |error: &tokio_postgres::Error| {
+            ConnectProblem::from_login(error, config, &link.host, &database, true)
+        };
+        let row = match timeout(config.connect_timeout, link.client.query_typed(FACTS, &[])).await {
+            Ok(rows) => rows.map_err(|error| failed(&error))?.into_iter().next(),
+            Err(_) => return Err(ConnectProblem::timeout(config, &link.host, "the first answer")),
+        };
+        let row = row.ok_or_else(|| ConnectProblem::new(ConnectFault::Other, format!("{}: no answer", link.host)))?;
+        let text = |at: usize| row.try_get::<_, String>(at).unwrap_or_default();
+        let yes = |at: usize| row.try_get::<_, bool>(at).unwrap_or_default();
+        let may_identify = yes(6);
+        let mut facts = Facts {
+            version: row.try_get::<_, i32>(0).ok().and_then(|version| u32::try_from(version).ok()).unwrap_or_default(),
+            version_text: text(1),
+            statements_loaded: yes(3),
+            monitors: yes(4),
+            superuser: yes(5),
+            system_identifier: None,
+        };
+        if may_identify {
+            let sql = "select system_identifier from pg_catalog.pg_control_system()";
+            let rows = link.client.query_typed(sql, &[]).await.map_err(|error| failed(&error))?;
+            facts.system_identifier = rows.first().and_then(|row| row.try_get(0).ok());
+        }
+        let address = link.host.to_string();
+        let server_id = facts.system_identifier.map_or_else(|| unidentified(config), ServerId::of_cluster);
+        let settings: Vec<_> =
+            session_settings(config).iter().map(|(name, value)| format!("SET LOCAL {name} = '{value}'; ")).collect();
+        Ok(Self {
+            pooled: !(link.took_options && yes(2)),
+            client: link.client,
+            database,
+            facts,
+            server_id,
+            instance_id: InstanceId::of_address(server_id, &address),
+            born: Instant::now(),
+            statements: HashMap::new(),
+            settings: format!("BEGIN READ ONLY; {}", settings.concat()),
+            limit: config.statement_timeout + GRACE,
+            broken: false,
+            ended: link.ended,
+            _in_use: link.in_use,
+        })
+    }
+
+    /// Whether it can't be used any more.
+    pub(super) fn is_broken(&self) -> bool {
+        self.broken || self.client.is_closed()
+    }
+
+    /// Where its samples come from.
+    pub(super) fn source(&self, config: &PostgresConfig, database: Option<Arc<str>>) -> Source {
+        Source {
+            server_id: self.server_id,
+            instance_id: self.instance_id,
+            server: Arc::clone(&config.name),
+            database,
+        }
+    }
+
+    /// Before the statements of a measurement.
+    pub(super) async fn begin(&mut self) -> Result<(), QueryFault> {
+        if !self.pooled {
+            return Ok(());
+        }
+        let settings = self.settings.clone();
+        self.command(&settings).await
+    }
+
+    /// After them, however they went.
+    pub(super) async fn end(&mut self) -> Result<(), QueryFault> {
+        if !self.pooled || self.is_broken() {
+            return Ok(());
+        }
+        self.command("ROLLBACK").await
+    }
+
+    async fn command(&mut self, sql: &str) -> Result<(), QueryFault> {
+        match timeout(self.limit, self.client.batch_execute(sql)).await {
+            Ok(result) => result.map_err(|error| self.fault(&error)),
+            Err(_) => Err(self.no_answer()),
+        }
+    }
+
+    /// Runs a statement and hands over its rows one by one. An error of `take`
+    /// ends the reading.
+    pub(super) async fn read<F>(&mut self, sql: &str, keys: Option<&[i64]>, mut take: F) -> Result<(), QueryFault>
+    where
+        F: FnMut(&Row) -> Result<(), QueryFault> + Send,
+    {
+        let limit = self.limit;
+        let reading = async {
+            let rows = if self.pooled {
+                let keys = keys.map(|keys| (keys, Type::INT8_ARRAY));
+                self.client.query_typed_raw(sql, keys).await
+            } else {
+                let statement = match self.statements.get(sql) {
+                    Some(statement) => statement.clone(),
+                    None => {
+                        let statement = self.client.prepare(sql).await.map_err(|error| self.fault(&error))?;
+                        self.statements.insert(sql.to_owned(), statement.clone());
+                        statement
+                    }
+                };
+                self.client.query_raw(&statement, keys).await
+            };
+            let mut rows = std::pin::pin!(rows.map_err(|error| self.fault(&error))?);
+            while let Some(row) = rows.try_next().await.map_err(|error| self.fault(&error))? {
+                take(&row)?;
+            }
+            Ok(())
+        };
+        let result = match timeout(limit, reading).await {
+            Ok(result) => result,
+            Err(_) => Err(self.no_answer()),
+        };
+        if result.is_err() {
+            // It may have been prepared for tables that look different now.
+            self.statements.remove(sql);
+        }
+        result
+    }
+
+    /// The first row of a statement without parameters.
+    pub(super) async fn first<T: Send>(
+        &mut self,
+        sql: &str,
+        mut of: impl FnMut(&Row) -> T + Send,
+    ) -> Result<Option<T>, QueryFault> {
+        let mut first = None;
+        self.read(sql, None, |row| {
+            if first.is_none() {
+                first = Some(of(row));
+            }
+            Ok(())
+        })
+        .await?;
+        Ok(first)
+    }
+
+    /// Those of these extensions that the database has.
+    pub(super) async fn extensions(&mut self, names: &[&str]) -> Result<Vec<Extension>, QueryFault> {
+        if names.is_empty() {
+            return Ok(Vec::new());
+        }
+        let rows = match timeout(self.limit, self.client.query_typed(EXTENSIONS, &[(&names, Type::TEXT_ARRAY)])).await {
+            Ok(rows) => rows.map_err(|error| self.fault(&error))?,
+            Err(_) => return Err(self.no_answer()),
+        };
+        let extension = |row: &Row| Extension {
+            name: row.try_get(0).unwrap_or_default(),
+            version: row.try_get(1).unwrap_or_default(),
+            schema: row.try_get(2).unwrap_or_default(),
+        };
+        Ok(rows.iter().map(extension).collect())
+    }
+
+    fn fault(&self, error: &tokio_postgres::Error) -> QueryFault {
+        if self.client.is_closed() || error.is_closed() {
+            return QueryFault::Lost(self.ended.get().cloned().unwrap_or_else(|| String::from("it was closed")));
+        }
+        QueryFault::from(error)
+    }
+
+    fn no_answer(&mut self) -> QueryFault {
+        self.broken = true;
+        QueryFault::Lost(format!("no answer within {:?}", self.limit))
+    }
+}
+
+/// The id of a server that has never said who it is: of its name and address
+/// in the settings. It is replaced as soon as the system identifier is known.
+pub(super) fn unidentified(config: &PostgresConfig) -> ServerId {
+    let text = format!("postgres server {} at {}", config.name, config.address());
+    ServerId::from_uuid(Uuid::new_v5(&Uuid::NAMESPACE_URL, text.as_bytes()))
+}

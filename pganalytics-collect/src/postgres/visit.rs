@@ -1,0 +1,127 @@
+//! Opening a visit, and what the two collectors of a server share.
+
+use std::sync::{Arc, Mutex};
+
+use pganalytics_core::{InstanceId, Source, catalog::Measurement};
+use tokio::time::Instant;
+
+use super::{
+    config::PostgresConfig,
+    connect::Connector,
+    epochs,
+    fault::{ConnectFault, ConnectProblem},
+    journal::Journal,
+    keeper::{Budget, Keeper},
+    measure::{Clock, Visit, lock, needed},
+    query_fault::QueryFault,
+    session::{Session, unidentified},
+};
+use crate::collector::{Collected, Outcome, Report};
+
+/// What the collectors of one server share.
+pub(super) struct Shared {
+    pub(super) config: Arc<PostgresConfig>,
+    pub(super) connector: Arc<Connector>,
+    pub(super) budget: Budget,
+    pub(super) journal: Mutex<Journal>,
+    /// Who the server was when it was last reached.
+    source: Mutex<Source>,
+}
+
+impl Shared {
+    pub(super) fn new(config: PostgresConfig) -> Self {
+        let server_id = unidentified(&config);
+        let source = Source {
+            server_id,
+            instance_id: InstanceId::of_address(server_id, &config.address()),
+            server: Arc::clone(&config.name),
+            database: None,
+        };
+        let config = Arc::new(config);
+        Self {
+            connector: Arc::new(Connector::new(Arc::clone(&config))),
+            budget: Budget::new(config.max_connections),
+            journal: Mutex::new(Journal::new(Arc::clone(&config.name))),
+            source: Mutex::new(source),
+            config,
+        }
+    }
+
+    /// Who the server was when it was last reached; before that, an id of its
+    /// name and address in the settings stands in.
+    pub(super) fn last_source(&self) -> Source {
+        lock(&self.source).clone()
+    }
+
+    /// A session that has just answered, and whether the server is in recovery.
+    /// A session that was kept and has died meanwhile is replaced at once.
+    pub(super) async fn enter(
+        &self,
+        keeper: &mut Keeper,
+        database: &Arc<str>,
+        deadline: Instant,
+    ) -> Result<(Session, bool), ConnectProblem> {
+        loop {
+            let (mut session, new) = keeper.open(database, deadline).await?;
+            let answer = session.first("select pg_catalog.pg_is_in_recovery()", |row| row.try_get(0)).await;
+            let fault = match answer {
+                Ok(Some(Ok(in_recovery))) => {
+                    *lock(&self.source) = session.source(&self.config, None);
+                    return Ok((session, in_recovery));
+                }
+                Ok(_) => QueryFault::Misfit(String::from("it gave no answer to a trivial query")),
+                Err(fault) => fault,
+            };
+            if new {
+                let message = match fault {
+                    QueryFault::Lost(why) => format!("{}: the connection was lost: {why}", self.config.address()),
+                    QueryFault::Refused { message, .. } | QueryFault::Misfit(message) => {
+                        format!("{}: a trivial query failed: {message}", self.config.address())
+                    }
+                };
+                return Err(ConnectProblem::new(ConnectFault::Other, message));
+            }
+            drop(session);
+        }
+    }
+
+    /// Prepares a visit: finds extensions, reads the cluster's epoch.
+    pub(super) async fn visit<'a>(
+        &'a self,
+        session: &mut Session,
+        database: Option<Arc<str>>,
+        in_recovery: bool,
+        measurements: impl IntoIterator<Item = &Arc<Measurement>>,
+        collected: &'a mut Collected,
+        clock: Clock,
+    ) -> Result<Visit<'a>, QueryFault> {
+        let extensions = session.extensions(&needed(measurements, session.facts.version)).await?;
+        let epoch = epochs::cluster(session).await?;
+        Ok(Visit {
+            config: &self.config,
+            journal: &self.journal,
+            source: session.source(&self.config, database),
+            in_recovery,
+            clock,
+            extensions,
+            epoch,
+            collected,
+        })
+    }
+}
+
+/// One outcome for all of these measurements.
+pub(super) fn report_all<'m>(
+    collected: &mut Collected,
+    measurements: impl IntoIterator<Item = &'m Arc<Measurement>>,
+    source: Option<&Source>,
+    outcome: &Outcome,
+    began: Instant,
+) {
+    collected.reports.extend(measurements.into_iter().map(|measurement| Report {
+        measurement: measurement.name().clone(),
+        source: source.cloned(),
+        outcome: outcome.clone(),
+        elapsed: began.elapsed(),
+    }));
+}

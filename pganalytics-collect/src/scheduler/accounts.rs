@@ -1,0 +1,102 @@
+//! The account of the agent's own work, as samples (`agent_scrape`).
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use pganalytics_core::{
+    Batch, Epoch, InstanceId, MeasurementName, ModelError, RowsBuilder, Scrape, ScrapeKind, ServerId, Source,
+    Timestamp, Value,
+    catalog::{Catalog, Measurement},
+};
+
+use crate::collector::{Outcome, Report};
+
+/// What is known of the last visit for one measurement at one source.
+#[derive(Debug, Clone)]
+struct Line {
+    outcome: Outcome,
+    elapsed: Duration,
+}
+
+/// The last line of each measurement at each source. A batch of `agent_scrape`
+/// holds all lines of its source, so that a reader sees the whole state.
+#[derive(Debug)]
+pub(crate) struct Accounts {
+    measurement: Option<Arc<Measurement>>,
+    sources: BTreeMap<Source, BTreeMap<MeasurementName, Line>>,
+}
+
+impl Accounts {
+    pub(crate) fn new() -> Self {
+        Self { measurement: Catalog::builtin().get("agent_scrape").cloned(), sources: BTreeMap::new() }
+    }
+
+    /// Takes the lines of one visit and returns a batch for each source that
+    /// they speak of. Lines without a source count for `fallback`.
+    pub(crate) fn take(
+        &mut self,
+        reports: Vec<Report>,
+        fallback: &Source,
+        now: Timestamp,
+        interval: Duration,
+    ) -> Result<Vec<Batch>, ModelError> {
+        let mut touched = BTreeSet::new();
+        for report in reports {
+            let source = report.source.unwrap_or_else(|| fallback.clone());
+            let lines = self.sources.entry(source.clone()).or_default();
+            lines.insert(report.measurement, Line { outcome: report.outcome, elapsed: report.elapsed });
+            touched.insert(source);
+        }
+        touched.into_iter().filter_map(|source| self.batch(source, now, interval).transpose()).collect()
+    }
+
+    fn batch(&self, source: Source, now: Timestamp, interval: Duration) -> Result<Option<Batch>, ModelError> {
+        let (Some(measurement), Some(lines)) = (&self.measurement, self.sources.get(&source)) else { return Ok(None) };
+        let schema = measurement.schema();
+        let mut rows = RowsBuilder::new(schema);
+        for (name, line) in lines {
+            let (status, error, count) = words(&line.outcome);
+            let values = schema.columns().iter().map(|column| match column.name.as_str() {
+                "measurement" => Value::Text(name.as_str()),
+                "status" => Value::Text(status),
+                "error" => error.map_or(Value::Null, Value::Text),
+                "ok" => Value::Bool(count.is_some()),
+                "duration_ms" => Value::Float((line.elapsed.as_secs_f64() * 1e6).round() / 1e3),
+                "rows" => count.map_or(Value::Null, Value::Int),
+                _ => Value::Null,
+            });
+            rows.push(&values.collect::<Vec<_>>())?;
+        }
+        let scrape = Scrape {
+            collected_at: now,
+            interval_micros: u64::try_from(interval.as_micros()).unwrap_or(u64::MAX),
+            kind: ScrapeKind::Keyframe,
+            epoch: Epoch::default(),
+        };
+        Ok(Some(Batch { schema: Arc::clone(schema), source, scrape, rows: rows.finish() }))
+    }
+}
+
+/// Status, error and rows of an outcome.
+fn words(outcome: &Outcome) -> (&'static str, Option<&str>, Option<i64>) {
+    match outcome {
+        Outcome::Collected { rows } => ("ok", None, Some(i64::try_from(*rows).unwrap_or(i64::MAX))),
+        Outcome::Unsupported { reason } => ("unsupported", Some(reason), None),
+        Outcome::Skipped { reason } => ("skipped", Some(reason), None),
+        Outcome::Failed { message } => ("failed", Some(message), None),
+    }
+}
+
+/// The source for lines of a collector that could not even say where it failed.
+pub(super) fn unknown_source(collector: &str) -> Source {
+    let server_id = ServerId::of_host(&format!("collector:{collector}"));
+    Source {
+        server_id,
+        instance_id: InstanceId::of_address(server_id, collector),
+        server: collector.into(),
+        database: None,
+    }
+}

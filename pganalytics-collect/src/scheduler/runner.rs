@@ -1,0 +1,350 @@
+//! One collector's task.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    panic::AssertUnwindSafe,
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures::FutureExt;
+use pganalytics_core::{Batch, MeasurementName, Source, catalog::Measurement, frame};
+use tokio::{
+    sync::Mutex,
+    time::{Instant, sleep_until},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, info, warn};
+
+use super::{
+    Plan, SchedulerStats,
+    accounts::{Accounts, unknown_source},
+    rhythm::{Grid, decide},
+};
+use crate::{
+    change_filter::ChangeFilter,
+    clock::Clock,
+    collector::{CollectContext, Collected, Collector, Outcome, Report},
+    deliver::{Backoff, Outbox},
+    error::CollectError,
+};
+
+/// A visit may take as long as its slowest measurement's interval, within these.
+const SHORTEST_VISIT: Duration = Duration::from_secs(10);
+const LONGEST_VISIT: Duration = Duration::from_secs(60);
+/// First visits are spread over this time.
+const FIRST_VISITS: u64 = 1_000_000;
+
+/// What the tasks of an agent share.
+#[derive(Clone)]
+pub(crate) struct Shared {
+    pub outbox: Arc<dyn Outbox>,
+    pub clock: Arc<dyn Clock>,
+    pub stats: Arc<SchedulerStats>,
+    /// Lines of all collectors, for several may visit one source. Held until
+    /// the frames are in the outbox, so that they stand there in order.
+    pub accounts: Arc<Mutex<(Accounts, ChangeFilter, u64)>>,
+}
+
+struct Slot {
+    measurement: Arc<Measurement>,
+    interval: Duration,
+    next: Instant,
+    visited: bool,
+}
+
+/// One collector with its rhythm and its change filter.
+pub(crate) struct Runner {
+    name: Arc<str>,
+    collector: Box<dyn Collector>,
+    shared: Shared,
+    grid: Grid,
+    slots: Vec<Slot>,
+    filter: ChangeFilter,
+    losses: u64,
+    /// Where each measurement was found so far, for lines about visits that
+    /// brought nothing.
+    seen: BTreeMap<MeasurementName, BTreeSet<Source>>,
+    fallback: Source,
+    backoff: Backoff,
+    not_before: Instant,
+    /// Measurements whose last visit failed, so that each state is logged once.
+    failing: BTreeSet<(MeasurementName, Option<Source>)>,
+}
+
+impl Runner {
+    /// `agent` is the agent's name, which decides the phase.
+    pub(crate) fn new(collector: Box<dyn Collector>, plan: &Plan, agent: &str, shared: Shared) -> Self {
+        let name: Arc<str> = collector.name().into();
+        let phase = xxhash_rust::xxh3::xxh3_64(format!("{agent}\n{name}").as_bytes());
+        let start = Instant::now();
+        let grid = Grid::new(start, shared.clock.now(), phase);
+        let first = start + Duration::from_micros(phase % FIRST_VISITS);
+        let slot = |measurement: Arc<Measurement>| {
+            plan.interval_of(&measurement).map(|interval| Slot { measurement, interval, next: first, visited: false })
+        };
+        let slots = collector.measurements().into_iter().filter_map(slot).collect();
+        Self {
+            fallback: unknown_source(&name),
+            name,
+            collector,
+            shared,
+            grid,
+            slots,
+            filter: ChangeFilter::new(),
+            losses: 0,
+            seen: BTreeMap::new(),
+            backoff: Backoff::new(Duration::from_secs(1), Duration::from_secs(60), true),
+            not_before: start,
+            failing: BTreeSet::new(),
+        }
+    }
+
+    /// Visits until `stop`.
+    pub(crate) async fn run(mut self, stop: CancellationToken) {
+        while let Some(wake) = self.slots.iter().map(|slot| slot.next).min() {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                () = sleep_until(wake.max(self.not_before)) => {}
+            }
+            let due = self.take_due(Instant::now());
+            if due.is_empty() {
+                continue;
+            }
+            let visit = AssertUnwindSafe(self.visit(&due)).catch_unwind();
+            let ended = tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                ended = visit => ended,
+            };
+            if ended.is_err() {
+                self.panicked(&due).await;
+            }
+            self.skip_overrun(&due);
+        }
+        info!(collector = %self.name, "nothing to collect: all its measurements are switched off");
+    }
+
+    /// The slots that are due; their ticks are taken.
+    fn take_due(&mut self, now: Instant) -> Vec<usize> {
+        let mut due = Vec::new();
+        for (at, slot) in self.slots.iter_mut().enumerate() {
+            let tick = decide(slot.next, now, slot.interval);
+            if tick.due || tick.skipped > 0 {
+                // The first visit is off the grid; the second is not hard upon it.
+                let pause = if slot.visited { Duration::ZERO } else { slot.interval / 2 };
+                slot.next = self.grid.next_after(now + pause, slot.interval);
+                slot.visited = true;
+            }
+            if tick.due {
+                due.push(at);
+            }
+            count_skipped(&self.shared, &self.name, slot, tick.skipped);
+        }
+        due
+    }
+
+    /// Ticks that passed while the visit that should have taken them ran.
+    fn skip_overrun(&mut self, due: &[usize]) {
+        let now = Instant::now();
+        for &at in due {
+            let Some(slot) = self.slots.get_mut(at) else { continue };
+            let Some(late) = now.checked_duration_since(slot.next) else { continue };
+            let skipped = late.as_micros() / slot.interval.as_micros().max(1) + 1;
+            slot.next = self.grid.next_after(now, slot.interval);
+            count_skipped(&self.shared, &self.name, slot, u64::try_from(skipped).unwrap_or(u64::MAX));
+        }
+    }
+
+    async fn visit(&mut self, due: &[usize]) {
+        let started = Instant::now();
+        let slots = || due.iter().filter_map(|&at| self.slots.get(at));
+        let longest = slots().map(|slot| slot.interval).max().unwrap_or(SHORTEST_VISIT);
+        let cx = CollectContext {
+            due: slots().map(|slot| slot.measurement.name().clone()).collect(),
+            now: self.shared.clock.now(),
+            deadline: started + longest.clamp(SHORTEST_VISIT, LONGEST_VISIT),
+        };
+        let collected = {
+            let mut warn_at = cx.deadline + Duration::from_secs(1);
+            let mut visit = pin!(self.collector.collect(&cx));
+            loop {
+                tokio::select! {
+                    collected = &mut visit => break collected,
+                    () = sleep_until(warn_at) => {}
+                }
+                let running = started.elapsed();
+                warn!(collector = %self.name, seconds = running.as_secs(), "a visit hangs; its ticks are skipped meanwhile");
+                let reason = format!("the visit before still runs, for {} s now", running.as_secs());
+                let lines = lines(&cx.due, &self.seen, running, &Outcome::Skipped { reason });
+                deliver(&self.shared, &self.fallback, Vec::new(), lines, longest).await;
+                warn_at = Instant::now() + LONGEST_VISIT;
+            }
+        };
+        SchedulerStats::add(&self.shared.stats.visits, 1);
+        let collected = collected.unwrap_or_else(|error| self.failed(&cx, &error, started.elapsed()));
+        self.take(collected).await;
+        self.backoff.reset();
+    }
+
+    /// A visit that brought nothing: every due measurement failed, wherever it
+    /// was found before.
+    fn failed(&self, cx: &CollectContext, error: &CollectError, elapsed: Duration) -> Collected {
+        let outcome = Outcome::Failed { message: error.to_string() };
+        Collected { batches: Vec::new(), reports: lines(&cx.due, &self.seen, elapsed, &outcome) }
+    }
+
+    async fn panicked(&mut self, due: &[usize]) {
+        let pause = self.backoff.next_pause(None);
+        self.not_before = Instant::now() + pause;
+        // What it had sent may not be what it had told the filter.
+        self.filter.force_keyframe();
+        SchedulerStats::add(&self.shared.stats.panics, 1);
+        error!(collector = %self.name, pause_ms = pause.as_millis(), "the collector panicked; it will be visited again");
+        let message = String::from("the collector panicked: a bug; its message is in the agent's log");
+        let slots = due.iter().filter_map(|&at| self.slots.get(at));
+        let names: Vec<_> = slots.map(|slot| slot.measurement.name().clone()).collect();
+        let reports = lines(&names, &self.seen, Duration::ZERO, &Outcome::Failed { message });
+        self.log(&reports);
+        deliver(&self.shared, &self.fallback, Vec::new(), reports, SHORTEST_VISIT).await;
+    }
+
+    /// Filters, encodes and hands over what a visit brought.
+    async fn take(&mut self, collected: Collected) {
+        let Collected { batches, mut reports } = collected;
+        let losses = self.shared.outbox.stats().losses;
+        if self.losses != losses {
+            self.losses = losses;
+            self.filter.force_keyframe();
+        }
+        let now = Instant::now();
+        let mut frames = Vec::with_capacity(batches.len());
+        for mut batch in batches {
+            if let Some(interval) = self.interval_of(&batch) {
+                batch.scrape.interval_micros = u64::try_from(interval.as_micros()).unwrap_or(u64::MAX);
+            }
+            let (name, source) = (batch.schema.measurement().clone(), batch.source.clone());
+            match encode(&mut self.filter, batch, now) {
+                Ok((frame, 0)) => frames.push(frame),
+                Ok((frame, duplicates)) => {
+                    SchedulerStats::add(&self.shared.stats.duplicates, duplicates as u64);
+                    debug!(collector = %self.name, measurement = %name, duplicates, "rows of one key; the last of them is taken");
+                    frames.push(frame);
+                }
+                Err(error) => {
+                    self.filter.force_keyframe();
+                    let outcome = Outcome::Failed { message: error.to_string() };
+                    reports.retain(|report| report.measurement != name || report.source.as_ref() != Some(&source));
+                    let elapsed = Duration::ZERO;
+                    reports.push(Report { measurement: name, source: Some(source), outcome, elapsed });
+                }
+            }
+        }
+        self.log(&reports);
+        for report in &reports {
+            if let Some(source) = &report.source {
+                self.seen.entry(report.measurement.clone()).or_default().insert(source.clone());
+            }
+        }
+        let interval = self.slots.iter().map(|slot| slot.interval).min().unwrap_or(SHORTEST_VISIT);
+        deliver(&self.shared, &self.fallback, frames, reports, interval).await;
+    }
+
+    fn interval_of(&self, batch: &Batch) -> Option<Duration> {
+        let is_it = |slot: &&Slot| slot.measurement.name() == batch.schema.measurement();
+        self.slots.iter().find(is_it).map(|slot| slot.interval)
+    }
+
+    /// Each change of state once; the rest only when asked for.
+    fn log(&mut self, reports: &[Report]) {
+        for report in reports {
+            let place = (report.measurement.clone(), report.source.clone());
+            let source = report.source.as_ref();
+            let server = source.map_or(&*self.name, |source| &*source.server);
+            let database = source.and_then(|source| source.database.as_deref()).unwrap_or_default();
+            let measurement = &report.measurement;
+            match &report.outcome {
+                Outcome::Failed { message } => {
+                    SchedulerStats::add(&self.shared.stats.failures, 1);
+                    if self.failing.insert(place) {
+                        warn!(server, database, %measurement, "not collected: {message}");
+                    }
+                }
+                Outcome::Collected { rows } => {
+                    if self.failing.remove(&place) {
+                        info!(server, database, %measurement, "collected again");
+                    }
+                    debug!(server, database, %measurement, rows, elapsed = ?report.elapsed, "collected");
+                }
+                Outcome::Unsupported { reason } | Outcome::Skipped { reason } => {
+                    debug!(server, database, %measurement, "left out: {reason}");
+                }
+            }
+        }
+    }
+}
+
+fn count_skipped(shared: &Shared, collector: &str, slot: &Slot, skipped: u64) {
+    if skipped > 0 {
+        SchedulerStats::add(&shared.stats.skipped, skipped);
+        let measurement = slot.measurement.name();
+        debug!(collector, %measurement, skipped, "ticks skipped: a visit took longer than the interval");
+    }
+}
+
+/// A line for each measurement, at each source where it was found before.
+fn lines(
+    due: &[MeasurementName],
+    seen: &BTreeMap<MeasurementName, BTreeSet<Source>>,
+    elapsed: Duration,
+    outcome: &Outcome,
+) -> Vec<Report> {
+    let line = |measurement: &MeasurementName, source: Option<&Source>| Report {
+        measurement: measurement.clone(),
+        source: source.cloned(),
+        outcome: outcome.clone(),
+        elapsed,
+    };
+    let mut reports = Vec::new();
+    for measurement in due {
+        match seen.get(measurement) {
+            Some(sources) => reports.extend(sources.iter().map(|source| line(measurement, Some(source)))),
+            None => reports.push(line(measurement, None)),
+        }
+    }
+    reports
+}
+
+fn encode(filter: &mut ChangeFilter, batch: Batch, now: Instant) -> Result<(Bytes, usize), CollectError> {
+    let filtered = filter.apply(batch, now)?;
+    Ok((Bytes::from(frame::encode(&filtered.batch)?), filtered.duplicates))
+}
+
+/// Puts the frames of a visit and its account into the outbox.
+async fn deliver(shared: &Shared, fallback: &Source, mut frames: Vec<Bytes>, reports: Vec<Report>, interval: Duration) {
+    let now = shared.clock.now();
+    let mut guard = shared.accounts.lock().await;
+    let (accounts, filter, losses) = &mut *guard;
+    let seen = shared.outbox.stats().losses;
+    if *losses != seen {
+        *losses = seen;
+        filter.force_keyframe();
+    }
+    let batches = accounts.take(reports, fallback, now, interval).unwrap_or_else(|error| {
+        error!(%error, "the account of a visit is lost");
+        Vec::new()
+    });
+    for batch in batches {
+        match encode(filter, batch, Instant::now()) {
+            Ok((frame, _)) => frames.push(frame),
+            Err(error) => {
+                filter.force_keyframe();
+                error!(%error, "the account of a visit is lost");
+            }
+        }
+    }
+    shared.outbox.put(frames).await;
+}

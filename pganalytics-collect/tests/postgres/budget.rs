@@ -1,0 +1,139 @@
+//! Never more sessions than allowed, and fair rounds within them.
+
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use pganalytics_collect::{Collector, Outcome};
+use pganalytics_testkit::{Cluster, versions};
+
+use crate::watch::{Watch, config, context, everything, only};
+
+/// Counts the agent's sessions again and again while something runs.
+async fn most_sessions<F: Future>(cluster: &Cluster, work: F) -> (F::Output, i64) {
+    let client = cluster.client("postgres").await.unwrap();
+    let (stop, most) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicI64::new(0)));
+    let counter = {
+        let (stop, most) = (Arc::clone(&stop), Arc::clone(&most));
+        tokio::spawn(async move {
+            let sql = "select count(*) from pg_stat_activity where application_name = 'pganalytics-agent' \
+                       or usename = 'monitor'";
+            while !stop.load(Ordering::Relaxed) {
+                let now: i64 = client.query_one(sql, &[]).await.unwrap().get(0);
+                most.fetch_max(now, Ordering::Relaxed);
+            }
+        })
+    };
+    let output = work.await;
+    stop.store(true, Ordering::Relaxed);
+    counter.await.unwrap();
+    (output, most.load(Ordering::Relaxed))
+}
+
+async fn with_databases(count: usize) -> Option<Cluster> {
+    let version = versions().last().copied()?;
+    let cluster = Cluster::start(version).await.unwrap();
+    for n in 0..count {
+        cluster.sql("postgres", &format!("create database d{n}")).await.unwrap();
+    }
+    Some(cluster)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn twenty_databases_never_see_more_than_the_budget() {
+    let Some(cluster) = with_databases(19).await else { return };
+    for max in [3, 2, 1] {
+        let mut config = config(&cluster.monitor_url("postgres"));
+        config.max_connections = max;
+        let collectors = Watch::with(config, everything()).collectors;
+        let work = async {
+            let tasks = collectors.into_iter().map(|mut collector| {
+                tokio::spawn(async move {
+                    let mut reports = Vec::new();
+                    for _ in 0..5 {
+                        let cx = context(&*collector, Duration::from_secs(60));
+                        reports.push(collector.collect(&cx).await.unwrap().reports);
+                    }
+                    reports
+                })
+            });
+            futures::future::join_all(tasks).await
+        };
+        let (reports, most) = most_sessions(&cluster, work).await;
+        assert!(most <= i64::try_from(max).unwrap(), "{most} sessions with max_connections = {max}");
+        assert!(most >= 1);
+        let visits = reports.into_iter().flat_map(Result::unwrap);
+        for reports in visits {
+            for report in &reports {
+                assert!(
+                    matches!(report.outcome, Outcome::Collected { .. } | Outcome::Unsupported { .. }),
+                    "max {max}: {report:?}"
+                );
+            }
+            let places: HashSet<_> = reports.iter().filter_map(|report| report.source.as_ref()?.database.clone()).collect();
+            assert!(places.is_empty() || places.len() == 20, "{places:?}");
+        }
+    }
+    assert_eq!(cluster.errors_in_log().unwrap(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waited_longest_comes_first() {
+    let Some(cluster) = with_databases(11).await else { return };
+    let slow = crate::watch::own(
+        "name = 'slow'\nscope = 'database'\n[[query]]\nsql = \"select 1 as n from pg_catalog.pg_sleep(0.2)\"\n\
+         [[column]]\nname = 'n'\nkind = 'gauge'\ntype = 'int'\n",
+    );
+    let mut watch = Watch::new(&cluster.monitor_url("postgres"), vec![slow]);
+    let mut visited = Vec::new();
+    let mut stale = 0;
+    for _ in 0..4 {
+        let collected = watch.visit_within(Duration::from_millis(900)).await;
+        for report in &collected.reports {
+            let database = report.source.as_ref().unwrap().database.clone().unwrap();
+            match &report.outcome {
+                Outcome::Collected { .. } => visited.push(database),
+                Outcome::Skipped { reason } => {
+                    assert!(reason.contains("first in line"), "{reason}");
+                    stale += 1;
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+    assert!(stale > 0, "all were visited in time");
+    let first_round: HashSet<_> = visited.iter().take(12).collect();
+    assert_eq!(first_round.len(), 12, "some came twice before all had come once: {visited:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_slow_sweep_does_not_hold_up_the_cluster() {
+    let Some(cluster) = with_databases(4).await else { return };
+    let slow = crate::watch::own(
+        "name = 'slow'\nscope = 'database'\n[[query]]\nsql = \"select 1 as n from pg_catalog.pg_sleep(0.5)\"\n\
+         [[column]]\nname = 'n'\nkind = 'gauge'\ntype = 'int'\n",
+    );
+    let measurements = only(&["pg_up", "pg_stat_activity"]).into_iter().chain([slow]).collect();
+    let mut collectors = Watch::new(&cluster.monitor_url("postgres"), measurements).collectors;
+    let mut databases = collectors.pop().unwrap();
+    let mut of_cluster = collectors.pop().unwrap();
+    let sweep = tokio::spawn(async move { visit(&mut *databases).await });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let began = std::time::Instant::now();
+    for _ in 0..5 {
+        visit(&mut *of_cluster).await;
+    }
+    assert!(!sweep.is_finished(), "the sweep was too quick to tell");
+    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    sweep.await.unwrap();
+}
+
+async fn visit(collector: &mut dyn Collector) {
+    let cx = context(collector, Duration::from_secs(60));
+    collector.collect(&cx).await.unwrap();
+}

@@ -1,0 +1,331 @@
+//! Many frames into one block.
+//!
+//! Frames are single scrapes or blocks, in any order. What readers see is the
+//! same before and after: at the time of each scrape, expanding the frames and
+//! expanding the block gives the same rows. For that a key is *absent* from a
+//! keyframe when that keyframe's own frame had no row of it up to then; inside
+//! a compacted block a row that is left out later means "as it was".
+//!
+//! One thing can't be kept: a scrape that arrives after its time was compacted,
+//! and that changed a value there and back, is missed from then on in that
+//! block, because the way back looked like no change when the block was made.
+//! So stores compact a time only when its frames are in.
+
+use std::{cmp::Ordering, collections::HashMap, sync::Arc};
+
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use super::{Frame, FrameError};
+use crate::{
+    batch::{Block, Scrape, ScrapeKind},
+    mask::Mask,
+    rows::Rows,
+    schema::{ColumnKind, Presence},
+    value::{ColumnData, Values},
+};
+
+/// One block of many frames of one measurement, source and schema.
+///
+/// Rows are sorted by key, then time; a row that equals the one before it of
+/// the same key is left out; a key that a keyframe no longer has becomes a row
+/// marked gone. Of measurements with [`Presence::Append`] all rows are kept.
+///
+/// # Errors
+/// [`FrameError::Mismatch`] when there are no frames or they differ in source
+/// or schema; any other when a frame makes no sense.
+pub fn compact(frames: &[Frame]) -> Result<Block, FrameError> {
+    let first = frames.first().ok_or(FrameError::Mismatch { why: "there are none" })?;
+    for frame in frames {
+        if frame.source() != first.source() {
+            return Err(FrameError::Mismatch { why: "they come from different sources" });
+        }
+        if !Arc::ptr_eq(frame.schema(), first.schema()) && frame.schema() != first.schema() {
+            return Err(FrameError::Mismatch { why: "their schemas differ" });
+        }
+    }
+    let input = Input::read(frames)?;
+    let keys: Vec<usize> = first.schema().positions_of(ColumnKind::Key).collect();
+    let order = input.sorted(&keys);
+    let changed = match first.schema().presence() {
+        Presence::Append => vec![true; order.len()],
+        Presence::State => input.changed(&order),
+    };
+    let output = input.choose(&order, &changed, first.schema().presence());
+    let is_key = |column: usize| keys.contains(&column);
+    let columns = input.columns.iter().enumerate();
+    let columns = columns.map(|(at, data)| data.take(if is_key(at) { &output.key_rows } else { &output.rows }));
+    let rows = Rows::new(first.schema(), columns.collect(), Some(output.gone))?;
+    let (schema, source) = (Arc::clone(first.schema()), first.source().clone());
+    Ok(Block::new(schema, source, input.scrapes, output.scrapes, rows)?)
+}
+
+/// A row's place in the sorted order.
+#[derive(Clone, Copy)]
+struct Placed {
+    /// Number of its key, in the order of keys.
+    key: u32,
+    /// Number of its scrape, in the order of time.
+    scrape: u32,
+    row: u32,
+}
+
+/// The rows of all frames, one behind the other.
+struct Input {
+    columns: Vec<ColumnData>,
+    gone: Mask,
+    /// All scrapes in order of time.
+    scrapes: Vec<Scrape>,
+    /// For each scrape the frame that it came in.
+    frame_of_scrape: Vec<usize>,
+    /// For each row the number of its scrape.
+    scrape_of_row: Vec<u32>,
+}
+
+/// The rows of the block, by their position in the input.
+#[derive(Default)]
+struct Output {
+    key_rows: Vec<u32>,
+    /// The same, but past the end (and so NULL) where the row is gone.
+    rows: Vec<u32>,
+    scrapes: Vec<u32>,
+    gone: Mask,
+}
+
+impl Input {
+    fn read(frames: &[Frame]) -> Result<Self, FrameError> {
+        let mut places: Vec<(usize, usize, Scrape)> = Vec::new();
+        for (at, frame) in frames.iter().enumerate() {
+            places.extend(frame.scrapes().iter().enumerate().map(|(local, scrape)| (at, local, *scrape)));
+        }
+        places.sort_by_key(|(_, _, scrape)| scrape.collected_at);
+        let mut numbers: Vec<Vec<u32>> = frames.iter().map(|frame| vec![0; frame.scrapes().len()]).collect();
+        for (number, (frame, local, _)) in places.iter().enumerate() {
+            let slot = numbers.get_mut(*frame).and_then(|numbers| numbers.get_mut(*local));
+            if let (Some(slot), Ok(number)) = (slot, u32::try_from(number)) {
+                *slot = number;
+            }
+        }
+
+        let rows: usize = frames.iter().map(Frame::rows).sum();
+        let limit = u64::from(u32::MAX - 1);
+        if rows as u64 > limit {
+            return Err(FrameError::TooLarge { what: "rows to compact", given: rows as u64, limit });
+        }
+        let mut columns = Vec::new();
+        if let Some(first) = frames.first() {
+            for (index, column) in first.schema().columns().iter().enumerate() {
+                let mut all = ColumnData::with_capacity(column.ty, rows);
+                for frame in frames {
+                    let too_long = |_| FrameError::malformed("compaction", "more than 4 GiB of text in a column");
+                    all.append(&frame.column(index)?).map_err(too_long)?;
+                }
+                columns.push(all);
+            }
+        }
+        let mut gone = Mask::default();
+        let mut scrape_of_row = Vec::with_capacity(rows);
+        for (frame, numbers) in frames.iter().zip(&numbers) {
+            let of_row = frame.scrape_of_row()?;
+            scrape_of_row.extend(of_row.iter().map(|&local| numbers.get(local as usize).copied().unwrap_or_default()));
+            let frame_gone = frame.gone()?;
+            for row in 0..frame.rows() {
+                gone.push(frame_gone.as_ref().is_some_and(|gone| gone.get(row)));
+            }
+        }
+        let frame_of_scrape = places.iter().map(|(frame, _, _)| *frame).collect();
+        let scrapes = places.into_iter().map(|(_, _, scrape)| scrape).collect();
+        Ok(Self { columns, gone, scrapes, frame_of_scrape, scrape_of_row })
+    }
+
+    /// The rows sorted by key, then time; equal ones in the order they came.
+    fn sorted(&self, keys: &[usize]) -> Vec<Placed> {
+        let keys: Vec<&ColumnData> = keys.iter().filter_map(|&key| self.columns.get(key)).collect();
+        let mut hashes = vec![0_u64; self.scrape_of_row.len()];
+        for data in &keys {
+            add_hashes(data, &mut hashes);
+        }
+        // Number the keys as they come, then by their order.
+        let mut number_of: HashMap<u64, u32> = HashMap::new();
+        let mut first_rows: Vec<usize> = Vec::new();
+        let mut key_of_row = Vec::with_capacity(hashes.len());
+        for (row, mut hash) in hashes.into_iter().enumerate() {
+            let number = loop {
+                match number_of.get(&hash) {
+                    Some(&number) => {
+                        let other = first_rows.get(number as usize).copied().unwrap_or_default();
+                        if compare(&keys, row, other) == Ordering::Equal {
+                            break number;
+                        }
+                        hash = hash.wrapping_add(1);
+                    }
+                    None => {
+                        let number = u32::try_from(first_rows.len()).unwrap_or(u32::MAX);
+                        number_of.insert(hash, number);
+                        first_rows.push(row);
+                        break number;
+                    }
+                }
+            };
+            key_of_row.push(number);
+        }
+        let mut by_key: Vec<(u32, usize)> = (0..).zip(first_rows).collect();
+        by_key.sort_by(|(_, a), (_, b)| compare(&keys, *a, *b));
+        let mut position = vec![0_u32; by_key.len()];
+        for (at, (number, _)) in (0..).zip(by_key) {
+            if let Some(position) = position.get_mut(number as usize) {
+                *position = at;
+            }
+        }
+        let places = (0..).zip(key_of_row).zip(&self.scrape_of_row);
+        let mut order: Vec<Placed> = places
+            .map(|((row, key), &scrape)| {
+                let key = position.get(key as usize).copied().unwrap_or_default();
+                Placed { key, scrape, row }
+            })
+            .collect();
+        order.sort_by_key(|place| (place.key, place.scrape));
+        order
+    }
+
+    /// For each row, in sorted order, whether it says anything new.
+    fn changed(&self, order: &[Placed]) -> Vec<bool> {
+        let pairs = || order.iter().zip(order.iter().skip(1));
+        let mut changed: Vec<bool> = std::iter::once(true).chain(pairs().map(|(a, b)| a.key != b.key)).collect();
+        changed.truncate(order.len());
+        for data in &self.columns {
+            for ((before, now), changed) in pairs().zip(changed.iter_mut().skip(1)) {
+                *changed = *changed || !same(data, before.row as usize, now.row as usize);
+            }
+        }
+        for ((before, now), changed) in pairs().zip(changed.iter_mut().skip(1)) {
+            if before.key == now.key {
+                match (self.gone.get(before.row as usize), self.gone.get(now.row as usize)) {
+                    (true, true) => *changed = false,
+                    (false, false) => {}
+                    _ => *changed = true,
+                }
+            }
+        }
+        changed
+    }
+
+    /// The rows that stay, and those that keyframes say to be gone.
+    fn choose(&self, order: &[Placed], changed: &[bool], presence: Presence) -> Output {
+        let is_keyframe = |scrape: &Scrape| scrape.kind == ScrapeKind::Keyframe && presence == Presence::State;
+        let keyframes: Vec<(u32, usize)> = (0..)
+            .zip(self.scrapes.iter().zip(&self.frame_of_scrape))
+            .filter(|(_, (scrape, _))| is_keyframe(scrape))
+            .map(|(number, (_, &frame))| (number, frame))
+            .collect();
+        let frames = self.frame_of_scrape.iter().max().map_or(0, |&last| last + 1);
+        // The last key of which a frame had a row.
+        let mut seen: Vec<Option<u32>> = vec![None; frames];
+        let mut output = Output::default();
+        let mut changes = changed.iter();
+        for rows in order.chunk_by(|a, b| a.key == b.key) {
+            let mut pending = keyframes.iter().peekable();
+            let mut there: Option<Placed> = None;
+            // A gone row that was put in: the next row is news in any case.
+            let mut put_in = false;
+            for &place in rows {
+                let mut absent = |there: &mut Option<Placed>, seen: &[Option<u32>], upto: u32| {
+                    while let Some(&(number, frame)) = pending.next_if(|(number, _)| *number < upto) {
+                        if seen.get(frame).is_none_or(|key| *key != Some(place.key))
+                            && let Some(last) = there.take()
+                        {
+                            output.push(last.row, number, true);
+                            put_in = true;
+                        }
+                    }
+                };
+                absent(&mut there, &seen, place.scrape);
+                let gone = self.gone.get(place.row as usize);
+                let news = changes.next().copied().unwrap_or(true);
+                let news = if put_in { !gone } else { news };
+                if news {
+                    output.push(place.row, place.scrape, gone);
+                    put_in = false;
+                }
+                there = (!gone).then_some(place);
+                let frame = self.frame_of_scrape.get(place.scrape as usize);
+                if let Some(seen) = frame.and_then(|&frame| seen.get_mut(frame)) {
+                    *seen = Some(place.key);
+                }
+            }
+            for &(number, frame) in pending {
+                if let (Some(&last), true) = (rows.last(), there.is_some())
+                    && seen.get(frame).is_none_or(|key| *key != Some(last.key))
+                {
+                    output.push(last.row, number, true);
+                    there = None;
+                }
+            }
+        }
+        output
+    }
+}
+
+impl Output {
+    fn push(&mut self, row: u32, scrape: u32, gone: bool) {
+        self.key_rows.push(row);
+        self.rows.push(if gone { u32::MAX } else { row });
+        self.scrapes.push(scrape);
+        self.gone.push(gone);
+    }
+}
+
+/// Mixes the values of a column into the rows' hashes.
+fn add_hashes(data: &ColumnData, hashes: &mut [u64]) {
+    let nulls = data.nulls();
+    for (row, hash) in hashes.iter_mut().enumerate() {
+        let seed = hash.rotate_left(5) ^ 0x9e37_79b9_7f4a_7c15;
+        if nulls.is_some_and(|nulls| nulls.get(row)) {
+            *hash = seed;
+            continue;
+        }
+        *hash = match data.values() {
+            Values::Int(values) | Values::Timestamp(values) => {
+                xxh3_64_with_seed(&values.get(row).copied().unwrap_or_default().to_le_bytes(), seed)
+            }
+            Values::Float(values) => {
+                xxh3_64_with_seed(&values.get(row).copied().unwrap_or_default().to_bits().to_le_bytes(), seed)
+            }
+            Values::Bool(values) => xxh3_64_with_seed(&[u8::from(values.get(row).copied().unwrap_or_default())], seed),
+            Values::Text(values) => xxh3_64_with_seed(values.get(row).as_bytes(), seed),
+        };
+    }
+}
+
+/// Order of two rows by their keys; NULL first.
+fn compare(keys: &[&ColumnData], a: usize, b: usize) -> Ordering {
+    let one = |data: &&ColumnData| {
+        let null = |row| data.nulls().is_some_and(|nulls| nulls.get(row));
+        let values = match data.values() {
+            Values::Int(values) | Values::Timestamp(values) => values.get(a).cmp(&values.get(b)),
+            Values::Float(values) => {
+                let bits = |row| values.get(row).copied().unwrap_or_default();
+                bits(a).total_cmp(&bits(b))
+            }
+            Values::Bool(values) => values.get(a).cmp(&values.get(b)),
+            Values::Text(values) => values.get(a).cmp(values.get(b)),
+        };
+        null(b).cmp(&null(a)).then(values)
+    };
+    keys.iter().map(one).find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
+}
+
+/// Whether two rows of a column are equal, floats bit for bit.
+fn same(data: &ColumnData, a: usize, b: usize) -> bool {
+    let null = |row| data.nulls().is_some_and(|nulls| nulls.get(row));
+    if null(a) != null(b) {
+        return false;
+    }
+    match data.values() {
+        Values::Int(values) | Values::Timestamp(values) => values.get(a) == values.get(b),
+        Values::Float(values) => {
+            values.get(a).map(|value| value.to_bits()) == values.get(b).map(|value| value.to_bits())
+        }
+        Values::Bool(values) => values.get(a) == values.get(b),
+        Values::Text(values) => values.get(a) == values.get(b),
+    }
+}

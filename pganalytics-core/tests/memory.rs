@@ -1,0 +1,134 @@
+//! Hostile bytes never make a reader take more memory than its limits say.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use peak_alloc::PeakAlloc;
+use pganalytics_core::{
+    Batch, Column, ColumnKind, ColumnType, CounterFamily, Epoch, InstanceId, MeasurementName, RowsBuilder, Schema,
+    Scrape, ScrapeKind, Seq, ServerId, Source, Timestamp, Value,
+    frame::{self, Limits, VerifiedFrame},
+    json::{Defaults, JsonLimits, PushDocument},
+};
+
+#[global_allocator]
+static MEMORY: PeakAlloc = PeakAlloc;
+
+/// What one call takes at most, beyond what was there before.
+fn peak_of(action: impl FnOnce()) -> usize {
+    MEMORY.reset_peak_usage();
+    let before = MEMORY.current_usage();
+    action();
+    MEMORY.peak_usage().saturating_sub(before)
+}
+
+fn source() -> Source {
+    let server_id = ServerId::of_cluster(1);
+    Source { server_id, instance_id: InstanceId::of_address(server_id, "a"), server: "a".into(), database: None }
+}
+
+fn batch(rows: i64) -> Batch {
+    let columns = vec![
+        Column::new("text", ColumnKind::Key, ColumnType::Text),
+        Column::new("few", ColumnKind::Key, ColumnType::Text),
+        Column::new("int", ColumnKind::Counter, ColumnType::Int),
+        Column::new("float", ColumnKind::Gauge, ColumnType::Float),
+        Column::new("bool", ColumnKind::Gauge, ColumnType::Bool),
+    ];
+    let schema = Schema::new(MeasurementName::new("m").unwrap(), CounterFamily::None, columns).unwrap();
+    let mut builder = RowsBuilder::new(&schema);
+    for row in 0..rows {
+        let text = format!("text of row {row}");
+        let few = format!("{}", row % 7);
+        let row = [
+            Value::Text(&text),
+            Value::Text(&few),
+            Value::Int(row * row * 7919 % 1_000_003),
+            Value::Float(row as f64 / 3.0),
+            if row % 5 == 0 { Value::Null } else { Value::Bool(row % 3 == 0) },
+        ];
+        builder.push(&row).unwrap();
+    }
+    Batch {
+        rows: builder.finish(),
+        schema: Arc::new(schema),
+        source: source(),
+        scrape: Scrape {
+            collected_at: Timestamp::from_secs(1),
+            interval_micros: 1,
+            kind: ScrapeKind::Keyframe,
+            epoch: Epoch::default(),
+        },
+    }
+}
+
+#[test]
+fn reading_takes_no_more_memory_than_the_limits_say() {
+    // One test, because memory is counted for the whole process.
+    hostile_frames();
+    hostile_json();
+}
+
+fn hostile_frames() {
+    let limits = Limits { max_decoded_bytes: 4 << 20, max_frame_bytes: 1 << 20, ..Limits::default() };
+    let most = limits.max_decoded_bytes * 4 + (4 << 20) + limits.max_scrapes * 100;
+    let mut seed = 1_u64;
+    let mut random = move || {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 33) as usize
+    };
+    for rows in [1, 20, 500] {
+        let good = frame::encode(&batch(rows)).unwrap();
+        for _ in 0..1500 {
+            let mut bytes = good.clone();
+            for _ in 0..1 + random() % 4 {
+                let at = 6 + random() % (bytes.len() - 10);
+                bytes[at] = random().to_le_bytes()[0];
+            }
+            let end = bytes.len() - 4;
+            let checksum = crc32c::crc32c(&bytes[..end]);
+            bytes[end..].copy_from_slice(&checksum.to_le_bytes());
+            let bytes = Bytes::from(bytes);
+            let peak = peak_of(|| drop(VerifiedFrame::verify(Seq(1), bytes, &limits)));
+            assert!(peak <= most, "{peak} bytes for a frame of {rows} rows");
+        }
+    }
+    // A good frame of few bytes that is as large as allowed, and one that is larger.
+    for (rows, good) in [(50_000, true), (200_000, false)] {
+        let mut batch = batch(1);
+        batch.rows = batch.rows.take(&vec![0; rows]);
+        let small = Bytes::from(frame::encode(&batch).unwrap());
+        assert!(small.len() < 500, "{}", small.len());
+        let peak = peak_of(|| assert_eq!(VerifiedFrame::verify(Seq(1), small, &limits).is_ok(), good));
+        assert!(peak <= if good { most } else { 1 << 20 }, "{peak}");
+    }
+}
+
+fn hostile_json() {
+    let limits = JsonLimits { max_bytes: 1 << 20, ..JsonLimits::default() };
+    let defaults = Defaults { source: source(), received_at: Timestamp::from_secs(1) };
+    let fill = |start: &str, part: &str, end: &str| {
+        let count = ((1 << 20) - start.len() - end.len() - 10) / part.len();
+        format!("{start}{}{end}", part.repeat(count))
+    };
+    let documents = [
+        fill("{\"metrics\": [", "0,", "0]}"),
+        fill("{\"metrics\": [{\"type\": \"a\", \"rows\": [", "[],", "[]]}]}"),
+        fill("{\"metrics\": [{\"type\": \"a\", \"rows\": [[", "0,", "0]]}]}"),
+        fill("{\"metrics\": [{\"type\": \"a\", \"gone\": [", "0,", "0], \"x\": 1}]}"),
+        fill("{\"metrics\": [{\"type\": \"a\", \"rows\": [", "{\"x\":1},", "{\"x\":1}]}]}"),
+        fill("{\"metrics\": [{\"type\": \"a\", \"rows\": [", "{},", "{\"x\":1}]}]}"),
+        fill("{\"metrics\": [{\"type\": \"a\", ", "\"x\":1,", "\"x\":1}]}"),
+        fill(
+            "{\"metrics\": [{\"type\": \"a\", \"columns\": [",
+            "{\"name\":\"a\",\"kind\":\"key\",\"type\":\"int\"},",
+            "0]}]}",
+        ),
+    ];
+    for document in documents {
+        let peak = peak_of(|| drop(PushDocument::parse(document.as_bytes(), &limits, &|_| None, &defaults)));
+        // Four times the document, and the batch: eight bytes and a bit for each `{}`.
+        assert!(peak <= limits.max_bytes * 8, "{peak} bytes for {}", &document[..60]);
+    }
+}

@@ -1,0 +1,253 @@
+//! `GET /servers/{id}/metrics`: ready-made series for charts.
+
+use std::{collections::BTreeMap, fmt::Write as _, sync::Arc};
+
+use axum::{Json, extract::State};
+use futures::StreamExt as _;
+use pganalytics_core::{Column, ColumnKind, ColumnType, Schema, Timestamp};
+use pganalytics_store::sql::{SqlParam, to_json_rows};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+use super::sql::guarded;
+use crate::{
+    error::{ApiResult, Problem},
+    extract::{Params, Path},
+    principal::Principal,
+    state::{App, now},
+};
+
+const MAX_POINTS: i64 = 11_000;
+const MAX_SERIES: usize = 500;
+
+/// What to draw.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct SeriesParams {
+    /// The measurement.
+    measurement: String,
+    /// Begin; default an hour before the end.
+    #[param(value_type = Option<String>, format = DateTime)]
+    from: Option<Timestamp>,
+    /// End; default now.
+    #[param(value_type = Option<String>, format = DateTime)]
+    to: Option<Timestamp>,
+    /// Seconds between two points; default about a hundredth of the range.
+    #[param(minimum = 1)]
+    step: Option<i64>,
+    /// Columns, with commas between them; default all numbers.
+    columns: Option<String>,
+    /// Key columns that make a series each, with commas between them; default none.
+    by: Option<String>,
+}
+
+/// Points of a column.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Series {
+    /// The column.
+    column: String,
+    /// `counter`: points are increases within a step. `gauge`: points are averages over a step.
+    #[schema(value_type = String)]
+    kind: ColumnKind,
+    /// Unit of the points.
+    unit: String,
+    /// Values of the key columns asked for.
+    #[schema(value_type = Object)]
+    key: BTreeMap<String, Value>,
+    /// Time and value of each point, in order of time.
+    #[schema(value_type = Vec<Vec<Object>>)]
+    points: Vec<(Value, Value)>,
+}
+
+/// Series of a measurement at a server.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SeriesAnswer {
+    server_id: Uuid,
+    measurement: String,
+    #[schema(value_type = String, format = DateTime)]
+    from: Timestamp,
+    #[schema(value_type = String, format = DateTime)]
+    to: Timestamp,
+    /// Seconds between two points.
+    step: i64,
+    /// One series for each column and key.
+    series: Vec<Series>,
+    /// Whether there are more points or series than an answer may have.
+    truncated: bool,
+}
+
+/// Range and step, checked.
+struct Range {
+    from: Timestamp,
+    to: Timestamp,
+    step: i64,
+}
+
+impl Range {
+    fn of(params: &SeriesParams) -> ApiResult<Self> {
+        let to = params.to.unwrap_or_else(now);
+        let from = params.from.unwrap_or_else(|| to.plus_micros(-3_600_000_000));
+        let seconds = to.micros_since(from).div_euclid(1_000_000);
+        if seconds <= 0 {
+            return Err(Problem::invalid("bad_range", "from must be before to"));
+        }
+        let step = params.step.unwrap_or_else(|| nice_step(seconds));
+        if step < 1 || seconds / step > MAX_POINTS {
+            let detail = format!("step must leave at most {MAX_POINTS} points; here at least {} s", seconds / MAX_POINTS + 1);
+            return Err(Problem::invalid("bad_step", detail));
+        }
+        Ok(Self { from, to, step })
+    }
+}
+
+fn nice_step(seconds: i64) -> i64 {
+    const NICE: [i64; 10] = [10, 30, 60, 120, 300, 600, 1800, 3600, 21_600, 86_400];
+    NICE.into_iter().find(|step| seconds / step <= 120).unwrap_or(seconds / 120)
+}
+
+/// Ready-made series
+#[utoipa::path(get, path = "/api/v1/servers/{id}/metrics", tag = "servers",
+    params(("id" = Uuid, Path, description = "The server"), SeriesParams),
+    responses(
+        (status = 200, description = "Series", body = SeriesAnswer),
+        (status = 404, description = "There is no such measurement", body = ref("ProblemDocument"), content_type = "application/problem+json"),
+        (status = 422, description = "The range, a column or a key makes no sense", body = ref("ProblemDocument"), content_type = "application/problem+json")))]
+pub(crate) async fn series(
+    State(app): State<App>,
+    principal: Principal,
+    Path(id): Path<Uuid>,
+    Params(params): Params<SeriesParams>,
+) -> ApiResult<Json<SeriesAnswer>> {
+    let range = Range::of(&params)?;
+    let schema = schema_of(&app, &principal, &params.measurement).await?;
+    let mut answer = SeriesAnswer {
+        server_id: id,
+        measurement: params.measurement.clone(),
+        from: range.from,
+        to: range.to,
+        step: range.step,
+        series: Vec::new(),
+        truncated: false,
+    };
+    let Some(schema) = schema else { return Ok(Json(answer)) };
+    let by = named(&schema, params.by.as_deref(), |column| column.kind == ColumnKind::Key)?;
+    let wanted = named(&schema, params.columns.as_deref(), is_drawn)?;
+    let wanted: Vec<&Column> = if params.columns.is_some() {
+        wanted
+    } else {
+        schema.columns().iter().filter(|column| is_drawn(column)).collect()
+    };
+    for kind in [ColumnKind::Counter, ColumnKind::Gauge] {
+        let columns: Vec<&Column> = wanted.iter().filter(|column| column.kind == kind).copied().collect();
+        if columns.is_empty() {
+            continue;
+        }
+        let sql = statement(&params.measurement, kind, &columns, &by, range.step);
+        let bounds = vec![
+            SqlParam::Text(id.to_string()),
+            SqlParam::Timestamp(range.from),
+            SqlParam::Timestamp(range.to),
+        ];
+        let mut stream = app.metrics.query(guarded(&app, &principal, &sql, bounds)?).await?;
+        let mut found: BTreeMap<(String, usize), Series> = BTreeMap::new();
+        while let Some(batch) = stream.next().await {
+            for row in to_json_rows(&batch?) {
+                answer.truncated |= !collect(&mut found, row, &columns, &by);
+            }
+        }
+        answer.truncated |= stream.truncated();
+        answer.series.extend(found.into_values());
+    }
+    Ok(Json(answer))
+}
+
+/// `None` when the catalog knows it, but nobody has sent it yet.
+async fn schema_of(app: &App, principal: &Principal, name: &str) -> ApiResult<Option<Arc<Schema>>> {
+    let stored = app.metrics.measurements(principal.tenant).await?;
+    match stored.into_iter().find(|stored| stored.schema.measurement().as_str() == name) {
+        Some(stored) => Ok(Some(stored.schema)),
+        None if app.catalog.get(name).is_some() => Ok(None),
+        None => Err(Problem::not_found("measurement", name)),
+    }
+}
+
+fn is_drawn(column: &Column) -> bool {
+    let number = matches!(column.ty, ColumnType::Int | ColumnType::Float);
+    number && matches!(column.kind, ColumnKind::Counter | ColumnKind::Gauge)
+}
+
+/// Columns of the schema by their names; nothing else gets into the SQL.
+fn named<'a>(
+    schema: &'a Schema,
+    names: Option<&str>,
+    fits: impl Fn(&Column) -> bool,
+) -> ApiResult<Vec<&'a Column>> {
+    let names = names.unwrap_or_default().split(',').map(str::trim).filter(|name| !name.is_empty());
+    let found = names.map(|name| {
+        let column = schema.columns().iter().find(|column| column.name == name && fits(column));
+        column.ok_or_else(|| {
+            let name: String = name.chars().take(63).collect();
+            Problem::invalid("unknown_column", format!("{} has no such column {name:?}", schema.measurement()))
+        })
+    });
+    found.collect()
+}
+
+/// Counters: increases, summed up. Gauges: summed up over the rows of a scrape,
+/// then averaged over the scrapes of a step.
+fn statement(measurement: &str, kind: ColumnKind, columns: &[&Column], by: &[&Column], step: i64) -> String {
+    let mut keys = String::new();
+    for column in by {
+        let _ = write!(keys, ", \"{}\"", column.name);
+    }
+    let each = |function: &str| {
+        columns.iter().fold(String::new(), |mut text, column| {
+            let _ = write!(text, ", {function}(\"{0}\") as \"{0}\"", column.name);
+            text
+        })
+    };
+    let bin = format!("date_bin(interval '{step} seconds', time, timestamp '2000-01-01')");
+    let bounds = "server_id = $1 and time >= $2 and time < $3";
+    if kind == ColumnKind::Counter {
+        return format!(
+            "select {bin} as step{keys}{} from \"{measurement}_delta\" where {bounds} group by {bin}{keys} order by step",
+            each("sum")
+        );
+    }
+    format!(
+        "select step{keys}{} from (select {bin} as step, time{keys}{} from \"{measurement}\" where {bounds} \
+         group by {bin}, time{keys}) as scrapes group by step{keys} order by step",
+        each("avg"),
+        each("sum")
+    )
+}
+
+/// Puts a row's values into their series; false when there are too many.
+fn collect(
+    found: &mut BTreeMap<(String, usize), Series>,
+    row: Vec<Value>,
+    columns: &[&Column],
+    by: &[&Column],
+) -> bool {
+    let mut values = row.into_iter();
+    let time = values.next().unwrap_or_default();
+    let key: BTreeMap<String, Value> = by.iter().map(|column| column.name.clone()).zip(values.by_ref()).collect();
+    let label = serde_json::to_string(&key).unwrap_or_default();
+    for (at, (column, value)) in columns.iter().zip(values).enumerate() {
+        let place = (label.clone(), at);
+        if !found.contains_key(&place) && found.len() >= MAX_SERIES {
+            return false;
+        }
+        let series = found.entry(place).or_insert_with(|| Series {
+            column: column.name.clone(),
+            kind: column.kind,
+            unit: column.unit.clone(),
+            key: key.clone(),
+            points: Vec::new(),
+        });
+        series.points.push((time.clone(), value));
+    }
+    true
+}

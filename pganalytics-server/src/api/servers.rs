@@ -1,0 +1,105 @@
+//! `GET /servers`, `/servers/{id}`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use axum::{Json, extract::State};
+use pganalytics_core::{ServerId, Timestamp};
+use pganalytics_store::SeenSource;
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::{
+    error::{ApiResult, Problem},
+    extract::{List, PageParams, Params, Path},
+    principal::Principal,
+    state::{App, now},
+};
+
+/// A server that sent nothing for this long is silent.
+const SILENT_AFTER_MICROS: i64 = 180 * 1_000_000;
+
+/// A server that samples have spoken of: a PostgreSQL cluster, or a host.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ServerView {
+    /// Id.
+    id: Uuid,
+    /// The name that people gave it.
+    name: String,
+    /// `reporting`, or `silent` when nothing came for three minutes.
+    state: &'static str,
+    /// Its first sample.
+    #[schema(value_type = String, format = DateTime)]
+    first_seen: Timestamp,
+    /// Its newest sample.
+    #[schema(value_type = String, format = DateTime)]
+    last_seen: Timestamp,
+    /// Its members: primary and standbys.
+    instances: BTreeSet<Uuid>,
+    /// Its databases.
+    databases: BTreeSet<String>,
+    /// The collectors that speak of it.
+    collectors: BTreeSet<Uuid>,
+}
+
+fn group(sources: Vec<SeenSource>) -> Vec<ServerView> {
+    let now = now();
+    let mut servers: BTreeMap<ServerId, ServerView> = BTreeMap::new();
+    for seen in sources {
+        let id = seen.source.server_id;
+        let view = servers.entry(id).or_insert_with(|| ServerView {
+            id: id.as_uuid(),
+            name: seen.source.server.to_string(),
+            state: "silent",
+            first_seen: seen.first_seen,
+            last_seen: seen.last_seen,
+            instances: BTreeSet::new(),
+            databases: BTreeSet::new(),
+            collectors: BTreeSet::new(),
+        });
+        // The newest name counts.
+        if seen.last_seen > view.last_seen {
+            view.name = seen.source.server.to_string();
+        }
+        view.first_seen = view.first_seen.min(seen.first_seen);
+        view.last_seen = view.last_seen.max(seen.last_seen);
+        view.instances.insert(seen.source.instance_id.as_uuid());
+        view.databases.extend(seen.source.database.iter().map(ToString::to_string));
+        view.collectors.insert(seen.collector.as_uuid());
+    }
+    let mut views: Vec<ServerView> = servers.into_values().collect();
+    for view in &mut views {
+        if now.micros_since(view.last_seen) < SILENT_AFTER_MICROS {
+            view.state = "reporting";
+        }
+    }
+    views.sort_by(|a, b| (&a.name, a.id).cmp(&(&b.name, b.id)));
+    views
+}
+
+/// List servers
+#[utoipa::path(get, path = "/api/v1/servers", tag = "servers", params(PageParams),
+    responses((status = 200, description = "A page of servers by name", body = List<ServerView>)))]
+pub(crate) async fn list(
+    State(app): State<App>,
+    principal: Principal,
+    Params(page): Params<PageParams>,
+) -> ApiResult<Json<List<ServerView>>> {
+    let page = page.checked()?;
+    Ok(Json(page.cut(group(app.metrics.sources(principal.tenant).await?))))
+}
+
+/// A server
+#[utoipa::path(get, path = "/api/v1/servers/{id}", tag = "servers", params(("id" = Uuid, Path, description = "Its id")),
+    responses(
+        (status = 200, description = "The server", body = ServerView),
+        (status = 404, description = "There is none", body = ref("ProblemDocument"), content_type = "application/problem+json")))]
+pub(crate) async fn get(
+    State(app): State<App>,
+    principal: Principal,
+    Path(id): Path<Uuid>,
+) -> ApiResult<Json<ServerView>> {
+    let servers = group(app.metrics.sources(principal.tenant).await?);
+    let found = servers.into_iter().find(|server| server.id == id);
+    found.map(Json).ok_or_else(|| Problem::not_found("server", &id.to_string()))
+}

@@ -1,0 +1,82 @@
+//! `POST /auth/setup`: the first admin of an empty installation.
+
+use axum::{
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use pganalytics_core::{Secret, TenantId};
+use pganalytics_store::meta_store::{Role, User};
+use serde::Deserialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::auth::{SessionParams, SessionView, answer};
+use crate::{
+    auth::{password, session},
+    error::{ApiResult, Problem},
+    extract::{Body, Params},
+    peer::Peer,
+    state::{App, now},
+};
+
+/// The first admin.
+#[derive(Deserialize, ToSchema)]
+pub(crate) struct Setup {
+    /// Login name.
+    username: String,
+    /// Password, of at least twelve characters.
+    #[schema(value_type = String, format = Password)]
+    password: Secret<String>,
+}
+
+/// Whether a text can be a login name.
+pub(crate) fn is_username(name: &str) -> bool {
+    let letter = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.' | '-' | '@' | '+');
+    !name.is_empty() && name.chars().count() <= 64 && name.chars().all(letter)
+}
+
+/// A user to be.
+pub(crate) fn new_user(username: &str, password_hash: String, role: Role) -> User {
+    User {
+        id: Uuid::new_v4(),
+        tenant: TenantId::DEFAULT,
+        username: username.to_owned(),
+        password_hash,
+        role,
+        version: 1,
+        created_at: now(),
+    }
+}
+
+/// Make the first admin
+///
+/// Works once, while there is no user, and only from the server's own machine.
+#[utoipa::path(post, path = "/api/v1/auth/setup", tag = "auth", params(SessionParams), request_body = Setup, responses(
+    (status = 200, description = "Made, and logged in", body = SessionView),
+    (status = 403, description = "The request does not come from the server's machine", body = ref("ProblemDocument"), content_type = "application/problem+json"),
+    (status = 409, description = "There is a user already", body = ref("ProblemDocument"), content_type = "application/problem+json"),
+    (status = 422, description = "A name or password that can't be taken", body = ref("ProblemDocument"), content_type = "application/problem+json")))]
+pub(crate) async fn setup(
+    State(app): State<App>,
+    peer: Peer,
+    Params(params): Params<SessionParams>,
+    Body(setup): Body<Setup>,
+) -> ApiResult<Response> {
+    if !peer.is_local() {
+        let detail = "the first admin can only be made from the server's own machine";
+        return Err(Problem::forbidden("setup_is_local", detail));
+    }
+    if !is_username(&setup.username) {
+        let detail = "a user name has 1 to 64 letters, digits and _ . - @ +";
+        return Err(Problem::invalid("bad_username", detail));
+    }
+    password::refuse_weak(&setup.password, &setup.username).map_err(|why| Problem::invalid("weak_password", why))?;
+    let hash = app.passwords.hash(setup.password).await?;
+    let user = new_user(&setup.username, hash, Role::Admin);
+    if !app.meta.add_first_user(&user).await? {
+        return Err(Problem::conflict("already_set_up", "there is a user already; log in"));
+    }
+    tracing::info!(user = %user.username, "made the first admin");
+    let session = session::begin(&app, user, None).await?;
+    Ok(answer(&app, session, params.cookie)?.into_response())
+}

@@ -1,0 +1,55 @@
+//! Cookies of the page's sessions.
+
+use axum::http::{HeaderMap, HeaderValue, header};
+
+/// Header that proves that a request with a cookie comes from our page.
+pub(crate) const CSRF_HEADER: &str = "x-csrf-token";
+
+/// The cookies that there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cookie {
+    Access,
+    Refresh,
+    Csrf,
+}
+
+impl Cookie {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Access => "pga_access",
+            Self::Refresh => "pga_refresh",
+            Self::Csrf => "pga_csrf",
+        }
+    }
+
+    /// The cookie's value in a request.
+    pub(crate) fn read(self, headers: &HeaderMap) -> Option<&str> {
+        headers
+            .get_all(header::COOKIE)
+            .iter()
+            .filter_map(|line| line.to_str().ok())
+            .flat_map(|line| line.split(';'))
+            .filter_map(|pair| pair.trim().split_once('='))
+            .find_map(|(name, value)| (name == self.name() && !value.is_empty()).then_some(value))
+    }
+
+    /// Sets the cookie for so many seconds; 0 removes it. Values are our own
+    /// tokens, whose letters all may stand in a header.
+    pub(crate) fn set(self, headers: &mut HeaderMap, value: &str, max_age_secs: i64, secure: bool) {
+        // The page reads the CSRF token, and nothing else.
+        let hidden = if self == Self::Csrf { "" } else { "; HttpOnly" };
+        let secure = if secure { "; Secure" } else { "" };
+        let name = self.name();
+        let text = format!("{name}={value}; Path=/; Max-Age={max_age_secs}; SameSite=Strict{hidden}{secure}");
+        if let Ok(value) = HeaderValue::from_str(&text) {
+            headers.append(header::SET_COOKIE, value);
+        }
+    }
+
+    /// Removes all of them.
+    pub(crate) fn clear_all(headers: &mut HeaderMap, secure: bool) {
+        for cookie in [Self::Access, Self::Refresh, Self::Csrf] {
+            cookie.set(headers, "", 0, secure);
+        }
+    }
+}

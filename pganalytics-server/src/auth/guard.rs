@@ -1,0 +1,126 @@
+//! Stands before every route: who is it, may it, not too often.
+
+use axum::{
+    extract::{Request, State},
+    http::{Method, request::Parts},
+    middleware::Next,
+    response::Response,
+};
+
+use super::{
+    authenticate::{AuthError, Authenticator, Credential},
+    cookie::CSRF_HEADER,
+    permission::{Door, Permission},
+    random,
+};
+use crate::{
+    error::{ApiResult, Problem},
+    peer::Peer,
+    principal::{Principal, PrincipalKind},
+    rate::{Class, RateKey},
+    state::App,
+};
+
+/// The registration secret's header.
+pub(crate) const REGISTRATION_HEADER: &str = "x-registration-secret";
+
+/// What a route's guard knows.
+#[derive(Clone)]
+pub(crate) struct Guard {
+    pub(crate) app: App,
+    pub(crate) permission: Permission,
+    pub(crate) class: Class,
+}
+
+pub(crate) async fn guard(State(guard): State<Guard>, request: Request, next: Next) -> Result<Response, Problem> {
+    let (mut parts, body) = request.into_parts();
+    let peer = Peer::of(&parts);
+    let principal = guard.admit(&parts, &peer).await?;
+    parts.extensions.insert(principal);
+    parts.extensions.insert(peer);
+    Ok(next.run(Request::from_parts(parts, body)).await)
+}
+
+impl Guard {
+    async fn admit(&self, parts: &Parts, peer: &Peer) -> ApiResult<Principal> {
+        let app = &*self.app;
+        // Open routes look at no credential: a stale cookie must not hinder a log-in.
+        if self.permission.door() == Door::Open {
+            self.count_stranger(peer, self.class)?;
+            return Ok(Principal::anonymous());
+        }
+        if self.permission.door() == Door::RegistrationSecret {
+            self.count_stranger(peer, self.class)?;
+            self.check_registration_secret(parts)?;
+            return Ok(Principal::anonymous());
+        }
+        let credential = Credential::of(&parts.headers);
+        if self.passes_without_login(&credential, peer) {
+            self.count_stranger(peer, self.class)?;
+            return Ok(Principal::anonymous());
+        }
+        let who = Authenticator { meta: &*app.meta, signer: &app.signer, cache: &app.tokens };
+        let principal = match who.authenticate(credential).await {
+            Ok(Some(principal)) => principal,
+            Ok(None) => {
+                self.count_stranger(peer, Class::Public)?;
+                return Err(Problem::unauthorized("login_required", self.permission.needs()));
+            }
+            Err(AuthError::Refused(problem)) => {
+                self.count_stranger(peer, Class::Public)?;
+                return Err(problem);
+            }
+            Err(AuthError::Store(error)) => return Err(error.into()),
+        };
+        if let Some(id) = principal.rate_key() {
+            app.rates.take(RateKey::Principal(id), self.class)?;
+        }
+        self.check_csrf(parts, &principal)?;
+        if !self.permission.allows(&principal) {
+            return Err(Problem::forbidden("not_allowed", self.permission.needs()));
+        }
+        Ok(principal)
+    }
+
+    fn count_stranger(&self, peer: &Peer, class: Class) -> ApiResult<()> {
+        self.app.rates.take(RateKey::Address(peer.network()), class)
+    }
+
+    fn passes_without_login(&self, credential: &Credential<'_>, peer: &Peer) -> bool {
+        match (self.permission.door(), credential) {
+            (Door::Local | Door::LocalOrScrapeToken, Credential::None) => peer.is_local(),
+            (Door::LocalOrScrapeToken, Credential::Bearer(text)) => {
+                let expected = self.app.settings.scrape_token.as_ref();
+                expected.is_some_and(|expected| random::same(expected.expose().as_bytes(), text.as_bytes()))
+            }
+            _ => false,
+        }
+    }
+
+    fn check_registration_secret(&self, parts: &Parts) -> ApiResult<()> {
+        let Some(expected) = &self.app.settings.registration_secret else {
+            return Err(Problem::forbidden(
+                "registration_disabled",
+                "registration is off: set REGISTRATION_SECRET on the server to let collectors register",
+            ));
+        };
+        let given = parts.headers.get(REGISTRATION_HEADER).map_or(&[][..], |value| value.as_bytes());
+        if random::same(expected.expose().as_bytes(), given) {
+            return Ok(());
+        }
+        Err(Problem::unauthorized("bad_registration_secret", "X-Registration-Secret is missing or wrong"))
+    }
+
+    fn check_csrf(&self, parts: &Parts, principal: &Principal) -> ApiResult<()> {
+        let PrincipalKind::User { session, cookie: true, .. } = &principal.kind else { return Ok(()) };
+        if matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS) {
+            return Ok(());
+        }
+        let expected = self.app.signer.csrf(*session).map_err(|error| Problem::internal(&error))?;
+        let given = parts.headers.get(CSRF_HEADER).map_or(&[][..], |value| value.as_bytes());
+        if random::same(expected.as_bytes(), given) {
+            return Ok(());
+        }
+        Err(Problem::forbidden("bad_csrf_token", "X-CSRF-Token is missing or not that of this session"))
+    }
+}

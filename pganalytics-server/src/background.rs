@@ -1,0 +1,62 @@
+//! Compaction and retention.
+
+use std::{future::Future, sync::atomic::Ordering::Relaxed, time::Duration};
+
+use pganalytics_store::Job;
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
+
+use crate::{
+    Server,
+    state::{App, now},
+};
+
+const COMPACT_EVERY: Duration = Duration::from_secs(180);
+const RETAIN_EVERY: Duration = Duration::from_secs(3600);
+/// Frames of an hour may still come in for this long.
+const LATE_MICROS: i64 = 600 * 1_000_000;
+
+impl Server {
+    /// Keeps the stores in order, for ever: joins frames of finished hours,
+    /// drops what is too old. [`Server::serve`] does it by itself; whoever
+    /// nests the service spawns this beside it.
+    pub fn maintenance(&self) -> impl Future<Output = ()> + Send + use<> {
+        let app = self.app.clone();
+        async move {
+            // Not at once: what happens at start has the disk for itself.
+            let start = Instant::now();
+            let mut compact = interval_at(start + Duration::from_secs(30), COMPACT_EVERY);
+            let mut retain = interval_at(start + Duration::from_secs(60), RETAIN_EVERY);
+            compact.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            retain.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                tokio::select! {
+                    _ = compact.tick() => run(&app, "compaction", compaction()).await,
+                    _ = retain.tick() => run(&app, "retention", retention(&app)).await,
+                }
+            }
+        }
+    }
+}
+
+fn compaction() -> Job {
+    Job::Compact { before: now().plus_micros(-LATE_MICROS) }
+}
+
+fn retention(app: &App) -> Job {
+    let each = app.catalog.iter().map(|known| (known.name().clone(), known.retention()));
+    Job::Retain { now: now(), default: app.settings.default_retention, retention: each.collect() }
+}
+
+async fn run(app: &App, name: &'static str, job: Job) {
+    let started = Instant::now();
+    match app.metrics.maintain(job).await {
+        Ok(report) => {
+            app.counters.jobs_done.fetch_add(1, Relaxed);
+            tracing::debug!(job = name, ?report, elapsed = ?started.elapsed(), "background job done");
+        }
+        Err(error) => {
+            app.counters.jobs_failed.fetch_add(1, Relaxed);
+            tracing::error!(job = name, %error, "a background job failed; it is tried again");
+        }
+    }
+}

@@ -1,0 +1,132 @@
+#![allow(clippy::unwrap_used)]
+
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+
+use super::{Config, Environment, Gathered, KEYS, Origin, read::Flags};
+
+fn gather(flags: &[(&'static str, &str)], environment: &[(&str, &str)], file: &str) -> Result<Gathered, String> {
+    let flags: Flags = flags.iter().map(|(name, value)| (*name, vec![(*value).to_owned()])).collect();
+    let environment: BTreeMap<String, String> =
+        environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let file = (!file.is_empty()).then(|| (PathBuf::from("server.toml"), file.to_owned()));
+    Gathered::read(&flags, &|name| environment.get(name).cloned(), file).map_err(|error| error.to_string())
+}
+
+fn config(flags: &[(&'static str, &str)], environment: &[(&str, &str)], file: &str) -> Result<Config, String> {
+    Config::build(&gather(flags, environment, file)?).map_err(|error| error.to_string())
+}
+
+#[test]
+fn flag_over_environment_over_file_over_default() {
+    let port = |flags: &[(&'static str, &str)], environment: &[(&str, &str)], file: &str| {
+        let gathered = gather(flags, environment, file).unwrap();
+        (gathered.get("port").unwrap().to_owned(), gathered.origin("port"))
+    };
+    assert_eq!(port(&[], &[], ""), ("8080".to_owned(), Origin::Default));
+    assert_eq!(port(&[], &[], "port = 1"), ("1".to_owned(), Origin::File("server.toml".into())));
+    assert_eq!(port(&[], &[("PORT", "2")], "port = 1"), ("2".to_owned(), Origin::Environment("PORT")));
+    assert_eq!(port(&[("port", "3")], &[("PORT", "2")], "port = 1"), ("3".to_owned(), Origin::Flag));
+    assert_eq!(port(&[], &[("PORT", "")], ""), ("8080".to_owned(), Origin::Default));
+}
+
+#[test]
+fn every_setting_has_a_name_of_its_own() {
+    let mut names: Vec<&str> = KEYS.iter().map(|key| key.name).collect();
+    let mut variables: Vec<&str> = KEYS.iter().flat_map(|key| key.env).copied().collect();
+    let (count, variable_count) = (names.len(), variables.len());
+    names.sort_unstable();
+    names.dedup();
+    variables.sort_unstable();
+    variables.dedup();
+    assert_eq!((names.len(), variables.len()), (count, variable_count));
+}
+
+#[test]
+fn the_defaults_are_the_librarys_own() {
+    let made = config(&[], &[], "").unwrap();
+    let own = crate::Settings::default();
+    assert_eq!(made.settings.rate_limits, own.rate_limits);
+    assert_eq!(made.settings.access_lifetime, own.access_lifetime);
+    assert_eq!(made.settings.max_collectors, own.max_collectors);
+    assert_eq!(made.settings.ingest.bytes_in_flight, own.ingest.bytes_in_flight);
+    assert_eq!(made.settings.query.timeout, own.query.timeout);
+    assert_eq!(made.settings.drain_timeout, own.drain_timeout);
+    assert_eq!(made.settings.default_retention, own.default_retention);
+    assert_eq!(made.settings.connections.max, own.connections.max);
+    assert!(made.listen.ip().is_loopback());
+}
+
+#[test]
+fn mistakes_say_what_where_and_what_to_do() {
+    let cases: &[(&[(&str, &str)], &str, &str)] = &[
+        (&[], "prot = 8080", "server.toml: prot: there is no such setting"),
+        (&[], "port = [1]", "server.toml: port: it must be a text"),
+        (&[], "port = ", "server.toml"),
+        (&[("PORT", "99999")], "", "PORT (from environment PORT): \"99999\" is no whole number"),
+        (&[("TLS_ENABLED", "true")], "", "TLS_CERT names no file"),
+        (&[("TLS_ENABLED", "true"), ("TLS_CERT_PATH", "a.pem")], "", "TLS_KEY names no file"),
+        (&[("TLS_CERT", "a.pem")], "", "TLS_ENABLED is not true"),
+        (&[("TLS_ENABLED", "maybe")], "", "neither true nor false"),
+        (&[("PGANALYTICS_LISTEN", "0.0.0.0")], "", "plain HTTP is served to this machine only"),
+        (&[("PGANALYTICS_LISTEN", "example.com")], "", "is no IP address"),
+        (&[("DATABASE_URL", "postgres://u:hunter2@h/d")], "", "not built in this version"),
+        (&[("TIMESCALE_URL", "postgres://u:hunter2@h/d")], "", "not built in this version"),
+        (&[("JWT_SECRET", "short")], "", "JWT_SECRET (from environment JWT_SECRET): it must have at least 32"),
+        (&[("ENVIRONMENT", "produktion")], "", "neither development nor production"),
+        (&[("CORS_ALLOWED_ORIGINS", "*")], "", "is no origin"),
+        (&[("JWT_EXPIRATION", "0")], "", "at least 1 second"),
+        (
+            &[("ENVIRONMENT", "production"), ("JWT_SECRET", "change-me-change-me-change-me-change-me")],
+            "",
+            "production refuses it",
+        ),
+        (
+            &[
+                ("ENVIRONMENT", "production"),
+                ("PGANALYTICS_LISTEN", "0.0.0.0"),
+                ("PGANALYTICS_INSECURE_LISTEN", "true"),
+            ],
+            "",
+            "production refuses plain HTTP",
+        ),
+    ];
+    for (environment, file, expected) in cases {
+        let error = config(&[], environment, file).unwrap_err();
+        assert!(error.contains(expected), "{environment:?} {file:?}: {error}");
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+}
+
+#[test]
+fn good_settings_arrive() {
+    let environment = [
+        ("ENVIRONMENT", "production"),
+        ("JWT_SECRET", "q8ZkV2hT0mB4xW6nR1yLc9JdPfGs3UaE"),
+        ("TLS_ENABLED", "true"),
+        ("TLS_CERT_PATH", "cert.pem"),
+        ("TLS_KEY_PATH", "key.pem"),
+        ("PGANALYTICS_LISTEN", "::"),
+        ("CORS_ALLOWED_ORIGINS", "https://a.example, https://b.example:8443"),
+        ("PGANALYTICS_MONITOR", "postgres://a/x postgres://b/y"),
+        ("COLLECTION_INTERVAL", "10"),
+        ("PGANALYTICS_RATE_LIMIT_PUBLIC", "7"),
+    ];
+    let made = config(&[], &environment, "").unwrap();
+    assert_eq!(made.environment, Environment::Production);
+    assert_eq!(made.tls, Some(("cert.pem".into(), "key.pem".into())));
+    assert_eq!(made.settings.cors_allowed_origins, ["https://a.example", "https://b.example:8443"]);
+    assert_eq!(made.monitors.len(), 2);
+    assert_eq!(made.settings.collection_interval, Duration::from_secs(10));
+    assert_eq!(made.settings.rate_limits.public, 7);
+    assert!(made.settings.https);
+}
+
+#[test]
+fn secrets_are_not_shown() {
+    let gathered = gather(&[], &[("JWT_SECRET", "hunter2hunter2hunter2hunter2hunter2"), ("PORT", "81")], "").unwrap();
+    let shown: Vec<String> = gathered.show().map(|(key, value, origin)| format!("{} = {value} {origin}", key.name)).collect();
+    let text = shown.join("\n");
+    assert!(!text.contains("hunter2") && !format!("{gathered:?}").contains("hunter2"), "{text}");
+    assert!(text.contains("jwt_secret = *** environment JWT_SECRET"));
+    assert!(text.contains("port = 81 environment PORT"));
+}

@@ -1,0 +1,229 @@
+//! The server: built of its parts, served or nested.
+
+use std::{fmt, sync::Arc, time::Instant};
+
+use axum::{Router, middleware::from_fn_with_state};
+use pganalytics_core::{
+    Secret,
+    catalog::Catalog,
+};
+use pganalytics_store::{
+    MetaStore, MetricStore,
+    meta_store::Role,
+    sql::{SqlGuard, SqlLimits},
+};
+use utoipa::openapi::OpenApi;
+
+use crate::{
+    api::{self, setup},
+    auth::{
+        access_token::Signer,
+        authenticate::TokenCache,
+        lockout::Lockout,
+        password::{self, Passwords},
+        random,
+        routes::RouteEntry,
+    },
+    edge::edge,
+    error::ServerError,
+    ingest::{admission::Admission, senders::Senders},
+    prometheus::Counters,
+    rate::Rates,
+    settings::{FirstAdmin, Settings},
+    state::{App, Shared},
+};
+
+/// Name under which the store keeps the key of access tokens.
+const KEY_SETTING: &str = "jwt_secret";
+
+/// Collects what a [`Server`] needs.
+#[derive(Default)]
+pub struct ServerBuilder {
+    metrics: Option<Arc<dyn MetricStore>>,
+    meta: Option<Arc<dyn MetaStore>>,
+    catalog: Option<Arc<Catalog>>,
+    settings: Settings,
+}
+
+impl fmt::Debug for ServerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerBuilder").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+impl ServerBuilder {
+    /// Where metrics are kept.
+    #[must_use]
+    pub fn metric_store(mut self, store: Arc<dyn MetricStore>) -> Self {
+        self.metrics = Some(store);
+        self
+    }
+
+    /// Where users, tokens and collectors are kept.
+    #[must_use]
+    pub fn meta_store(mut self, store: Arc<dyn MetaStore>) -> Self {
+        self.meta = Some(store);
+        self
+    }
+
+    /// The measurements that are known; default the built-in ones.
+    #[must_use]
+    pub fn catalog(mut self, catalog: Arc<Catalog>) -> Self {
+        self.catalog = Some(catalog);
+        self
+    }
+
+    /// Settings.
+    #[must_use]
+    pub fn settings(mut self, settings: Settings) -> Self {
+        self.settings = settings;
+        self
+    }
+
+    /// The server. In an installation without users it makes the first one.
+    ///
+    /// # Errors
+    /// When a store was not given or fails, or a setting is wrong.
+    pub async fn build(self) -> Result<Server, ServerError> {
+        self.settings.check()?;
+        let metrics = self.metrics.ok_or(ServerError::Missing("a metric store"))?;
+        let meta = self.meta.ok_or(ServerError::Missing("a meta store"))?;
+        let catalog = self.catalog.unwrap_or_else(|| Arc::new(Catalog::builtin().clone()));
+        let settings = self.settings;
+        let signer = Signer::new(&signing_key(&*meta, &settings).await?, lifetime(&settings));
+        let first_admin = make_first_admin(&*meta, &settings.first_admin).await?;
+        let limits =
+            SqlLimits { max_rows: settings.query.max_rows, timeout: settings.query.timeout, ..SqlLimits::default() };
+        let app: App = Arc::new(Shared {
+            metrics,
+            meta,
+            catalog,
+            signer,
+            passwords: Passwords::new().await?,
+            lockout: Lockout::default(),
+            tokens: TokenCache::default(),
+            rates: Rates::new(settings.rate_limits),
+            admission: Admission::new(&settings.ingest),
+            senders: Senders::default(),
+            guard: SqlGuard::new(limits),
+            counters: Counters::default(),
+            health: api::health::HealthCache::default(),
+            started: Instant::now(),
+            settings,
+        });
+        let routes = api::routes(app.clone());
+        let document = routes.document();
+        let (router, entries) = api::pages(routes).finish();
+        // Also for what no route takes: a stranger learns nothing from a 404.
+        let router = router.fallback(not_found).layer(from_fn_with_state(app.clone(), edge));
+        Ok(Server { app, router, routes: entries, document, first_admin })
+    }
+}
+
+async fn not_found() -> http::StatusCode {
+    http::StatusCode::NOT_FOUND
+}
+
+fn lifetime(settings: &Settings) -> u32 {
+    u32::try_from(settings.access_lifetime.as_secs()).unwrap_or(900)
+}
+
+async fn signing_key(meta: &dyn MetaStore, settings: &Settings) -> Result<Secret<Vec<u8>>, ServerError> {
+    if let Some(given) = &settings.jwt_secret {
+        return Ok(Secret::new(given.expose().as_bytes().to_vec()));
+    }
+    let candidate = random::bytes::<48>()?;
+    Ok(Secret::new(meta.setting_or_insert(KEY_SETTING, &candidate).await?))
+}
+
+async fn make_first_admin(
+    meta: &dyn MetaStore,
+    first: &FirstAdmin,
+) -> Result<Option<(String, Secret<String>)>, ServerError> {
+    let (username, given) = match first {
+        FirstAdmin::Setup => return Ok(None),
+        FirstAdmin::Random => ("admin".to_owned(), None),
+        FirstAdmin::Given { username, password } => (username.clone(), Some(password.clone())),
+    };
+    if let Some(password) = &given {
+        let key = "PGANALYTICS_ADMIN_PASSWORD";
+        password::refuse_weak(password, &username).map_err(|why| ServerError::setting(key, why))?;
+        if !setup::is_username(&username) {
+            let why = "a user name has 1 to 64 letters, digits and _ . - @ +";
+            return Err(ServerError::setting("PGANALYTICS_ADMIN_USERNAME", why));
+        }
+    }
+    let random = given.is_none();
+    let password = match given {
+        Some(password) => password,
+        None => random::password()?,
+    };
+    let hashed = password.clone();
+    let hash = tokio::task::spawn_blocking(move || password::hash_blocking(&hashed)).await;
+    let hash = hash.map_err(|error| ServerError::Crypto(error.to_string()))??;
+    let made = meta.add_first_user(&setup::new_user(&username, hash, Role::Admin)).await?;
+    Ok((made && random).then_some((username, password)))
+}
+
+/// A pgAnalytics server.
+pub struct Server {
+    pub(crate) app: App,
+    pub(crate) router: Router,
+    routes: Vec<RouteEntry>,
+    document: OpenApi,
+    first_admin: Option<(String, Secret<String>)>,
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("settings", &self.app.settings).finish_non_exhaustive()
+    }
+}
+
+impl Server {
+    /// Begins a server.
+    #[must_use]
+    pub fn builder() -> ServerBuilder {
+        ServerBuilder::default()
+    }
+
+    /// Name and password of the first admin, when this server has just made one
+    /// with a random password. Show it to whoever started the server, once;
+    /// nobody can find it out later.
+    pub fn first_admin(&mut self) -> Option<(String, Secret<String>)> {
+        self.first_admin.take()
+    }
+
+    /// The service. Nest it under any path of an axum application, or hand it
+    /// to whatever serves a tower service. Background work is
+    /// [`Server::maintenance`]'s.
+    ///
+    /// Peers are known where requests carry
+    /// [`ConnectInfo<SocketAddr>`](axum::extract::ConnectInfo), as those of
+    /// `into_make_service_with_connect_info` do; without it nobody counts as
+    /// local and all who are not logged in share one rate limit.
+    #[must_use]
+    pub fn into_service(self) -> Router {
+        self.router
+    }
+
+    /// The service, and the server stays.
+    #[must_use]
+    pub fn service(&self) -> Router {
+        self.router.clone()
+    }
+
+    /// Every route with the permission that it needs.
+    #[must_use]
+    pub fn routes(&self) -> &[RouteEntry] {
+        &self.routes
+    }
+
+    /// The OpenAPI document as JSON.
+    ///
+    /// # Errors
+    /// When it can't be written as JSON.
+    pub fn openapi(&self) -> Result<String, ServerError> {
+        self.document.to_pretty_json().map_err(|error| ServerError::setting("openapi", error.to_string()))
+    }
+}

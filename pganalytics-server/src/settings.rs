@@ -1,0 +1,199 @@
+//! What a [`Server`](crate::Server) can be told.
+
+use std::{net::IpAddr, time::Duration};
+
+use pganalytics_core::Secret;
+
+use crate::{error::ServerError, rate::RateLimits};
+
+/// Shortest signing key, in bytes.
+pub(crate) const MIN_KEY_BYTES: usize = 32;
+
+/// Settings of a server. Start from [`Settings::default`], which is right for a
+/// single machine, and change what differs.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Settings {
+    /// Key of access tokens, at least 32 bytes. `None`: one is made at random
+    /// and kept in the [`MetaStore`](pganalytics_store::MetaStore).
+    pub jwt_secret: Option<Secret<String>>,
+    /// Life of access tokens.
+    pub access_lifetime: Duration,
+    /// Life of refresh tokens.
+    pub refresh_lifetime: Duration,
+    /// The secret that lets collectors register; `None`: none may.
+    pub registration_secret: Option<Secret<String>>,
+    /// Who becomes the first user of an empty installation.
+    pub first_admin: FirstAdmin,
+    /// Whether people reach it by HTTPS: cookies are `Secure`, HSTS is sent.
+    pub https: bool,
+    /// Origins whose pages may use the API, exactly as browsers send them.
+    pub cors_allowed_origins: Vec<String>,
+    /// Requests a minute.
+    pub rate_limits: RateLimits,
+    /// The token that Prometheus scrapes `/metrics` with, besides this machine.
+    pub scrape_token: Option<Secret<String>>,
+    /// Collectors that may be registered in a tenant.
+    pub max_collectors: u64,
+    /// Time between two scrapes, as agents are told.
+    pub collection_interval: Duration,
+    /// Longest time for a request, from its first to its last byte.
+    pub request_timeout: Duration,
+    /// Limits of ingest.
+    pub ingest: IngestLimits,
+    /// Limits of user's SQL.
+    pub query: QueryLimits,
+    /// Limits of connections of [`Server::serve`](crate::Server::serve).
+    pub connections: ConnectionLimits,
+    /// Keep measurements that the catalog does not know for this long.
+    pub default_retention: Duration,
+    /// What [`Server::serve`](crate::Server::serve) may take to finish what is
+    /// under way.
+    pub drain_timeout: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            jwt_secret: None,
+            access_lifetime: Duration::from_secs(900),
+            refresh_lifetime: Duration::from_secs(14 * 86_400),
+            registration_secret: None,
+            first_admin: FirstAdmin::default(),
+            https: false,
+            cors_allowed_origins: Vec::new(),
+            rate_limits: RateLimits::default(),
+            scrape_token: None,
+            max_collectors: 10_000,
+            collection_interval: Duration::from_secs(60),
+            request_timeout: Duration::from_secs(60),
+            ingest: IngestLimits::default(),
+            query: QueryLimits::default(),
+            connections: ConnectionLimits::default(),
+            default_retention: Duration::from_secs(7 * 86_400),
+            drain_timeout: Duration::from_secs(20),
+        }
+    }
+}
+
+impl Settings {
+    pub(crate) fn check(&self) -> Result<(), ServerError> {
+        if let Some(key) = &self.jwt_secret
+            && key.expose().len() < MIN_KEY_BYTES
+        {
+            return Err(ServerError::setting(
+                "jwt_secret",
+                format!("it must have at least {MIN_KEY_BYTES} characters; make one with: openssl rand -base64 48"),
+            ));
+        }
+        if self.access_lifetime.is_zero() || self.access_lifetime > Duration::from_secs(86_400) {
+            return Err(ServerError::setting("jwt_expiration", "it must be between 1 and 86400 seconds"));
+        }
+        for origin in &self.cors_allowed_origins {
+            let good = origin.starts_with("https://") || origin.starts_with("http://");
+            if !good || origin.matches('/').count() != 2 || origin.contains('*') {
+                return Err(ServerError::setting(
+                    "cors_allowed_origins",
+                    format!("{origin:?} is no origin; write it as https://example.com, without a path or *"),
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Who becomes the first user of an empty installation.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub enum FirstAdmin {
+    /// A user `admin` with a random password, which
+    /// [`Server::first_admin`](crate::Server::first_admin) gives once.
+    #[default]
+    Random,
+    /// This user.
+    Given {
+        /// Login name.
+        username: String,
+        /// Password, of at least twelve characters.
+        password: Secret<String>,
+    },
+    /// Nobody, until somebody on this machine calls `/auth/setup`.
+    Setup,
+}
+
+/// Limits of `/metrics/push`.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct IngestLimits {
+    /// Longest body as it comes.
+    pub max_body_bytes: usize,
+    /// Longest body once decompressed.
+    pub max_expanded_bytes: usize,
+    /// How many times its size a body may grow when decompressed.
+    pub max_ratio: usize,
+    /// Bytes of bodies that are worked on at once.
+    pub bytes_in_flight: usize,
+    /// Of these, what one collector may have.
+    pub bytes_per_collector: usize,
+    /// Longest time from the first to the last byte of a body.
+    pub body_timeout: Duration,
+    /// How far ahead of this server's clock a sample may be.
+    pub max_ahead: Duration,
+}
+
+impl Default for IngestLimits {
+    fn default() -> Self {
+        Self {
+            max_body_bytes: 8 << 20,
+            max_expanded_bytes: 64 << 20,
+            max_ratio: 200,
+            bytes_in_flight: 128 << 20,
+            bytes_per_collector: 32 << 20,
+            body_timeout: Duration::from_secs(30),
+            max_ahead: Duration::from_secs(600),
+        }
+    }
+}
+
+/// Limits of `/sql`.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct QueryLimits {
+    /// Most rows of an answer; more are cut off, and the answer says so.
+    pub max_rows: usize,
+    /// Longest time.
+    pub timeout: Duration,
+}
+
+impl Default for QueryLimits {
+    fn default() -> Self {
+        Self { max_rows: 100_000, timeout: Duration::from_secs(30) }
+    }
+}
+
+/// Limits of connections.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ConnectionLimits {
+    /// Connections at once.
+    pub max: usize,
+    /// Connections at once of one address, other than this machine's own.
+    pub max_per_address: usize,
+    /// Longest time until a request's headers are there; also the time that a
+    /// connection may be idle.
+    pub header_timeout: Duration,
+    /// Most bytes of a request's headers.
+    pub max_header_bytes: usize,
+}
+
+impl Default for ConnectionLimits {
+    fn default() -> Self {
+        Self { max: 4096, max_per_address: 512, header_timeout: Duration::from_secs(30), max_header_bytes: 16 << 10 }
+    }
+}
+
+impl ConnectionLimits {
+    pub(crate) fn counts(address: IpAddr) -> bool {
+        !address.to_canonical().is_loopback()
+    }
+}

@@ -1,0 +1,40 @@
+//! What all requests share.
+
+use std::{sync::Arc, time::Instant};
+
+use pganalytics_core::{Timestamp, catalog::Catalog};
+use pganalytics_store::{MetaStore, MetricStore, sql::SqlGuard};
+
+use crate::{
+    auth::{access_token::Signer, authenticate::TokenCache, lockout::Lockout, password::Passwords},
+    ingest::{admission::Admission, senders::Senders},
+    prometheus::Counters,
+    rate::Rates,
+    settings::Settings,
+};
+
+/// What all requests share.
+pub(crate) struct Shared {
+    pub(crate) settings: Settings,
+    pub(crate) metrics: Arc<dyn MetricStore>,
+    pub(crate) meta: Arc<dyn MetaStore>,
+    pub(crate) catalog: Arc<Catalog>,
+    pub(crate) signer: Signer,
+    pub(crate) passwords: Passwords,
+    pub(crate) lockout: Lockout,
+    pub(crate) tokens: TokenCache,
+    pub(crate) rates: Rates,
+    pub(crate) admission: Admission,
+    pub(crate) senders: Senders,
+    pub(crate) guard: SqlGuard,
+    pub(crate) counters: Counters,
+    pub(crate) health: crate::api::health::HealthCache,
+    pub(crate) started: Instant,
+}
+
+pub(crate) type App = Arc<Shared>;
+
+/// The present, by the wall clock.
+pub(crate) fn now() -> Timestamp {
+    Timestamp::from_micros(jiff::Timestamp::now().as_microsecond())
+}

@@ -1,0 +1,70 @@
+//! The page at `/` and its files, all part of the program.
+
+use axum::{
+    body::Body,
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::{self, MethodRouter},
+};
+use bytes::Bytes;
+
+use crate::{
+    auth::{permission::Permission, random, routes::Routes},
+    edge::PAGE_POLICY,
+    rate::Class,
+    state::App,
+};
+
+/// Paths in `ui/` and what is there.
+const FILES: &[(&str, &[u8])] = &include!(concat!(env!("OUT_DIR"), "/ui_files.rs"));
+
+/// A route for each file, and `/` for the page. There is no path that a client
+/// chooses a file with.
+pub(crate) fn routes(mut routes: Routes) -> Routes {
+    for (name, bytes) in FILES {
+        let path = if *name == "index.html" { "/".to_owned() } else { format!("/{name}") };
+        routes = routes.page(Permission::Public, Class::Page, &path, file(name, bytes));
+    }
+    routes
+}
+
+fn file(name: &'static str, bytes: &'static [u8]) -> MethodRouter<App> {
+    let hash = random::hash(bytes);
+    let tag = format!("\"{}\"", random::hex(hash.get(..12).unwrap_or_default()));
+    let tag = HeaderValue::from_str(&tag).unwrap_or(HeaderValue::from_static("\"0\""));
+    let kind = kind_of(name);
+    routing::get(move |headers: HeaderMap| {
+        let tag = tag.clone();
+        async move { answer(&headers, tag, kind, bytes) }
+    })
+}
+
+fn answer(asked: &HeaderMap, tag: HeaderValue, kind: &'static str, bytes: &'static [u8]) -> Response {
+    let known = asked.get(header::IF_NONE_MATCH) == Some(&tag);
+    let mut response = if known {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        Response::new(Body::from(Bytes::from_static(bytes)))
+    };
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(PAGE_POLICY));
+    // Ask each time whether it is still the same: a new version must show at once.
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    headers.insert(header::ETAG, tag);
+    response
+}
+
+fn kind_of(name: &str) -> &'static str {
+    match name.rsplit('.').next().unwrap_or_default() {
+        "html" => "text/html; charset=utf-8",
+        "js" => "text/javascript; charset=utf-8",
+        "css" => "text/css; charset=utf-8",
+        "svg" => "image/svg+xml",
+        "png" => "image/png",
+        "ico" => "image/x-icon",
+        "woff2" => "font/woff2",
+        "json" => "application/json",
+        _ => "text/plain; charset=utf-8",
+    }
+}

@@ -1,0 +1,136 @@
+-- Times are microseconds since 1970-01-01 UTC; ids are the 16 bytes of a UUID.
+-- Every row carries its tenant. Rows point at each other by number without
+-- declared foreign keys: there is one writer, and it deletes in the right order.
+
+-- A source as frames name it: one row for each name that a server had.
+CREATE TABLE sources (
+    id          INTEGER PRIMARY KEY,
+    tenant      BLOB    NOT NULL,
+    server_id   BLOB    NOT NULL,
+    instance_id BLOB    NOT NULL,
+    server      TEXT    NOT NULL,
+    database    TEXT,
+    collector   BLOB    NOT NULL, -- the one that spoke of it last
+    first_seen  INTEGER NOT NULL,
+    last_seen   INTEGER NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX sources_key ON sources (tenant, server_id, instance_id, server, ifnull('/' || database, ''));
+
+-- What readers follow through time: one measurement of one database of one
+-- member of a cluster, seen by one collector, whatever the server is called.
+CREATE TABLE series (
+    id          INTEGER PRIMARY KEY,
+    tenant      BLOB    NOT NULL,
+    measurement TEXT    NOT NULL,
+    server_id   BLOB    NOT NULL,
+    instance_id BLOB    NOT NULL,
+    database    TEXT,
+    collector   BLOB    NOT NULL,
+    t_min       INTEGER NOT NULL, -- oldest scrape that is still there
+    t_max       INTEGER NOT NULL  -- newest scrape
+) STRICT;
+CREATE UNIQUE INDEX series_key
+    ON series (tenant, measurement, server_id, instance_id, ifnull('/' || database, ''), collector);
+
+-- Each shape that a measurement had, in order of first arrival.
+CREATE TABLE schemas (
+    id          INTEGER PRIMARY KEY,
+    tenant      BLOB    NOT NULL,
+    measurement TEXT    NOT NULL,
+    fingerprint INTEGER NOT NULL,
+    body        TEXT    NOT NULL,
+    UNIQUE (tenant, measurement, fingerprint)
+) STRICT;
+
+-- Frames as they came in, and the blocks that they became. `data` comes last:
+-- what is before it is read without touching its overflow pages.
+CREATE TABLE chunks (
+    id          INTEGER PRIMARY KEY,
+    tenant      BLOB    NOT NULL,
+    series      INTEGER NOT NULL,
+    source      INTEGER NOT NULL,
+    schema      INTEGER NOT NULL,
+    level       INTEGER NOT NULL, -- 0: a frame as it came, 1: a compacted block
+    t_min       INTEGER NOT NULL,
+    t_max       INTEGER NOT NULL,
+    row_count   INTEGER NOT NULL,
+    value_count INTEGER NOT NULL,
+    byte_count  INTEGER NOT NULL,
+    data        BLOB    NOT NULL
+) STRICT;
+-- Finds what a query needs without touching chunks that it does not need.
+CREATE INDEX chunks_by_time ON chunks (series, t_min, t_max);
+-- Finds what compaction has to do; blocks are not in it.
+CREATE INDEX chunks_to_compact ON chunks (series, t_min) WHERE level = 0;
+
+-- Which frames were ever stored: ranges of sequence numbers. Stays for ever.
+CREATE TABLE ledger (
+    tenant    BLOB    NOT NULL,
+    collector BLOB    NOT NULL,
+    stream    BLOB    NOT NULL,
+    first     INTEGER NOT NULL,
+    last      INTEGER NOT NULL,
+    PRIMARY KEY (tenant, collector, stream, first)
+) WITHOUT ROWID, STRICT;
+
+-- What frames brought, for ever counted.
+CREATE TABLE totals (
+    tenant       BLOB    NOT NULL,
+    measurement  TEXT    NOT NULL,
+    scrape_count INTEGER NOT NULL,
+    row_count    INTEGER NOT NULL,
+    value_count  INTEGER NOT NULL,
+    PRIMARY KEY (tenant, measurement)
+) WITHOUT ROWID, STRICT;
+
+CREATE TABLE users (
+    id            BLOB    NOT NULL PRIMARY KEY,
+    tenant        BLOB    NOT NULL,
+    username      TEXT    NOT NULL UNIQUE,
+    password_hash TEXT    NOT NULL,
+    role          TEXT    NOT NULL,
+    version       INTEGER NOT NULL,
+    created_at    INTEGER NOT NULL
+) WITHOUT ROWID, STRICT;
+
+CREATE TABLE refresh_tokens (
+    hash       BLOB    NOT NULL PRIMARY KEY,
+    tenant     BLOB    NOT NULL,
+    family     BLOB    NOT NULL,
+    user       BLOB    NOT NULL,
+    expires_at INTEGER NOT NULL,
+    state      TEXT    NOT NULL CHECK (state IN ('good', 'spent', 'revoked'))
+) WITHOUT ROWID, STRICT;
+CREATE INDEX refresh_tokens_by_family ON refresh_tokens (family);
+CREATE INDEX refresh_tokens_by_user ON refresh_tokens (user);
+
+CREATE TABLE api_tokens (
+    id         BLOB    NOT NULL PRIMARY KEY,
+    hash       BLOB    NOT NULL,
+    tenant     BLOB    NOT NULL,
+    name       TEXT    NOT NULL,
+    collector  BLOB,
+    user       BLOB,
+    scopes     TEXT    NOT NULL, -- JSON array
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER
+) WITHOUT ROWID, STRICT;
+CREATE INDEX api_tokens_by_tenant ON api_tokens (tenant, created_at);
+
+CREATE TABLE collectors (
+    id            BLOB    NOT NULL PRIMARY KEY,
+    tenant        BLOB    NOT NULL,
+    name          TEXT    NOT NULL,
+    hostname      TEXT    NOT NULL,
+    version       TEXT    NOT NULL,
+    registered_at INTEGER NOT NULL,
+    last_seen     INTEGER,
+    revoked       INTEGER NOT NULL
+) WITHOUT ROWID, STRICT;
+CREATE INDEX collectors_by_name ON collectors (tenant, name, id);
+
+-- Values of the whole installation, of no tenant.
+CREATE TABLE settings (
+    name  TEXT NOT NULL PRIMARY KEY,
+    value BLOB NOT NULL
+) WITHOUT ROWID, STRICT;

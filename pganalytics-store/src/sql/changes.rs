@@ -1,0 +1,212 @@
+//! Makes record batches of `m_delta`: what each row did since the one before.
+
+use std::{ops::Range, sync::Arc};
+
+use datafusion::{
+    arrow::{
+        array::{Array as _, ArrayRef, AsArray as _, Float64Array, Int64Array, RecordBatch, StringViewArray},
+        datatypes::{DataType, Float64Type, Int64Type},
+    },
+    common::DataFusionError,
+};
+use pganalytics_core::{
+    Scrape, Timestamp,
+    epoch::Continuity,
+    increase::{self, Before, Now, Quality, Rule, Verdict},
+};
+
+use super::{
+    decoded::{Decoded, fell},
+    facts::{ValueFacts, bits_of},
+    gather::Sources,
+    history::{Earlier, Group, Step, remembered},
+    rows::{ColumnSource, Wanted},
+};
+
+/// The rows of a chunk that changed, each with the row before it.
+pub(super) struct Changes {
+    group: Arc<Group>,
+    chunk: Arc<Decoded>,
+    previous: Option<Scrape>,
+    sources: Sources,
+    places: Vec<(u32, u32)>,
+    before: Vec<(u32, u32)>,
+    verdicts: Vec<Verdict>,
+    given: usize,
+}
+
+impl Changes {
+    pub(super) fn new(step: Step, wanted: &Wanted) -> Result<Self, DataFusionError> {
+        let Step { group, chunk, previous, runs, .. } = step;
+        let mut sources = Sources::default();
+        let own = sources.number(&chunk);
+        let judge = Judge::new(&chunk, previous)?;
+        let range = wanted.scrapes(&chunk.scrapes);
+        let (mut places, mut before, mut verdicts) = (Vec::new(), Vec::new(), Vec::new());
+        for start in runs {
+            let Some(run) = chunk.keys.runs.get(start.run as usize) else { continue };
+            let mut last = start.before;
+            for row in run.start..run.end {
+                let scrape = chunk.scrape_of(row);
+                let time = chunk.time_of(scrape);
+                if chunk.keys.is_gone(row) {
+                    if let Some(last) = &mut last {
+                        last.gone_at.get_or_insert(time);
+                    }
+                    continue;
+                }
+                if range.contains(&scrape) {
+                    let known = last.as_ref().filter(|last| last.gone_at.is_none_or(|gone| remembered(gone, time)));
+                    if let Some(verdict) = judge.row(start.run, row, scrape, known)? {
+                        places.push((own, row));
+                        before.push(match known {
+                            Some(known) => (sources.number(&known.chunk), known.row),
+                            None => (own, row),
+                        });
+                        verdicts.push(verdict);
+                    }
+                }
+                last = Some(Earlier { chunk: Arc::clone(&chunk), run: start.run, row, gone_at: None });
+            }
+        }
+        Ok(Self { group, chunk, previous, sources, places, before, verdicts, given: 0 })
+    }
+
+    pub(super) fn next(&mut self, wanted: &Wanted) -> Result<Option<RecordBatch>, DataFusionError> {
+        let end = self.places.len().min(self.given + wanted.batch_rows);
+        let range = self.given..end;
+        self.given = end;
+        let Some(places) = self.places.get(range.clone()).filter(|places| !places.is_empty()) else {
+            return Ok(None);
+        };
+        let times = || places.iter().map(|(_, row)| self.time(*row).as_micros()).collect();
+        let special = |column| match column {
+            ColumnSource::Stored(column) if self.chunk.shape.counters.contains(&column) => {
+                Some(self.increases(column, range.clone()))
+            }
+            ColumnSource::DeltaSeconds => {
+                let seconds = places.iter().map(|(_, row)| self.seconds(*row));
+                Some(Ok(Arc::new(Float64Array::from_iter(seconds)) as ArrayRef))
+            }
+            ColumnSource::DeltaQuality => {
+                let verdicts = self.verdicts.get(range.clone()).unwrap_or_default();
+                let words = verdicts.iter().map(|verdict| verdict.quality.as_str());
+                Some(Ok(Arc::new(StringViewArray::from_iter_values(words)) as ArrayRef))
+            }
+            _ => None,
+        };
+        wanted.batch(&self.group, &self.sources, places, times, special).map(Some)
+    }
+
+    fn time(&self, row: u32) -> Timestamp {
+        self.chunk.time_of(self.chunk.scrape_of(row))
+    }
+
+    /// Seconds since the scrape before.
+    fn seconds(&self, row: u32) -> Option<f64> {
+        let scrape = self.chunk.scrape_of(row);
+        let before = match (scrape as usize).checked_sub(1) {
+            Some(before) => self.chunk.scrapes.get(before).copied(),
+            None => self.previous,
+        }?;
+        let before = before.collected_at;
+        #[expect(clippy::cast_precision_loss, reason = "an interval has few digits")]
+        let micros = self.chunk.time_of(scrape).micros_since(before) as f64;
+        Some(micros / 1e6)
+    }
+
+    fn increases(&self, column: usize, range: Range<usize>) -> Result<ArrayRef, DataFusionError> {
+        let get = |places: &[(u32, u32)]| self.sources.column(column, places);
+        let now = get(self.places.get(range.clone()).unwrap_or_default())?;
+        let before = get(self.before.get(range.clone()).unwrap_or_default())?;
+        let verdicts = self.verdicts.get(range).unwrap_or_default();
+        match now.data_type() {
+            DataType::Int64 => {
+                let rows = verdicts.iter().zip(before.as_primitive::<Int64Type>()).zip(now.as_primitive::<Int64Type>());
+                let increases = rows.map(|((verdict, before), now)| increase::of_int(verdict.rule, before, now));
+                Ok(Arc::new(increases.collect::<Int64Array>()))
+            }
+            DataType::Float64 => {
+                let (before, now) = (before.as_primitive::<Float64Type>(), now.as_primitive::<Float64Type>());
+                let rows = verdicts.iter().zip(before).zip(now);
+                let increases = rows.map(|((verdict, before), now)| increase::of_float(verdict.rule, before, now));
+                Ok(Arc::new(increases.collect::<Float64Array>()))
+            }
+            // Nothing else counts.
+            _ => Ok(now),
+        }
+    }
+}
+
+/// Says what became of each row's counters.
+struct Judge<'a> {
+    chunk: &'a Arc<Decoded>,
+    facts: &'a ValueFacts,
+    /// For each scrape the time of the one before and what happened since.
+    since: Vec<Option<(Timestamp, Continuity)>>,
+}
+
+impl<'a> Judge<'a> {
+    fn new(chunk: &'a Arc<Decoded>, previous: Option<Scrape>) -> Result<Self, DataFusionError> {
+        let family = chunk.shape.schema.family();
+        let before = std::iter::once(previous).chain(chunk.scrapes.iter().copied().map(Some));
+        let since = before
+            .zip(chunk.scrapes.iter())
+            .map(|(before, now)| before.map(|before| (before.collected_at, before.epoch.until(&now.epoch, family))))
+            .collect();
+        Ok(Self { chunk, facts: chunk.values()?, since })
+    }
+
+    /// `None` when the row is as it was.
+    fn row(&self, run: u32, row: u32, scrape: u32, last: Option<&Earlier>) -> Result<Option<Verdict>, DataFusionError> {
+        let Some((previous_scrape, continuity)) = self.since.get(scrape as usize).copied().flatten() else {
+            return Ok(Some(Verdict { rule: Rule::Unknown, quality: Quality::Unknown }));
+        };
+        let family = self.chunk.shape.schema.family();
+        let now = Now { row_stamp: self.chunk.row_stamp(row)?, previous_scrape };
+        let Some(last) = last else {
+            return Ok(Some(increase::judge(family, continuity, Before::Absent, now, || false)));
+        };
+        let adjacent = Arc::ptr_eq(&last.chunk, self.chunk) && last.row + 1 == row;
+        let changed = if adjacent {
+            self.facts.changed(row)
+        } else if self.is_first(run, row) && ends_its_run(last) {
+            self.facts.first(run) != last.chunk.values()?.last(last.run)
+        } else {
+            differs(last, self.chunk, row)?
+        };
+        if !changed {
+            return Ok(None);
+        }
+        let stamp = last.chunk.row_stamp(last.row)?;
+        let fallen = if adjacent {
+            self.facts.fell(row)
+        } else {
+            continuity != Continuity::BeganAnew
+                && !increase::stamp_decides(family, stamp, now.row_stamp)
+                && fell((&last.chunk, last.row), (self.chunk, row))?
+        };
+        let before = Before::Row { stamp, was_gone: last.gone_at.is_some() };
+        Ok(Some(increase::judge(family, continuity, before, now, || fallen)))
+    }
+
+    fn is_first(&self, run: u32, row: u32) -> bool {
+        self.chunk.keys.runs.get(run as usize).is_some_and(|run| run.start == row)
+    }
+}
+
+/// Whether a row is the last one of its key in its chunk.
+fn ends_its_run(last: &Earlier) -> bool {
+    last.chunk.keys.runs.get(last.run as usize).is_some_and(|run| run.end == last.row + 1)
+}
+
+/// Whether two rows differ in what they measured.
+fn differs(last: &Earlier, chunk: &Decoded, row: u32) -> Result<bool, DataFusionError> {
+    for &column in &chunk.shape.measured {
+        let (before, now) = (last.chunk.column(column)?, chunk.column(column)?);
+        if bits_of(before)(last.row as usize) != bits_of(now)(row as usize) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}

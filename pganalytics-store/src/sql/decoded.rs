@@ -1,0 +1,288 @@
+//! One chunk, its columns decoded when they are asked for, as Arrow arrays.
+//!
+//! Whatever schema a chunk came with, its columns are those of the
+//! measurement's stored schema: missing ones are NULL, integers become floats
+//! where that is the column's type now, any other change of type gives NULL.
+//!
+//! Rows are in *runs*: all rows of a key, in order of their scrapes.
+
+use std::sync::{Arc, OnceLock};
+
+use datafusion::{
+    arrow::{
+        array::{
+            Array as _, ArrayRef, AsArray as _, BooleanArray, Float64Array, Int64Array, StringViewArray, UInt32Array,
+            make_view, new_null_array,
+        },
+        buffer::{BooleanBuffer, Buffer, NullBuffer},
+        compute::{cast, interleave, take},
+        datatypes::{DataType, Int64Type, TimeUnit, TimestampMicrosecondType},
+    },
+    common::DataFusionError,
+    execution::memory_pool::MemoryReservation,
+};
+use pganalytics_core::{
+    ColumnData, ColumnKind, ColumnType, Mask, Schema, Scrape, ScrapeKind, Timestamp, Values,
+    frame::{Frame, FrameError},
+};
+
+use super::{
+    facts::{KeyFacts, ValueFacts},
+    table::ZONE,
+};
+use crate::error::StoreError;
+
+/// The stored schema of a measurement, looked at once.
+#[derive(Debug)]
+pub(super) struct Shape {
+    pub(super) schema: Arc<Schema>,
+    /// Positions of key columns, in the order of their names.
+    pub(super) keys: Vec<usize>,
+    pub(super) counters: Vec<usize>,
+    /// Counters and gauges: what makes a row a changed one.
+    pub(super) measured: Vec<usize>,
+    pub(super) fingerprint: u64,
+}
+
+impl Shape {
+    pub(super) fn new(schema: Arc<Schema>) -> Self {
+        let columns = schema.columns();
+        let name = |at: &usize| columns.get(*at).map(|column| column.name.as_str());
+        let mut keys: Vec<usize> = schema.positions_of(ColumnKind::Key).collect();
+        keys.sort_by(|a, b| name(a).cmp(&name(b)));
+        let counters: Vec<usize> = schema.positions_of(ColumnKind::Counter).collect();
+        let measured = counters.iter().copied().chain(schema.positions_of(ColumnKind::Gauge)).collect();
+        let fingerprint = schema.fingerprint();
+        Self { schema, keys, counters, measured, fingerprint }
+    }
+}
+
+/// The Arrow type of a column.
+pub(super) fn arrow_type(ty: ColumnType) -> DataType {
+    match ty {
+        ColumnType::Text => DataType::Utf8View,
+        ColumnType::Int => DataType::Int64,
+        ColumnType::Float => DataType::Float64,
+        ColumnType::Bool => DataType::Boolean,
+        ColumnType::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, Some(ZONE.into())),
+    }
+}
+
+/// A chunk, or several that overlap in time and were joined.
+pub(super) struct Decoded {
+    pub(super) shape: Arc<Shape>,
+    pub(super) scrapes: Arc<[Scrape]>,
+    pub(super) keys: Arc<KeyFacts>,
+    /// The first scrape that had all rows. Keys without a row up to it are gone.
+    pub(super) first_keyframe: Option<u32>,
+    origin: Origin,
+    values: OnceLock<Arc<ValueFacts>>,
+    columns: Box<[OnceLock<ArrayRef>]>,
+    memory: MemoryReservation,
+}
+
+enum Origin {
+    Frame {
+        frame: Frame,
+        order: Option<UInt32Array>,
+    },
+    /// For each row the part and the row in it.
+    Merged { parts: Vec<Arc<Decoded>>, rows: Vec<(usize, usize)> },
+}
+
+/// Reads a column of a frame as the stored schema has it.
+pub(super) fn read_column(frame: &Frame, shape: &Shape, column: usize) -> Result<ArrayRef, DataFusionError> {
+    let Some(wanted) = shape.schema.columns().get(column) else {
+        return Err(DataFusionError::Internal(format!("no column {column}")));
+    };
+    let null = || Ok(new_null_array(&arrow_type(wanted.ty), frame.rows()));
+    let same_place = frame.schema().columns().get(column).is_some_and(|given| given.name == wanted.name);
+    let position = if same_place { Some(column) } else { frame.schema().position(&wanted.name) };
+    let Some(position) = position else { return null() };
+    let given = frame.schema().columns().get(position).map(|given| given.ty);
+    match given {
+        Some(given) if given == wanted.ty => Ok(to_arrow(frame.column(position).map_err(corrupt)?)),
+        Some(ColumnType::Int) if wanted.ty == ColumnType::Float => {
+            Ok(cast(&to_arrow(frame.column(position).map_err(corrupt)?), &DataType::Float64)?)
+        }
+        _ => null(),
+    }
+}
+
+/// The error of a chunk that can't be read.
+pub(super) fn corrupt(error: FrameError) -> DataFusionError {
+    DataFusionError::External(Box::new(StoreError::Corrupt(error.to_string())))
+}
+
+fn to_arrow(data: ColumnData) -> ArrayRef {
+    let rows = data.len();
+    let (values, nulls) = data.into_parts();
+    let nulls = nulls.map(|nulls| to_nulls(nulls, rows));
+    match values {
+        Values::Int(values) => Arc::new(Int64Array::new(values.into(), nulls)),
+        Values::Float(values) => Arc::new(Float64Array::new(values.into(), nulls)),
+        Values::Bool(values) => Arc::new(BooleanArray::new(values.into(), nulls)),
+        Values::Timestamp(values) => {
+            let array = datafusion::arrow::array::TimestampMicrosecondArray::new(values.into(), nulls);
+            Arc::new(array.with_timezone(ZONE))
+        }
+        Values::Text(texts) => {
+            let (bytes, ends) = texts.into_parts();
+            let bytes = Buffer::from_vec(bytes.into_bytes());
+            let mut start = 0_u32;
+            let views: Vec<u128> = ends
+                .into_iter()
+                .map(|end| {
+                    let text = bytes.get(start as usize..end as usize).unwrap_or_default();
+                    let view = make_view(text, 0, start);
+                    start = end;
+                    view
+                })
+                .collect();
+            match StringViewArray::try_new(views.into(), vec![bytes], nulls) {
+                Ok(array) => Arc::new(array),
+                // The texts were valid; only a column of more than 2 GiB fails.
+                Err(_) => new_null_array(&DataType::Utf8View, rows),
+            }
+        }
+    }
+}
+
+fn to_nulls(nulls: Mask, rows: usize) -> NullBuffer {
+    let words: Vec<u64> = nulls.into_words().into_iter().map(|word| !word).collect();
+    NullBuffer::new(BooleanBuffer::new(Buffer::from_vec(words), 0, rows))
+}
+
+impl Decoded {
+    /// A chunk of which the keys are known.
+    pub(super) fn of_frame(
+        frame: Frame,
+        shape: Arc<Shape>,
+        keys: Arc<KeyFacts>,
+        memory: MemoryReservation,
+    ) -> Self {
+        let scrapes: Arc<[Scrape]> = frame.scrapes().into();
+        let order = keys.order.as_ref().map(|order| UInt32Array::from(order.to_vec()));
+        Self::new(shape, scrapes, keys, Origin::Frame { frame, order }, memory)
+    }
+
+    /// Several chunks as one.
+    pub(super) fn of_parts(
+        parts: Vec<Arc<Self>>,
+        rows: Vec<(usize, usize)>,
+        scrapes: Arc<[Scrape]>,
+        keys: KeyFacts,
+        memory: MemoryReservation,
+        shape: Arc<Shape>,
+    ) -> Self {
+        Self::new(shape, scrapes, Arc::new(keys), Origin::Merged { parts, rows }, memory)
+    }
+
+    fn new(
+        shape: Arc<Shape>,
+        scrapes: Arc<[Scrape]>,
+        keys: Arc<KeyFacts>,
+        origin: Origin,
+        memory: MemoryReservation,
+    ) -> Self {
+        let columns = shape.schema.columns().iter().map(|_| OnceLock::new()).collect();
+        let first_keyframe = scrapes.iter().position(|scrape| scrape.kind == ScrapeKind::Keyframe);
+        let first_keyframe = first_keyframe.and_then(|at| u32::try_from(at).ok());
+        Self { shape, scrapes, keys, first_keyframe, origin, values: OnceLock::new(), columns, memory }
+    }
+
+    /// A column, in the order of runs.
+    pub(super) fn column(&self, column: usize) -> Result<&ArrayRef, DataFusionError> {
+        let Some(slot) = self.columns.get(column) else {
+            return Err(DataFusionError::Internal(format!("no column {column}")));
+        };
+        if let Some(array) = slot.get() {
+            return Ok(array);
+        }
+        let array = match &self.origin {
+            Origin::Frame { frame, order } => {
+                let array = read_column(frame, &self.shape, column)?;
+                match order {
+                    Some(order) => take(&array, order, None)?,
+                    None => array,
+                }
+            }
+            Origin::Merged { parts, rows } => {
+                let arrays: Vec<&ArrayRef> = parts.iter().map(|part| part.column(column)).collect::<Result<_, _>>()?;
+                let arrays: Vec<_> = arrays.into_iter().map(AsRef::as_ref).collect();
+                interleave(&arrays, rows)?
+            }
+        };
+        self.memory.try_grow(array.get_array_memory_size())?;
+        Ok(slot.get_or_init(|| array))
+    }
+
+    /// What the rows' values say of each other; computed when first asked for.
+    pub(super) fn values(&self) -> Result<&Arc<ValueFacts>, DataFusionError> {
+        match self.values.get() {
+            Some(values) => Ok(values),
+            None => {
+                let facts = Arc::new(ValueFacts::of(self)?);
+                Ok(self.values.get_or_init(|| facts))
+            }
+        }
+    }
+
+    /// Puts in what was known from an earlier query.
+    pub(super) fn set_values(&self, values: Arc<ValueFacts>) {
+        // Equal facts may have come from elsewhere meanwhile.
+        drop(self.values.set(values));
+    }
+
+    /// A reservation of the same query's memory that holds nothing yet.
+    pub(super) fn empty_reservation(&self) -> MemoryReservation {
+        self.memory.new_empty()
+    }
+
+    /// The scrape of a row.
+    pub(super) fn scrape_of(&self, row: u32) -> u32 {
+        self.keys.scrape_of_row.get(row as usize).copied().unwrap_or_default()
+    }
+
+    /// The time of a scrape.
+    pub(super) fn time_of(&self, scrape: u32) -> Timestamp {
+        self.scrapes.get(scrape as usize).map(|scrape| scrape.collected_at).unwrap_or_default()
+    }
+
+    /// Times of the first and the last scrape.
+    pub(super) fn range(&self) -> (Timestamp, Timestamp) {
+        let time = |scrape: Option<&Scrape>| scrape.map(|scrape| scrape.collected_at).unwrap_or_default();
+        (time(self.scrapes.first()), time(self.scrapes.last()))
+    }
+
+    /// A row's stamp.
+    pub(super) fn row_stamp(&self, row: u32) -> Result<Option<Timestamp>, DataFusionError> {
+        let Some(column) = self.shape.schema.row_stamp() else { return Ok(None) };
+        let stamps = self.column(column)?.as_primitive::<TimestampMicrosecondType>();
+        let row = row as usize;
+        Ok(stamps.is_valid(row).then(|| Timestamp::from_micros(stamps.value(row))))
+    }
+}
+
+/// Whether any counter of a row is lower than in another one.
+pub(super) fn fell(before: (&Decoded, u32), now: (&Decoded, u32)) -> Result<bool, DataFusionError> {
+    for &column in &now.0.shape.counters {
+        let (a, b) = (before.0.column(column)?, now.0.column(column)?);
+        let (row_a, row_b) = (before.1 as usize, now.1 as usize);
+        if a.is_null(row_a) || b.is_null(row_b) {
+            continue;
+        }
+        let lower = match a.data_type() {
+            DataType::Int64 => b.as_primitive::<Int64Type>().value(row_b) < a.as_primitive::<Int64Type>().value(row_a),
+            DataType::Float64 => {
+                use datafusion::arrow::datatypes::Float64Type;
+                b.as_primitive::<Float64Type>().value(row_b) < a.as_primitive::<Float64Type>().value(row_a)
+            }
+            _ => false,
+        };
+        if lower {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}

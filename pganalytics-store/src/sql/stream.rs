@@ -1,0 +1,161 @@
+//! Rows of an answer.
+
+use std::{
+    future::Future as _,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use datafusion::arrow::{
+    array::RecordBatch,
+    datatypes::{Schema, SchemaRef},
+};
+use futures::{Stream, StreamExt as _};
+use tokio::{
+    sync::mpsc,
+    task::AbortHandle,
+    time::{Instant, Sleep},
+};
+
+use super::error::SqlError;
+use crate::error::StoreError;
+
+/// What the engine's task tells its reader.
+pub(super) enum Message {
+    Batch(RecordBatch),
+    Done { truncated: bool },
+    Failed(StoreError),
+}
+
+/// Stops the engine's task when nobody waits for it any more.
+#[derive(Debug)]
+pub(super) struct AbortOnDrop(pub(super) AbortHandle);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Rows of an answer, batch by batch, as they are computed. Dropping it ends
+/// the query.
+pub struct RecordStream {
+    schema: SchemaRef,
+    source: Source,
+    truncated: bool,
+}
+
+enum Source {
+    Engine { messages: mpsc::Receiver<Message>, deadline: Pin<Box<Sleep>>, seconds: u64, _task: AbortOnDrop },
+    Given(std::vec::IntoIter<RecordBatch>),
+    Ended,
+}
+
+impl RecordStream {
+    pub(super) fn of_engine(
+        messages: mpsc::Receiver<Message>,
+        deadline: Instant,
+        seconds: u64,
+        task: AbortOnDrop,
+    ) -> Self {
+        let deadline = Box::pin(tokio::time::sleep_until(deadline));
+        let source = Source::Engine { messages, deadline, seconds, _task: task };
+        Self { schema: SchemaRef::new(Schema::empty()), source, truncated: false }
+    }
+
+    pub(super) fn with_schema(self, schema: SchemaRef) -> Self {
+        Self { schema, ..self }
+    }
+
+    /// A stream of rows that are already there, for stores that run SQL
+    /// elsewhere and for tests.
+    #[must_use]
+    pub fn of_batches(schema: SchemaRef, batches: Vec<RecordBatch>, truncated: bool) -> Self {
+        Self { schema, source: Source::Given(batches.into_iter()), truncated }
+    }
+
+    /// Names and types of the columns.
+    #[must_use]
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// Whether rows were left out because there are more than the query may
+    /// return. True only once the stream has ended.
+    #[must_use]
+    pub fn truncated(&self) -> bool {
+        self.truncated && matches!(self.source, Source::Ended)
+    }
+
+    /// Waits for all rows.
+    ///
+    /// # Errors
+    /// What went wrong while they were computed.
+    pub async fn into_answer(mut self) -> Result<Answer, StoreError> {
+        let mut batches = Vec::new();
+        while let Some(batch) = self.next().await {
+            batches.push(batch?);
+        }
+        let truncated = self.truncated();
+        Ok(Answer { schema: self.schema, batches, truncated })
+    }
+}
+
+impl std::fmt::Debug for RecordStream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RecordStream").field("schema", &self.schema).finish_non_exhaustive()
+    }
+}
+
+impl Stream for RecordStream {
+    type Item = Result<RecordBatch, StoreError>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
+        let item = match &mut this.source {
+            Source::Ended => return Poll::Ready(None),
+            Source::Given(batches) => batches.next().map(Ok),
+            Source::Engine { messages, deadline, seconds, .. } => {
+                // The engine watches the deadline too; this one also holds
+                // when its threads are too busy to look at the clock.
+                if deadline.as_mut().poll(cx).is_ready() {
+                    Some(Err(SqlError::Timeout { seconds: *seconds }.into()))
+                } else {
+                    match std::task::ready!(messages.poll_recv(cx)) {
+                        Some(Message::Batch(batch)) => return Poll::Ready(Some(Ok(batch))),
+                        Some(Message::Done { truncated }) => {
+                            this.truncated = truncated;
+                            None
+                        }
+                        Some(Message::Failed(error)) => Some(Err(error)),
+                        None => Some(Err(SqlError::Internal("it stopped in the middle of a query".to_owned()).into())),
+                    }
+                }
+            }
+        };
+        if !matches!((&item, &this.source), (Some(Ok(_)), Source::Given(_))) {
+            this.source = Source::Ended;
+        }
+        Poll::Ready(item)
+    }
+}
+
+/// All rows of an answer.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// Names and types of the columns.
+    pub schema: SchemaRef,
+    /// The rows.
+    pub batches: Vec<RecordBatch>,
+    /// Whether rows were left out because there are more than the query may
+    /// return.
+    pub truncated: bool,
+}
+
+impl Answer {
+    /// Number of rows.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.batches.iter().map(RecordBatch::num_rows).sum()
+    }
+}

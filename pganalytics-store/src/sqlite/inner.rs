@@ -1,0 +1,36 @@
+//! What all handles of one open store share.
+
+use std::{path::Path, sync::Arc};
+
+use tokio::sync::Mutex;
+
+use super::{
+    open::{self, WriteLock},
+    options::SqliteOptions,
+    pool::Readers,
+    read::SchemaCache,
+    writer::Writer,
+};
+use crate::{error::StoreError, sql::Engine};
+
+pub(super) struct Inner {
+    pub(super) writer: Writer,
+    pub(super) readers: Arc<Readers>,
+    pub(super) schemas: SchemaCache,
+    pub(super) engine: Engine,
+    /// One job at a time: they take chunks away, each must see what it saw.
+    pub(super) jobs: Mutex<()>,
+}
+
+impl Inner {
+    pub(super) fn open(path: &Path, options: SqliteOptions) -> Result<Self, StoreError> {
+        let file = open::file_of(path);
+        open::prepare(&file)?;
+        let lock = WriteLock::take(&file)?;
+        let connection = open::writer(&file)?;
+        let readers = Arc::new(Readers::new(file, options.idle_readers));
+        let writer = Writer::start(connection, lock, &options)?;
+        let engine = Engine::new(options.engine)?;
+        Ok(Self { writer, readers, schemas: SchemaCache::default(), engine, jobs: Mutex::default() })
+    }
+}

@@ -1,0 +1,261 @@
+//! What queries and inventories read.
+
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use bytes::Bytes;
+use futures::{
+    StreamExt,
+    stream::{self, BoxStream},
+};
+use pganalytics_core::{
+    CollectorId, InstanceId, MeasurementName, Schema, ServerId, Source, TenantId, Timestamp, frame::Frame,
+};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::{
+    error::Doing,
+    pool::{Reader, Readers, blocking},
+    value::Id,
+};
+use crate::{
+    chunk::{Chunk, ChunkSelect, StoredMeasurement},
+    compaction::at_rest,
+    error::StoreError,
+    metric_store::SeenSource,
+    stored_schema,
+};
+
+/// Bytes of chunks that are read at a time; a consumer that lingers holds no
+/// more than this.
+const READ_BYTES: usize = 2 << 20;
+
+/// Schemas that were read before, by their number.
+pub(super) type SchemaCache = Mutex<HashMap<i64, Arc<Schema>>>;
+
+/// A measurement's name from the file.
+pub(super) fn measurement_name(text: &str) -> Result<MeasurementName, StoreError> {
+    MeasurementName::new(text).map_err(|error| StoreError::Corrupt(error.to_string()))
+}
+
+/// All schemas of a tenant by measurement, oldest first.
+pub(super) fn schemas(
+    connection: &Connection,
+    cache: &SchemaCache,
+    tenant: TenantId,
+) -> Result<HashMap<String, Vec<Arc<Schema>>>, StoreError> {
+    let doing = "reading the schemas";
+    let rows = {
+        let mut statement = connection
+            .prepare_cached("SELECT id, measurement FROM schemas WHERE tenant = ?1 ORDER BY id")
+            .doing(doing)?;
+        let rows = statement
+            .query_map([Id(tenant.as_uuid())], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))
+            .doing(doing)?;
+        rows.collect::<Result<Vec<_>, _>>().doing(doing)?
+    };
+    let mut by_measurement: HashMap<String, Vec<Arc<Schema>>> = HashMap::new();
+    for (id, measurement) in rows {
+        let known = cache.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned();
+        let schema = match known {
+            Some(schema) => schema,
+            None => {
+                let body: String = connection
+                    .query_row("SELECT body FROM schemas WHERE id = ?1", [id], |row| row.get(0))
+                    .doing(doing)?;
+                let schema = stored_schema::from_json(&body)
+                    .map_err(|why| StoreError::Corrupt(format!("schema {id} of {measurement}: {why}")))?;
+                let schema = Arc::new(schema);
+                cache.lock().unwrap_or_else(PoisonError::into_inner).insert(id, Arc::clone(&schema));
+                schema
+            }
+        };
+        by_measurement.entry(measurement).or_default().push(schema);
+    }
+    Ok(by_measurement)
+}
+
+/// The measurements of a tenant, by name.
+pub(super) fn stored(
+    connection: &Connection,
+    cache: &SchemaCache,
+    tenant: TenantId,
+) -> Result<Vec<StoredMeasurement>, StoreError> {
+    let doing = "reading the measurements";
+    let schemas = schemas(connection, cache, tenant)?;
+    let mut statement = connection
+        .prepare_cached(
+            "SELECT measurement, scrape_count, row_count, value_count,
+                    (SELECT min(t_min) FROM series s WHERE s.tenant = t.tenant AND s.measurement = t.measurement),
+                    (SELECT max(t_max) FROM series s WHERE s.tenant = t.tenant AND s.measurement = t.measurement)
+             FROM totals t WHERE tenant = ?1 ORDER BY measurement",
+        )
+        .doing(doing)?;
+    let mut rows = statement.query([Id(tenant.as_uuid())]).doing(doing)?;
+    let mut all = Vec::new();
+    while let Some(row) = rows.next().doing(doing)? {
+        let name: String = row.get(0).doing(doing)?;
+        let number = |at| row.get::<_, i64>(at).map(|number| u64::try_from(number).unwrap_or_default()).doing(doing);
+        let time = |at| row.get::<_, Option<i64>>(at).map(|time| time.map(Timestamp::from_micros)).doing(doing);
+        let Some(schema) = schemas.get(&name).and_then(|all| stored_schema::merged(all)) else {
+            return Err(StoreError::Corrupt(format!("measurement {name} has no schema")));
+        };
+        let (scrapes, rows, values) = (number(1)?, number(2)?, number(3)?);
+        all.push(StoredMeasurement { schema, values, rows, scrapes, range: time(4)?.zip(time(5)?) });
+    }
+    Ok(all)
+}
+
+/// The sources of a tenant.
+pub(super) fn sources(connection: &Connection, tenant: TenantId) -> Result<Vec<SeenSource>, StoreError> {
+    let read = || {
+        let mut statement = connection.prepare_cached(
+            "SELECT server_id, instance_id, server, database, collector, first_seen, last_seen
+             FROM sources WHERE tenant = ?1 ORDER BY server, server_id, instance_id, database",
+        )?;
+        let rows = statement.query_map([Id(tenant.as_uuid())], |row| {
+            Ok(SeenSource {
+                source: Source {
+                    server_id: ServerId::from_uuid(row.get::<_, Id>(0)?.0),
+                    instance_id: InstanceId::from_uuid(row.get::<_, Id>(1)?.0),
+                    server: row.get(2)?,
+                    database: row.get(3)?,
+                },
+                collector: CollectorId::from_uuid(row.get::<_, Id>(4)?.0),
+                first_seen: Timestamp::from_micros(row.get(5)?),
+                last_seen: Timestamp::from_micros(row.get(6)?),
+            })
+        })?;
+        rows.collect::<Result<Vec<_>, _>>()
+    };
+    read().doing("reading the sources")
+}
+
+/// Chunks in the promised order, read as they are asked for.
+pub(super) fn chunks(readers: Arc<Readers>, select: ChunkSelect) -> BoxStream<'static, Result<Chunk, StoreError>> {
+    let state = State::Unasked(readers, select);
+    stream::unfold(state, |state| async move {
+        match state {
+            State::Ended => None,
+            state => match blocking(move || state.read()).await {
+                Ok((chunks, next)) => Some((chunks, next)),
+                Err(error) => Some((vec![Err(error)], State::Ended)),
+            },
+        }
+    })
+    .flat_map(stream::iter)
+    .boxed()
+}
+
+enum State {
+    /// Nothing is held for a stream that nobody reads yet.
+    Unasked(Arc<Readers>, ChunkSelect),
+    /// One snapshot from the first chunk to the last.
+    Reading(Reader, VecDeque<Place>),
+    Ended,
+}
+
+/// Where a chunk is.
+struct Place {
+    id: i64,
+    collector: CollectorId,
+}
+
+type Read = (Vec<Result<Chunk, StoreError>>, State);
+
+impl State {
+    fn read(self) -> Result<Read, StoreError> {
+        let (reader, mut places) = match self {
+            Self::Unasked(readers, select) => {
+                let reader = readers.snapshot()?;
+                let places = find(&reader, &select)?;
+                (reader, places)
+            }
+            Self::Reading(reader, places) => (reader, places),
+            Self::Ended => return Ok((Vec::new(), Self::Ended)),
+        };
+        let (mut chunks, mut bytes) = (Vec::new(), 0);
+        while bytes < READ_BYTES {
+            let Some(place) = places.pop_front() else { return Ok((chunks, Self::Ended)) };
+            let frame = frame(&reader, place.id)?;
+            bytes += frame.bytes().len();
+            chunks.push(Ok(Chunk { collector: place.collector, frame }));
+        }
+        Ok((chunks, Self::Reading(reader, places)))
+    }
+}
+
+/// One chunk's frame.
+pub(super) fn frame(connection: &Connection, id: i64) -> Result<Frame, StoreError> {
+    let mut statement =
+        connection.prepare_cached("SELECT data FROM chunks WHERE id = ?1").doing("reading a frame")?;
+    let data = statement
+        .query_row([id], |row| Ok(Bytes::copy_from_slice(row.get_ref(0)?.as_blob()?)))
+        .optional()
+        .doing("reading a frame")?
+        .ok_or_else(|| StoreError::Corrupt(format!("chunk {id} is in an index but not in its table")))?;
+    Frame::parse(data, &at_rest()).map_err(|error| StoreError::Corrupt(format!("chunk {id}: {error}")))
+}
+
+fn find(connection: &Connection, select: &ChunkSelect) -> Result<VecDeque<Place>, StoreError> {
+    let doing = "finding chunks";
+    let servers = select.servers.as_ref().map(|wanted| servers_of(connection, select.tenant, wanted)).transpose()?;
+    let series = {
+        let mut statement = connection
+            .prepare_cached(
+                "SELECT id, collector, server_id, database FROM series
+                 WHERE tenant = ?1 AND measurement = ?2 AND t_min <= ?3 AND t_max >= ?4
+                 ORDER BY server_id, instance_id, database, collector",
+            )
+            .doing(doing)?;
+        let keys = params![
+            Id(select.tenant.as_uuid()),
+            select.measurement.as_str(),
+            select.to.as_micros(),
+            select.from.as_micros()
+        ];
+        let read = |row: &Row<'_>| {
+            let (id, collector, server): (i64, Id, Id) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            Ok((id, CollectorId::from_uuid(collector.0), server, row.get::<_, Option<String>>(3)?))
+        };
+        let rows = statement.query_map(keys, read).doing(doing)?;
+        rows.collect::<Result<Vec<_>, _>>().doing(doing)?
+    };
+    let mut places = VecDeque::new();
+    let mut statement = connection
+        .prepare_cached("SELECT id FROM chunks WHERE series = ?1 AND t_min <= ?2 AND t_max >= ?3 ORDER BY t_min, t_max, id")
+        .doing(doing)?;
+    for (id, collector, server, database) in series {
+        let wanted = servers.as_ref().is_none_or(|servers| servers.contains(&server))
+            && select.databases.as_ref().is_none_or(|all| database.as_ref().is_some_and(|one| all.contains(one)));
+        if wanted {
+            let ids = statement
+                .query_map(params![id, select.to.as_micros(), select.from.as_micros()], |row| row.get(0))
+                .doing(doing)?;
+            for id in ids {
+                places.push_back(Place { id: id.doing(doing)?, collector });
+            }
+        }
+    }
+    Ok(places)
+}
+
+/// Ids of the servers that are, or ever were, called so.
+fn servers_of(connection: &Connection, tenant: TenantId, wanted: &[String]) -> Result<HashSet<Id>, StoreError> {
+    let read = || {
+        let mut statement =
+            connection.prepare_cached("SELECT DISTINCT server_id, server FROM sources WHERE tenant = ?1")?;
+        let rows = statement
+            .query_map([Id(tenant.as_uuid())], |row| Ok((row.get::<_, Id>(0)?, row.get::<_, String>(1)?)))?;
+        rows.collect::<Result<Vec<_>, _>>()
+    };
+    let known = read().doing("finding servers")?;
+    let ids: HashSet<Id> = wanted.iter().filter_map(|text| text.parse().ok().map(Id)).collect();
+    Ok(known
+        .into_iter()
+        .filter(|(id, name)| ids.contains(id) || wanted.contains(name))
+        .map(|(id, _)| id)
+        .collect())
+}

@@ -1,0 +1,215 @@
+//! The one thread that writes.
+//!
+//! Calls wait in a queue that is bounded by bytes. The thread takes all that
+//! wait, up to a bound, runs each under a savepoint of its own in one
+//! transaction, commits, and only then answers: one sync serves them all, and
+//! what waits while it syncs is the next group.
+//!
+//! Invariants:
+//! * an `Ok` is sent after the commit, so it is durable and readers see it;
+//! * a call that fails leaves its neighbours alone; when the transaction fails
+//!   (disk full, I/O error), all calls of the group fail and none is written;
+//! * [`Memory`] holds nothing that the file does not hold: whenever something
+//!   is undone, it is emptied.
+
+use std::{
+    sync::Arc,
+    thread::{self, JoinHandle},
+};
+
+use rusqlite::Connection;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+
+use super::{
+    append::Memory,
+    error::{Doing, again, meaning},
+    open::WriteLock,
+    options::SqliteOptions,
+};
+use crate::error::StoreError;
+
+/// What a call does to the file. It may be undone and its answer thrown away.
+pub(super) trait Work<T>: FnOnce(&Connection, &mut Memory) -> Result<T, StoreError> + Send + 'static {}
+impl<T, F: FnOnce(&Connection, &mut Memory) -> Result<T, StoreError> + Send + 'static> Work<T> for F {}
+
+/// A call, whatever its answer's type.
+trait Call: Send {
+    fn run(&mut self, connection: &Connection, memory: &mut Memory) -> Result<(), StoreError>;
+    fn answer(self: Box<Self>, outcome: Result<(), StoreError>);
+}
+
+struct Asked<T, F> {
+    work: Option<F>,
+    value: Option<T>,
+    reply: oneshot::Sender<Result<T, StoreError>>,
+}
+
+impl<T: Send, F: Work<T>> Call for Asked<T, F> {
+    fn run(&mut self, connection: &Connection, memory: &mut Memory) -> Result<(), StoreError> {
+        if let Some(work) = self.work.take() {
+            self.value = Some(work(connection, memory)?);
+        }
+        Ok(())
+    }
+
+    fn answer(self: Box<Self>, outcome: Result<(), StoreError>) {
+        let lost = || StoreError::Unavailable("the call got no answer".to_owned());
+        // Nobody may be waiting any more; what was done stays done.
+        let Self { value, reply, .. } = *self;
+        let _ = reply.send(outcome.and_then(|()| value.ok_or_else(lost)));
+    }
+}
+
+struct Queued {
+    call: Box<dyn Call>,
+    bytes: u32,
+    _room: OwnedSemaphorePermit,
+}
+
+/// The writer's door.
+#[derive(Debug)]
+pub(super) struct Writer {
+    queue: Option<mpsc::Sender<Queued>>,
+    room: Arc<Semaphore>,
+    queue_bytes: u32,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Writer {
+    /// Starts the thread.
+    pub(super) fn start(connection: Connection, lock: WriteLock, options: &SqliteOptions) -> Result<Self, StoreError> {
+        let (queue, calls) = mpsc::channel(4096);
+        let memory = Memory::load(&connection)?;
+        let state = Thread {
+            connection,
+            memory,
+            calls,
+            group_bytes: options.group_bytes,
+            group_calls: options.group_calls.max(1),
+            _lock: lock,
+        };
+        let thread = thread::Builder::new()
+            .name("pganalytics-write".to_owned())
+            .spawn(move || state.run())
+            .map_err(|error| StoreError::backend("starting the writer", error))?;
+        let room = Arc::new(Semaphore::new(options.queue_bytes as usize));
+        Ok(Self { queue: Some(queue), room, queue_bytes: options.queue_bytes, thread: Some(thread) })
+    }
+
+    /// Runs `work` in a transaction; returns when that is durable. Dropping the
+    /// future does not stop what is queued.
+    pub(super) async fn call<T: Send + 'static>(&self, bytes: usize, work: impl Work<T>) -> Result<T, StoreError> {
+        let closed = || StoreError::Unavailable("it is being closed".to_owned());
+        let queue = self.queue.as_ref().ok_or_else(closed)?;
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX).clamp(1, self.queue_bytes.max(1));
+        let room = Arc::clone(&self.room).acquire_many_owned(bytes).await.map_err(|_| closed())?;
+        let (reply, answer) = oneshot::channel();
+        let call = Box::new(Asked { work: Some(work), value: None, reply });
+        queue.send(Queued { call, bytes, _room: room }).await.map_err(|_| closed())?;
+        answer.await.map_err(|_| StoreError::Unavailable("the writer has stopped".to_owned()))?
+    }
+
+    /// Whether the thread takes calls.
+    pub(super) fn is_running(&self) -> bool {
+        self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
+    }
+}
+
+impl Drop for Writer {
+    /// Finishes what is queued, so that the store can be opened again at once.
+    fn drop(&mut self) {
+        self.queue = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Thread {
+    connection: Connection,
+    memory: Memory,
+    calls: mpsc::Receiver<Queued>,
+    group_bytes: u32,
+    group_calls: usize,
+    /// Given back after the connection is closed: fields drop in order.
+    _lock: WriteLock,
+}
+
+impl Thread {
+    fn run(mut self) {
+        while let Some(first) = self.calls.blocking_recv() {
+            let mut bytes = first.bytes;
+            let mut group = vec![first];
+            while group.len() < self.group_calls && bytes < self.group_bytes {
+                let Ok(next) = self.calls.try_recv() else { break };
+                bytes = bytes.saturating_add(next.bytes);
+                group.push(next);
+            }
+            self.commit(group);
+        }
+    }
+
+    fn commit(&mut self, group: Vec<Queued>) {
+        let mut outcomes = Vec::with_capacity(group.len());
+        let mut group: Vec<_> = group.into_iter().map(|queued| queued.call).collect();
+        let done = self.transaction(&mut group, &mut outcomes);
+        if let Err(error) = &done {
+            self.memory.forget();
+            tracing::warn!(%error, calls = group.len(), "a transaction failed; nothing of it was written");
+        }
+        let mut outcomes = outcomes.into_iter();
+        for call in group {
+            call.answer(match &done {
+                Err(error) => Err(again(error)),
+                Ok(()) => outcomes.next().unwrap_or(Ok(())),
+            });
+        }
+    }
+
+    /// Runs all calls in one transaction; when it fails nothing is written.
+    fn transaction(
+        &mut self,
+        group: &mut [Box<dyn Call>],
+        outcomes: &mut Vec<Result<(), StoreError>>,
+    ) -> Result<(), StoreError> {
+        if !self.connection.is_autocommit() {
+            // An earlier ROLLBACK failed; without this nothing would ever succeed again.
+            self.connection.execute_batch("ROLLBACK").doing("undoing a transaction")?;
+        }
+        let begin = "BEGIN IMMEDIATE";
+        self.connection.execute_batch(begin).doing("beginning a transaction")?;
+        let ran = group.iter_mut().try_for_each(|call| {
+            let outcome = self.run_one(call.as_mut())?;
+            outcomes.push(outcome);
+            Ok(())
+        });
+        let done = ran.and_then(|()| self.connection.execute_batch("COMMIT").doing("committing"));
+        if done.is_err() && !self.connection.is_autocommit() {
+            let _ = self.connection.execute_batch("ROLLBACK");
+        }
+        done
+    }
+
+    /// Runs one call. The inner error is its own, the outer one everybody's.
+    fn run_one(&mut self, call: &mut dyn Call) -> Result<Result<(), StoreError>, StoreError> {
+        self.savepoint("SAVEPOINT call")?;
+        match call.run(&self.connection, &mut self.memory) {
+            Ok(()) => {
+                self.savepoint("RELEASE call")?;
+                Ok(Ok(()))
+            }
+            Err(error) if error.is_transient() || self.connection.is_autocommit() => Err(error),
+            Err(error) => {
+                self.memory.forget();
+                self.savepoint("ROLLBACK TO call")?;
+                self.savepoint("RELEASE call")?;
+                Ok(Err(error))
+            }
+        }
+    }
+
+    fn savepoint(&self, sql: &str) -> Result<(), StoreError> {
+        self.connection.prepare_cached(sql).and_then(|mut statement| statement.execute([])).map_err(|error| meaning(sql, error))?;
+        Ok(())
+    }
+}
