@@ -1,5 +1,176 @@
-//! Collects statistics of PostgreSQL servers and their hosts.
-
+//! Collects statistics of PostgreSQL servers and their hosts: the parts of an
+//! agent, for services of your own.
+//!
+//! ```text
+//! Collector -> ChangeFilter -> frame -> Outbox -> Sink
+//! PostgresServer  only changed   packed   bounded,   HttpSink,
+//! HostCollector   rows travel             numbered   MemorySink, yours
+//! yours
+//! ```
+//!
+//! # Watch a server from your own service
+//!
+//! An [`Agent`] is a value: no globals, no signal handlers, and it stops when its
+//! future is dropped.
+//!
+//! ```no_run
+//! use pganalytics_collect::{
+//!     Agent, HostCollector, HttpSink,
+//!     deliver::Token,
+//!     postgres::{PostgresConfig, PostgresServer},
+//! };
+//! use pganalytics_core::{Secret, catalog::Catalog};
+//! use tokio_util::sync::CancellationToken;
+//!
+//! # async fn run() -> Result<(), pganalytics_collect::CollectError> {
+//! let main = PostgresConfig::from_url("postgres://monitor@db1/postgres")?.named("main");
+//! let sink = HttpSink::builder("https://metrics.example.com")
+//!     .token(Token::File("/etc/pganalytics/token".into()))
+//!     .build()?;
+//! let agent = Agent::builder()
+//!     .server(PostgresServer::new(main, Catalog::builtin().iter().cloned()))
+//!     .collector(HostCollector::default())
+//!     .sink(sink)
+//!     .build()?;
+//!
+//! let stop = CancellationToken::new(); // cancel it to stop in order
+//! agent.run(stop).await?;
+//! # Ok(()) }
+//! ```
+//!
+//! With [`Config`] the same comes from a settings file, environment and flags, as
+//! in the binary: `Config::load(…)?.agent().sink(…).build()?`.
+//!
+//! # Collect your own figures
+//!
+//! What SQL can tell needs no code: put a catalog file (see
+//! [`pganalytics_core::catalog`]) into the folder that `catalog_dir` names. For
+//! everything else implement [`Collector`]. It says what it collects and brings
+//! *full* scrapes; rhythm, filtering, retries and accounts are the agent's
+//! business. Here is one for the queues of an application, with a sink that keeps
+//! what comes:
+//!
+//! ```
+//! use std::{sync::Arc, time::Instant};
+//!
+//! use async_trait::async_trait;
+//! use pganalytics_collect::{
+//!     Agent, CollectContext, CollectError, Collected, Collector, MemorySink, Outcome, Report,
+//! };
+//! use pganalytics_core::{
+//!     Batch, Epoch, InstanceId, RowsBuilder, Scrape, ScrapeKind, ServerId, Source, Value, catalog::Measurement,
+//! };
+//! use tokio_util::sync::CancellationToken;
+//!
+//! /// What is measured: the same file as for measurements by SQL.
+//! const APP_QUEUE: &str = r#"
+//! name = "app_queue"
+//! title = "Queues"
+//! scope = "agent"
+//! interval = "10s"
+//!
+//! [[column]]
+//! name = "queue"
+//! kind = "key"
+//! type = "text"
+//!
+//! [[column]]
+//! name = "waiting"
+//! kind = "gauge"
+//! type = "int"
+//! unit = "jobs"
+//! "#;
+//!
+//! struct Queues {
+//!     measurement: Arc<Measurement>,
+//!     source: Source,
+//! }
+//!
+//! #[async_trait]
+//! impl Collector for Queues {
+//!     fn name(&self) -> &str {
+//!         "queues"
+//!     }
+//!
+//!     fn measurements(&self) -> Vec<Arc<Measurement>> {
+//!         vec![Arc::clone(&self.measurement)]
+//!     }
+//!
+//!     async fn collect(&mut self, cx: &CollectContext) -> Result<Collected, CollectError> {
+//!         let started = Instant::now();
+//!         let schema = self.measurement.schema();
+//!         let mut rows = RowsBuilder::new(schema);
+//!         for (queue, waiting) in [("mail", 3), ("invoices", 0)] {
+//!             rows.push(&[Value::Text(queue), Value::Int(waiting)])?;
+//!         }
+//!         let report = Report {
+//!             measurement: self.measurement.name().clone(),
+//!             source: Some(self.source.clone()),
+//!             outcome: Outcome::Collected { rows: rows.len() },
+//!             elapsed: started.elapsed(),
+//!         };
+//!         let batch = Batch {
+//!             schema: Arc::clone(schema),
+//!             source: self.source.clone(),
+//!             scrape: Scrape {
+//!                 collected_at: cx.now,
+//!                 interval_micros: self.measurement.interval_micros(),
+//!                 kind: ScrapeKind::Keyframe,
+//!                 epoch: Epoch::default(),
+//!             },
+//!             rows: rows.finish(),
+//!         };
+//!         Ok(Collected { batches: vec![batch], reports: vec![report] })
+//!     }
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let server_id = ServerId::of_host("shop");
+//! let queues = Queues {
+//!     measurement: Arc::new(Measurement::parse(APP_QUEUE, "app_queue.toml")?),
+//!     source: Source {
+//!         server_id,
+//!         instance_id: InstanceId::of_address(server_id, "shop-1"),
+//!         server: "shop".into(),
+//!         database: None,
+//!     },
+//! };
+//! let sink = MemorySink::new();
+//! let agent = Agent::builder().collector(queues).sink(sink.clone()).build()?;
+//!
+//! let stop = CancellationToken::new();
+//! let running = tokio::spawn(agent.run(stop.clone()));
+//! while sink.batches_of("app_queue").is_empty() {
+//!     sink.wait_for(sink.batches().len() + 1).await;
+//! }
+//! stop.cancel();
+//! running.await??;
+//!
+//! let queues = &sink.batches_of("app_queue")[0];
+//! assert_eq!(queues.rows.get(0, 1), Value::Int(3));
+//! // How it went is data, too.
+//! assert_eq!(sink.batches_of("agent_scrape")[0].rows.get(0, 0), Value::Text("app_queue"));
+//! # Ok(()) }
+//! ```
+//!
+//! # Where things are
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`collector`] | the trait of everything that collects |
+//! | [`postgres`], [`host`] | the collectors that come with it |
+//! | [`scheduler`] | visits collectors on their rhythm, apart from each other |
+//! | [`change_filter`] | leaves out rows that did not change |
+//! | [`deliver`] | holds frames until they are delivered; retries |
+//! | [`sink`] | the trait of everything that takes frames |
+//! | [`config`] | settings from flags, environment, file |
+//! | [`agent`] | puts it all together |
+//!
+//! # Features
+//!
+//! `cli` (default) is what only the binary `pganalytics-agent` needs; switch it
+//! off when you embed: `default-features = false`.
 
 pub mod agent;
 mod agent_stats;
@@ -18,10 +189,11 @@ pub mod sink;
 pub use agent::{Agent, AgentBuilder};
 pub use change_filter::ChangeFilter;
 pub use collector::{CollectContext, Collected, Collector, Outcome, Report};
-pub use deliver::{HttpSink, MemoryOutbox, Outbox};
 pub use config::Config;
+pub use deliver::{HttpSink, MemoryOutbox, Outbox};
 pub use error::CollectError;
 pub use host::HostCollector;
 pub use memory_sink::MemorySink;
 pub use scheduler::Plan;
 pub use sink::{Delivery, FrameGroup, Sink, SinkError};
+

@@ -60,9 +60,9 @@ impl Queue {
             && let Some(dropped) = self.frames.remove(self.out)
         {
             self.bytes -= dropped.frame.len();
-            let first = gap.map_or(dropped.seq, |gap| gap.first);
-            let frames = dropped.seq.0 - first.0 + 1;
-            gap = Some(Gap { first, last: dropped.seq, frames, reason: GapReason::OverQuota });
+            let gap = gap.get_or_insert(Gap { first: dropped.seq, last: dropped.seq, frames: 0, reason: GapReason::OverQuota });
+            gap.last = dropped.seq;
+            gap.frames += 1;
         }
         if let Some(gap) = &gap {
             self.stats.dropped += gap.frames;

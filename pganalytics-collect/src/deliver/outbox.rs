@@ -54,7 +54,8 @@ pub struct Gap {
     pub first: Seq,
     /// Last frame that was lost.
     pub last: Seq,
-    /// Frames lost between them, both counted.
+    /// Frames lost in that range; others in it may have been delivered or lost
+    /// before.
     pub frames: u64,
     /// Why.
     pub reason: GapReason,

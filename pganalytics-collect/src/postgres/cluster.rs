@@ -146,9 +146,8 @@ impl ClusterCollector {
             return Ok((session, in_recovery));
         }
         self.searched = Some(Instant::now());
-        let others = match discover::databases(&mut session, &self.shared.config).await {
-            Ok((names, _)) => names,
-            Err(_) => return Ok((session, in_recovery)),
+        let Ok((others, _)) = discover::databases(&mut session, &self.shared.config).await else {
+            return Ok((session, in_recovery));
         };
         self.keeper.put_back(session);
         let mut best = (found, Arc::clone(&self.home));

@@ -74,6 +74,8 @@ impl Followed {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use std::sync::Arc;
 
     use pganalytics_core::{

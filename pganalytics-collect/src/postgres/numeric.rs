@@ -53,6 +53,8 @@ pub(super) fn text_of(raw: &[u8]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::text_of;
 
     fn raw(weight: i16, sign: u16, scale: i16, digits: &[i16]) -> Vec<u8> {

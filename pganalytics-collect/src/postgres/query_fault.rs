@@ -128,13 +128,14 @@ fn grant(message: &str, asker: &Asker<'_>) -> String {
     if !asker.monitors && object.is_none_or(|(_, name)| name.starts_with("pg_")) {
         return format!("GRANT pg_monitor TO {user}");
     }
-    match object {
-        Some(("table" | "view" | "relation" | "sequence" | "foreign", name)) => {
+    let Some((kind, name)) = object else { return format!("GRANT pg_monitor TO {user}, or the right that is missing") };
+    let name = quoted(name.trim_start_matches("view ").trim_start_matches("table "));
+    match kind {
+        "table" | "view" | "relation" | "sequence" | "foreign" | "materialized" => {
             format!("GRANT SELECT ON {name} TO {user}")
         }
-        Some(("schema", name)) => format!("GRANT USAGE ON SCHEMA {name} TO {user}"),
-        Some(("function", name)) => format!("GRANT EXECUTE ON FUNCTION {name} TO {user}"),
-        Some(("materialized", name)) => format!("GRANT SELECT ON {} TO {user}", name.trim_start_matches("view ")),
+        "schema" => format!("GRANT USAGE ON SCHEMA {name} TO {user}"),
+        "function" => format!("GRANT EXECUTE ON FUNCTION {name} TO {user}"),
         _ => format!("GRANT pg_monitor TO {user}, or the right that is missing"),
     }
 }

@@ -100,7 +100,7 @@ impl<'m> RowReader<'m> {
         let columns = self.measurement.columns();
         self.unexpected = came
             .iter()
-            .map(|column| column.name())
+            .map(tokio_postgres::Column::name)
             .filter(|name| !columns.iter().any(|column| column.name == *name))
             .map(str::to_owned)
             .collect();

@@ -1,1 +1,8 @@
-//! x
+//! The agent as a whole: scheduler, delivery, settings, secrets.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, missing_docs)]
+
+mod config;
+mod fixture;
+mod http_sink;
+mod scheduler;
+mod secrets;

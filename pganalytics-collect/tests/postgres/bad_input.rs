@@ -246,8 +246,16 @@ async fn a_restart_is_survived() {
 #[tokio::test(flavor = "multi_thread")]
 async fn statements_are_found_in_whichever_database_they_are() {
     let Some(cluster) = cluster().await else { return };
-    cluster.sql("postgres", "drop extension pg_stat_statements; create database app").await.unwrap();
+    cluster.sql("postgres", "drop extension pg_stat_statements").await.unwrap();
+    cluster.sql("postgres", "create database app").await.unwrap();
     cluster.sql("app", "create schema \"My Ext\"; create extension pg_stat_statements schema \"My Ext\"").await.unwrap();
+    let mut watch = Watch::new(&cluster.monitor_url("postgres"), everything());
+    let collected = watch.visit().await;
+    let message = failure(&collected, "pg_stat_statements");
+    assert!(message.contains("in database app: GRANT USAGE ON SCHEMA \"My Ext\" TO monitor"), "{message}");
+    cluster.sql("app", "grant usage on schema \"My Ext\" to monitor").await.unwrap();
+    let errors = cluster.errors_in_log().unwrap();
+
     let mut watch = Watch::new(&cluster.monitor_url("postgres"), everything());
     let collected = watch.visit().await;
     assert!(went_well(&collected, "pg_stat_statements"), "{:?}", outcome(&collected, "pg_stat_statements"));
@@ -259,5 +267,5 @@ async fn statements_are_found_in_whichever_database_they_are() {
         Outcome::Unsupported { reason } => assert!(reason.contains("CREATE EXTENSION pg_stat_statements"), "{reason}"),
         other => panic!("{other:?}"),
     }
-    assert_eq!(cluster.errors_in_log().unwrap(), Vec::<String>::new());
+    assert_eq!(cluster.errors_in_log().unwrap(), errors);
 }

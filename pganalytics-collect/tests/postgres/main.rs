@@ -1,4 +1,5 @@
 //! Collection from real PostgreSQL servers, 14 to 18.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 mod bad_input;
 mod budget;

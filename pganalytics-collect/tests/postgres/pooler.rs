@@ -18,7 +18,6 @@ async fn it_works_through_pgbouncer_in_every_mode() {
         let pooler = PgBouncer::in_front_of(&cluster)
             .setting("pool_mode", mode)
             .setting("ignore_startup_parameters", ignored)
-            .setting("max_prepared_statements", "0")
             .setting("default_pool_size", "2")
             .start()
             .await
@@ -33,6 +32,7 @@ async fn it_works_through_pgbouncer_in_every_mode() {
                 );
             }
         }
+        drop(watch);
         let check = PostgresServer::new(config(&pooler.url("monitor", "postgres")), everything()).check().await;
         let pooled = check.findings.iter().find(|finding| finding.about == "pooler");
         assert!(pooled.is_some(), "{:#?}", check.findings);

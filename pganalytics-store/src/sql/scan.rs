@@ -16,7 +16,7 @@ use std::{
 
 use datafusion::{
     arrow::{
-        array::{AsArray as _, RecordBatch, RecordBatchOptions, UInt32Array},
+        array::{Array as _, AsArray as _, RecordBatch, RecordBatchOptions, UInt32Array},
         buffer::BooleanBuffer,
         compute::take,
         datatypes::SchemaRef,
@@ -137,15 +137,14 @@ impl PartitionStream for Partition {
         let (queue, reader) = self.runs.join(number, &context);
         let scan = Arc::clone(&self.runs.scan);
         let schema = Arc::clone(&scan.wanted.schema);
-        let batches = stream::try_unfold((None, reader), move |(mut current, reader)| {
+        let batches = stream::try_unfold((None::<Emitter>, reader), move |(mut current, reader)| {
             let (queue, scan) = (Arc::clone(&queue), Arc::clone(&scan));
             async move {
                 loop {
-                    if let Some(emitter) = &mut current {
-                        match Emitter::next(emitter, &scan.wanted)? {
-                            Some(batch) => return Ok(Some((batch, (current, reader)))),
-                            None => current = None,
-                        }
+                    if let Some(mut emitter) = current.take()
+                        && let Some(batch) = emitter.next(&scan.wanted)?
+                    {
+                        return Ok(Some((batch, (Some(emitter), reader))));
                     }
                     match queue.take().await {
                         Some(job) => current = Some(job?.emitter(&scan.wanted)?),

@@ -84,7 +84,7 @@ pub(super) async fn compact(inner: &Arc<Inner>, before: Timestamp) -> Result<Job
     }
     swap(inner, swaps, bytes, &mut report).await?;
     if report.chunks_out > 0 {
-        shrink(inner).await?;
+        shrink(inner, SPARE_PAGES).await?;
     }
     first_error.map_or(Ok(report), Err)
 }
@@ -205,7 +205,7 @@ pub(super) async fn retain(
             tidy(connection, now)
         })
         .await?;
-    shrink(inner).await?;
+    shrink(inner, SPARE_PAGES).await?;
     Ok(report)
 }
 
@@ -318,11 +318,11 @@ fn tidy(connection: &Connection, now: Timestamp) -> Result<(), StoreError> {
 
 /// Gives free pages back to the system, but for a share that is written again
 /// soon anyway.
-async fn shrink(inner: &Inner) -> Result<(), StoreError> {
-    let step = |connection: &Connection, _: &mut Memory| {
+pub(super) async fn shrink(inner: &Inner, spare: i64) -> Result<(), StoreError> {
+    let step = move |connection: &Connection, _: &mut Memory| {
         let read = |pragma: &str| connection.query_row(pragma, [], |row| row.get::<_, i64>(0)).doing("counting pages");
         let (free, all) = (read("PRAGMA freelist_count")?, read("PRAGMA page_count")?);
-        let surplus = free - SPARE_PAGES.max(all / 10);
+        let surplus = free - if spare > 0 { spare.max(all / 10) } else { 0 };
         if surplus <= 0 {
             return Ok(false);
         }

@@ -29,9 +29,8 @@ pub(super) fn file_of(path: &Path) -> PathBuf {
     if path.is_file() || (named_as_file && !path.is_dir()) { path.to_owned() } else { path.join(FILE) }
 }
 
-/// Makes the folder (0700) and the file (0600) where they are missing, and
-/// takes the file from group and others. SQLite gives its side files the same
-/// mode.
+/// Makes the folder (0700) and the file (0600) where they are missing. SQLite
+/// gives its side files the mode of the file.
 pub(super) fn prepare(file: &Path) -> Result<(), StoreError> {
     let failed = |error: io::Error| StoreError::backend(format!("making {}", file.display()), error);
     if let Some(folder) = file.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.exists()) {
@@ -42,8 +41,6 @@ pub(super) fn prepare(file: &Path) -> Result<(), StoreError> {
         builder.create(folder).map_err(failed)?;
     }
     let opened = owner_only().create(true).truncate(false).open(file).map_err(failed)?;
-    #[cfg(unix)]
-    opened.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600)).map_err(failed)?;
     opened.sync_all().map_err(failed)?;
     // The name of the new file must survive a power failure too.
     if let Some(folder) = file.parent().filter(|folder| !folder.as_os_str().is_empty()) {
@@ -100,6 +97,10 @@ pub(super) fn writer(file: &Path) -> Result<Connection, StoreError> {
     let what = format!("opening {}", file.display());
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(file, flags).doing(&what)?;
+    let found = version(&connection, &what)?;
+    #[cfg(unix)]
+    fs::set_permissions(file, std::os::unix::fs::PermissionsExt::from_mode(0o600))
+        .map_err(|error| StoreError::backend(format!("{what}: keeping it from others"), error))?;
     connection.set_prepared_statement_cache_capacity(64);
     // Page size and vacuum mode count only before the first table is made.
     //
@@ -119,7 +120,7 @@ pub(super) fn writer(file: &Path) -> Result<Connection, StoreError> {
              PRAGMA busy_timeout = 10000;",
         )
         .doing(&what)?;
-    migrate(&mut connection, &what)?;
+    migrate(&mut connection, found, &what)?;
     Ok(connection)
 }
 
@@ -134,27 +135,33 @@ pub(super) fn reader(file: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-fn migrate(connection: &mut Connection, what: &str) -> Result<(), StoreError> {
-    let read = |connection: &Connection, pragma: &str| {
-        connection.query_row(&format!("PRAGMA {pragma}"), [], |row| row.get::<_, i64>(0)).doing(what)
-    };
-    let (application, found) = (read(connection, "application_id")?, read(connection, "user_version")?);
-    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).doing(what)?;
+/// The version of the tables; 0 for a new file. Changes nothing, so that what
+/// is not ours, or is too new, stays as it is.
+fn version(connection: &Connection, what: &str) -> Result<usize, StoreError> {
+    let read = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0)).doing(what);
+    let application = read("PRAGMA application_id")?;
+    let found = read("PRAGMA user_version")?;
+    let tables = read("SELECT count(*) FROM sqlite_schema")?;
     if application != APPLICATION && (application != 0 || found != 0 || tables != 0) {
         return Err(StoreError::Corrupt(format!("{what}: it is a database of another program; choose another file")));
     }
-    let known = MIGRATIONS.len();
-    let seen = usize::try_from(found).unwrap_or(usize::MAX);
-    let Some(missing) = MIGRATIONS.get(seen..) else {
-        return Err(StoreError::TooNew { found, known: i64::try_from(known).unwrap_or(i64::MAX) });
-    };
-    for (version, sql) in missing.iter().enumerate().map(|(at, sql)| (seen + at + 1, sql)) {
-        let transaction = connection.transaction().doing(what)?;
-        transaction.execute_batch(sql).doing(&format!("{what}: migration {version}"))?;
+    match usize::try_from(found) {
+        Ok(seen) if seen <= MIGRATIONS.len() => Ok(seen),
+        _ => Err(StoreError::TooNew { found, known: i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX) }),
+    }
+}
+
+/// Runs the migrations that the tables have not seen, each in a transaction.
+fn migrate(connection: &mut Connection, seen: usize, what: &str) -> Result<(), StoreError> {
+    for (version, sql) in (1..).zip(MIGRATIONS).skip(seen) {
+        let doing = format!("{what}: migration {version}");
+        let transaction = connection.transaction().doing(&doing)?;
+        let stamp = format!("PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {version};");
         transaction
-            .execute_batch(&format!("PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {version};"))
+            .execute_batch(sql)
+            .and_then(|()| transaction.execute_batch(&stamp))
             .and_then(|()| transaction.commit())
-            .doing(&format!("{what}: migration {version}"))?;
+            .doing(&doing)?;
     }
     Ok(())
 }

@@ -1,1 +1,171 @@
-//! Tests that look inside.
+//! Tests that reach inside: what can't be brought about from outside.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+use futures::StreamExt;
+use pganalytics_core::{
+    Batch, CollectorId, Column, ColumnKind, ColumnType, CounterFamily, Epoch, InstanceId, MeasurementName,
+    RowsBuilder, Schema, Scrape, ScrapeKind, Seq, ServerId, Source, StreamId, TenantId, Timestamp, Value,
+    frame::VerifiedFrame,
+};
+use rusqlite::Connection;
+
+use super::{SqliteOptions, SqliteStore, append::Memory, error::Doing, maintain};
+use crate::{ChunkSelect, ChunkSource, Job, MetaStore, MetricStore, Origin, StoreError};
+
+const ORIGIN: Origin = Origin {
+    tenant: TenantId::DEFAULT,
+    collector: CollectorId::from_uuid(uuid::Uuid::from_u128(7)),
+    received_at: Timestamp::from_secs(0),
+};
+const STREAM: StreamId = StreamId::from_uuid(uuid::Uuid::from_u128(8));
+
+fn frame(measurement: &str, seq: u64, text: usize) -> VerifiedFrame {
+    let columns = vec![Column::new("text", ColumnKind::Key, ColumnType::Text)];
+    let schema = Schema::new(MeasurementName::new(measurement).unwrap(), CounterFamily::None, columns).unwrap();
+    let mut rows = RowsBuilder::new(&schema);
+    // Text that does not compress well.
+    let mut random = seq | 1;
+    let noise: String = (0..text)
+        .map(|_| {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            char::from(b'!' + u8::try_from((random >> 57) % 90).unwrap())
+        })
+        .collect();
+    rows.push(&[Value::Text(&noise)]).unwrap();
+    let server_id = ServerId::of_host("a");
+    let instance_id = InstanceId::of_address(server_id, "a");
+    let seconds = i64::try_from(seq).unwrap() * 60;
+    let batch = Batch {
+        rows: rows.finish(),
+        schema: schema.into(),
+        source: Source { server_id, instance_id, server: "a".into(), database: None },
+        scrape: Scrape {
+            collected_at: Timestamp::from_secs(seconds),
+            interval_micros: 1,
+            kind: ScrapeKind::Keyframe,
+            epoch: Epoch::default(),
+        },
+    };
+    VerifiedFrame::of_batch(Seq(seq), &batch).unwrap()
+}
+
+fn all(measurement: &str) -> ChunkSelect {
+    ChunkSelect {
+        tenant: TenantId::DEFAULT,
+        measurement: MeasurementName::new(measurement).unwrap(),
+        from: Timestamp::from_micros(i64::MIN),
+        to: Timestamp::from_micros(i64::MAX),
+        servers: None,
+        databases: None,
+    }
+}
+
+async fn count(store: &SqliteStore, measurement: &str) -> usize {
+    store.chunks(all(measurement)).await.unwrap().filter(|chunk| std::future::ready(chunk.is_ok())).count().await
+}
+
+async fn pragma(store: &SqliteStore, sql: &'static str) -> i64 {
+    let read = move |connection: &Connection, _: &mut Memory| {
+        connection.query_row(sql, [], |row| row.get::<_, i64>(0)).doing(sql)
+    };
+    store.inner.writer.call(1, read).await.unwrap()
+}
+
+fn open() -> (tempfile::TempDir, SqliteStore) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(folder.path(), SqliteOptions::default()).unwrap();
+    (folder, store)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_fails_whole_groups_and_heals() {
+    let (_folder, store) = open();
+    store.append(&ORIGIN, STREAM, vec![frame("m", 1, 10)]).await.unwrap();
+    let pages = pragma(&store, "PRAGMA page_count").await;
+    // From now on SQLite is told that the disk is full after 40 more pages.
+    let limit = format!("PRAGMA max_page_count = {}", pages + 40);
+    store.inner.writer.call(1, move |c, _: &mut Memory| c.query_row(&limit, [], |_| Ok(())).doing("limit")).await.unwrap();
+    let mut appends = tokio::task::JoinSet::new();
+    for seq in 0..20 {
+        let store = store.clone();
+        let frames = vec![frame("m", 2 + 2 * seq, 70_000), frame("m", 3 + 2 * seq, 70_000)];
+        appends.spawn(async move { (seq, store.append(&ORIGIN, STREAM, frames).await) });
+    }
+    let (mut accepted, mut refused) = (1, Vec::new());
+    while let Some(done) = appends.join_next().await {
+        match done.unwrap() {
+            (_, Ok(outcome)) => accepted += outcome.accepted(),
+            (seq, Err(StoreError::DiskFull(_))) => refused.push(seq),
+            (_, Err(other)) => panic!("{other}"),
+        }
+    }
+    assert!(!refused.is_empty());
+    assert_eq!(count(&store, "m").await, accepted, "nothing of a refused group is stored");
+    assert_eq!(store.stored(TenantId::DEFAULT).await.unwrap()[0].rows, accepted as u64);
+    // There is room again: the same frames are accepted, none was forgotten or doubled.
+    pragma(&store, "PRAGMA max_page_count = 1000000").await;
+    for seq in refused {
+        let frames = vec![frame("m", 2 + 2 * seq, 70_000), frame("m", 3 + 2 * seq, 70_000)];
+        assert_eq!(store.append(&ORIGIN, STREAM, frames).await.unwrap().accepted(), 2);
+    }
+    assert_eq!(count(&store, "m").await, 41);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_fails_leaves_its_group_alone() {
+    let (_folder, store) = open();
+    let mut calls = tokio::task::JoinSet::new();
+    for seq in 1..=60 {
+        let store = store.clone();
+        calls.spawn(async move {
+            if seq % 2 == 0 {
+                let work = |connection: &Connection, _: &mut Memory| {
+                    connection.execute("INSERT INTO settings VALUES ('stray', x'00')", []).doing("straying")?;
+                    Err::<(), _>(StoreError::NotFound { what: "test", name: String::new() })
+                };
+                assert!(store.inner.writer.call(1, work).await.is_err());
+            } else {
+                assert_eq!(store.append(&ORIGIN, STREAM, vec![frame("m", seq, 10)]).await.unwrap().accepted(), 1);
+            }
+        });
+    }
+    while let Some(call) = calls.join_next().await {
+        call.unwrap();
+    }
+    assert_eq!(count(&store, "m").await, 30);
+    assert_eq!(store.setting_or_insert("stray", b"mine").await.unwrap(), b"mine", "a failed call is undone");
+    assert_eq!(pragma(&store, "SELECT count(*) FROM ledger").await, 30);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_frame_is_found_and_stops_nothing_else() {
+    let (_folder, store) = open();
+    let frames = vec![frame("bad", 1, 40), frame("bad", 2, 40), frame("good", 3, 40), frame("good", 4, 40)];
+    store.append(&ORIGIN, STREAM, frames).await.unwrap();
+    let damage = |connection: &Connection, _: &mut Memory| {
+        let sql = "UPDATE chunks SET data = CAST(substr(data, 1, 30) || x'ff' || substr(data, 32) AS BLOB) WHERE id = 2";
+        connection.execute(sql, []).doing("damaging")
+    };
+    assert_eq!(store.inner.writer.call(1, damage).await.unwrap(), 1);
+    let read: Vec<_> = store.chunks(all("bad")).await.unwrap().collect().await;
+    let error = read.into_iter().find_map(Result::err).unwrap();
+    assert!(matches!(&error, StoreError::Corrupt(why) if why.contains("chunk 2")), "{error}");
+    let job = Job::Compact { before: Timestamp::from_secs(7200) };
+    assert!(matches!(store.maintain(job).await, Err(StoreError::Corrupt(_))));
+    assert_eq!(count(&store, "good").await, 1, "the other measurement was joined");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dropped_samples_give_their_pages_back() {
+    let (_folder, store) = open();
+    for seq in 1..=40 {
+        store.append(&ORIGIN, STREAM, vec![frame("m", seq, 100_000)]).await.unwrap();
+    }
+    let before = pragma(&store, "PRAGMA page_count").await;
+    let hour = std::time::Duration::from_secs(3600);
+    let job = Job::Retain { now: Timestamp::from_secs(20 * 3600), default: hour, retention: vec![] };
+    assert_eq!(store.maintain(job).await.unwrap().dropped, 40);
+    maintain::shrink(&store.inner, 0).await.unwrap();
+    assert_eq!(pragma(&store, "PRAGMA freelist_count").await, 0);
+    assert!(pragma(&store, "PRAGMA page_count").await < before / 3);
+}

@@ -1,3 +1,5 @@
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
 use std::{collections::HashMap, io, path::Path};
 
 use super::*;

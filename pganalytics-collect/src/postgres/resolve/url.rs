@@ -9,7 +9,7 @@ use crate::error::CollectError;
 pub(super) fn parse(rest: &str) -> Result<PostgresSettings, CollectError> {
     // Characters that belong percent-encoded are taken as they are wherever the
     // meaning is clear: the last @ ends the password, whatever stands in it.
-    let at = rest.rfind('@').filter(|&at| !rest.get(..at).is_some_and(looks_like_query));
+    let at = rest.rmatch_indices('@').map(|(at, _)| at).find(|&at| !rest.get(..at).is_some_and(looks_like_query));
     let (who, place) = match at {
         Some(at) => (rest.get(..at).unwrap_or_default(), rest.get(at + 1..).unwrap_or_default()),
         None => ("", rest),
@@ -52,11 +52,12 @@ pub(super) fn parse(rest: &str) -> Result<PostgresSettings, CollectError> {
     Ok(settings)
 }
 
-/// An @ after `?key=` stands in a parameter's value.
+/// An @ after `?key=` stands in a parameter's value, unless all before may be
+/// a password.
 fn looks_like_query(before: &str) -> bool {
     before.rsplit_once('?').is_some_and(|(place, query)| {
-        !place.contains(':') && query.split_once('=').is_some_and(|(key, _)| safe(key) == key && !key.is_empty())
-            || place.contains('@')
+        let key = query.split_once('=').is_some_and(|(key, _)| safe(key) == key && !key.is_empty());
+        place.contains('@') || (key && !place.contains(':'))
     })
 }
 

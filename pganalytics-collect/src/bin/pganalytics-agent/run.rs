@@ -1,0 +1,80 @@
+//! `run`: collects and sends until told to stop.
+
+use std::process::ExitCode;
+
+use pganalytics_collect::{
+    Config,
+    config::{Origin, Setting},
+};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::{FAILED, MISUSED, complain, say_error};
+
+pub(crate) async fn run(config: &Config) -> ExitCode {
+    warn_of_settings(config.settings());
+    let sink = match config.http_sink() {
+        Ok(Some(sink)) => sink,
+        Ok(None) => {
+            say_error("backend.url: there is nowhere to send to; set --backend-url, BACKEND_URL or [backend] url");
+            return ExitCode::from(MISUSED);
+        }
+        Err(error) => return complain(&error, MISUSED),
+    };
+    let agent = match config.agent().sink(sink).build() {
+        Ok(agent) => agent,
+        Err(error) => return complain(&error, MISUSED),
+    };
+    let stop = CancellationToken::new();
+    let signals = stop.clone();
+    tokio::spawn(async move {
+        if let Err(error) = stop_on_signals(signals).await {
+            warn!(%error, "signals are not handled: the agent stops without sending what waits");
+        }
+    });
+    match agent.run(stop).await {
+        Ok(summary) if summary.outbox.queued_frames == 0 => ExitCode::SUCCESS,
+        Ok(summary) => {
+            say_error(&format!("stopped with {} frames not sent; they are lost", summary.outbox.queued_frames));
+            ExitCode::from(FAILED)
+        }
+        Err(error) => complain(&error, FAILED),
+    }
+}
+
+/// The first signal stops in order, the second at once.
+async fn stop_on_signals(stop: CancellationToken) -> std::io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    for round in 0..2 {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        if round == 0 {
+            info!("stopping; once more to stop at once");
+            stop.cancel();
+        }
+    }
+    std::process::exit(i32::from(FAILED))
+}
+
+fn warn_of_settings(settings: &[Setting]) {
+    let set = |key: &str| settings.iter().find(|setting| setting.key == key && !setting.value.is_empty());
+    for key in ["exporter.listen", "backend.registration_secret"] {
+        if set(key).is_some_and(|setting| setting.origin != Origin::Default) {
+            warn!("{key} is set, but this version does not use it yet");
+        }
+    }
+    let is_local = |url: &str| ["http://localhost", "http://127.", "http://[::1]"].iter().any(|local| url.starts_with(local));
+    if let Some(url) = set("backend.url").map(|setting| setting.value.as_str())
+        && url.starts_with("http://")
+        && !is_local(url)
+    {
+        warn!("{url} is not encrypted: whoever listens on the way reads what is sent, the token too; use https://");
+    }
+    if set("tls.verify").is_some_and(|setting| setting.value == "false") {
+        warn!("the server's certificate is not verified: whoever stands between reads the token; set [tls] ca_file instead");
+    }
+}

@@ -1,0 +1,256 @@
+//! Delivery over HTTP, against a small server that answers as it is told.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use pganalytics_collect::{
+    FrameGroup, HttpSink, MemoryOutbox, Outbox, Sink, SinkError,
+    deliver::{Backoff, GapReason, Sender, Token},
+};
+use pganalytics_core::{
+    Secret, Seq, StreamId,
+    frame::{CONTENT_TYPE, PushBody, PushLimits},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    time::{sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+/// A request as it came.
+#[derive(Clone)]
+struct Request {
+    head: String,
+    body: Bytes,
+}
+
+impl Request {
+    fn header(&self, name: &str) -> Option<&str> {
+        let is_it = |line: &&str| line.split(':').next().is_some_and(|given| given.eq_ignore_ascii_case(name));
+        Some(self.head.lines().find(is_it)?.split_once(':')?.1.trim())
+    }
+
+    fn frames(&self) -> Vec<Bytes> {
+        let push = PushBody::parse(self.body.clone(), &PushLimits::default()).unwrap();
+        push.frames.into_iter().map(|(_, frame)| frame).collect()
+    }
+}
+
+type Answer = dyn Fn(&Request) -> (u16, &'static str, String) + Send + Sync;
+
+/// Status, further header lines, body.
+struct Server {
+    url: String,
+    requests: Arc<Mutex<Vec<Request>>>,
+}
+
+impl Server {
+    async fn start(answer: impl Fn(&Request) -> (u16, &'static str, String) + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let (seen, answer): (_, Arc<Answer>) = (Arc::clone(&requests), Arc::new(answer));
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(serve(stream, Arc::clone(&seen), Arc::clone(&answer)));
+            }
+        });
+        Self { url, requests }
+    }
+
+    fn requests(&self) -> Vec<Request> {
+        self.requests.lock().unwrap().clone()
+    }
+
+    fn sink(&self) -> HttpSink {
+        HttpSink::builder(&self.url).token(Token::Text(Secret::new("the-token".to_owned()))).build().unwrap()
+    }
+}
+
+async fn serve(mut stream: TcpStream, seen: Arc<Mutex<Vec<Request>>>, answer: Arc<Answer>) -> Option<()> {
+    let mut buffer = Vec::new();
+    loop {
+        let end = loop {
+            if let Some(at) = buffer.windows(4).position(|window| window == b"\r\n\r\n") {
+                break at + 4;
+            }
+            if stream.read_buf(&mut buffer).await.ok()? == 0 {
+                return None;
+            }
+        };
+        let mut request = Request { head: String::from_utf8(buffer[..end].to_vec()).unwrap(), body: Bytes::new() };
+        let length: usize = request.header("content-length")?.parse().unwrap();
+        while buffer.len() < end + length {
+            if stream.read_buf(&mut buffer).await.ok()? == 0 {
+                return None;
+            }
+        }
+        request.body = Bytes::copy_from_slice(&buffer[end..end + length]);
+        buffer.drain(..end + length);
+        let (status, headers, body) = answer(&request);
+        seen.lock().unwrap().push(request);
+        let head = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\n{headers}\r\n", body.len());
+        stream.write_all((head + &body).as_bytes()).await.ok()?;
+    }
+}
+
+fn accepted(request: &Request) -> (u16, &'static str, String) {
+    let frames = request.frames().len();
+    (200, "", format!(r#"{{"status":"success","accepted":{frames},"duplicates":0,"rejected":[],"next_config_version":1}}"#))
+}
+
+fn group(frames: &[&'static str]) -> FrameGroup {
+    let frame = |(number, text): (usize, &&'static str)| (Seq(number as u64 + 1), Bytes::from_static(text.as_bytes()));
+    FrameGroup { stream: StreamId::random(), frames: frames.iter().enumerate().map(frame).collect() }
+}
+
+/// Sends until the outbox is empty.
+async fn drain(outbox: Arc<MemoryOutbox>, sink: impl Sink + 'static) {
+    let backoff = Backoff::new(Duration::from_millis(5), Duration::from_millis(20), true);
+    let sender = Sender::new(Arc::clone(&outbox) as Arc<dyn Outbox>, Arc::new(sink)).with_backoff(backoff);
+    let stop = CancellationToken::new();
+    let sending = tokio::spawn(sender.run(stop.clone(), Duration::from_millis(10)));
+    let empty = async {
+        while outbox.stats().queued_frames > 0 {
+            sleep(Duration::from_millis(2)).await;
+        }
+    };
+    timeout(Duration::from_secs(20), empty).await.expect("the outbox becomes empty");
+    stop.cancel();
+    sending.await.unwrap();
+}
+
+async fn outbox(frames: &[&'static str]) -> Arc<MemoryOutbox> {
+    let outbox = Arc::new(MemoryOutbox::new(1 << 20));
+    outbox.put(frames.iter().map(|text| Bytes::from_static(text.as_bytes())).collect()).await;
+    outbox
+}
+
+#[tokio::test]
+async fn a_push_is_as_the_contract_says() {
+    let server = Server::start(|_| {
+        let rejected = r#"[{"index":1,"code":"too_old","message":"older than retention"}]"#;
+        (200, "", format!(r#"{{"status":"success","accepted":1,"duplicates":1,"rejected":{rejected}}}"#))
+    })
+    .await;
+    let delivery = server.sink().deliver(group(&["a", "b", "c"])).await.unwrap();
+    assert_eq!((delivery.accepted, delivery.duplicates), (1, 1));
+    assert_eq!((delivery.rejected[0].seq, delivery.rejected[0].code.as_str()), (Seq(2), "too_old"));
+    let request = &server.requests()[0];
+    assert!(request.head.starts_with("POST /api/v1/metrics/push HTTP/1.1\r\n"), "{}", request.head);
+    assert_eq!(request.header("content-type"), Some(CONTENT_TYPE));
+    assert_eq!(request.header("authorization"), Some("Bearer the-token"));
+    assert_eq!(request.header("content-encoding"), None, "frames are compressed already");
+}
+
+#[tokio::test]
+async fn a_rotated_token_is_read_again_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("token");
+    std::fs::write(&file, "old\n").unwrap();
+    let server = Server::start(|request| match request.header("authorization") {
+        Some("Bearer new") => accepted(request),
+        _ => (401, "", r#"{"detail":"token expired","message":"token expired","code":"unauthorized"}"#.into()),
+    })
+    .await;
+    let sink = HttpSink::builder(&server.url).token(Token::File(file.clone())).build().unwrap();
+    let error = sink.deliver(group(&["a"])).await.unwrap_err();
+    assert!(matches!(&error, SinkError::Refused { message } if message.contains("token expired") && message.contains("token_file")));
+    assert_eq!(server.requests().len(), 1, "the same token is not tried twice");
+    std::fs::write(&file, "new\n").unwrap();
+    assert_eq!(sink.deliver(group(&["a"])).await.unwrap().accepted, 1);
+    assert_eq!(server.requests().len(), 3);
+}
+
+#[tokio::test]
+async fn too_large_groups_are_halved() {
+    let server = Server::start(|request| match request.frames().len() {
+        0..=3 => accepted(request),
+        _ => (413, "", String::new()),
+    })
+    .await;
+    let outbox = outbox(&["f"; 20]).await;
+    drain(Arc::clone(&outbox), server.sink()).await;
+    assert_eq!((outbox.stats().delivered, outbox.stats().rejected), (20, 0));
+    assert!(server.requests().len() < 25, "{}", server.requests().len());
+}
+
+#[tokio::test]
+async fn one_unreadable_frame_is_found_and_declared_lost_and_its_neighbours_arrive() {
+    let server = Server::start(|request| match request.frames().iter().any(|frame| frame == "poison") {
+        false => accepted(request),
+        true => (422, "", r#"{"detail":"frame 3: bad checksum"}"#.into()),
+    })
+    .await;
+    let mut frames = vec!["f"; 100];
+    frames[57] = "poison";
+    let outbox = outbox(&frames).await;
+    drain(Arc::clone(&outbox), server.sink()).await;
+    let stats = outbox.stats();
+    assert_eq!((stats.delivered, stats.rejected, stats.losses), (99, 1, 1));
+    let gap = stats.last_gap.unwrap();
+    assert_eq!((gap.first, gap.last), (Seq(58), Seq(58)));
+    assert!(matches!(gap.reason, GapReason::Rejected { message, .. } if message.contains("bad checksum")));
+    assert!(server.requests().len() < 40, "{}", server.requests().len());
+}
+
+#[tokio::test]
+async fn a_busy_or_absent_server_gets_everything_later_in_order() {
+    let answers = Arc::new(Mutex::new(vec![(503, "retry-after: 0\r\n"), (429, ""), (500, ""), (502, "")]));
+    let server = Server::start(move |request| match answers.lock().unwrap().pop() {
+        Some((status, headers)) => (status, headers, "busy".into()),
+        None => accepted(request),
+    })
+    .await;
+    let outbox = outbox(&["a", "b", "c"]).await;
+    drain(Arc::clone(&outbox), server.sink()).await;
+    assert_eq!((outbox.stats().delivered, server.requests().len()), (3, 5));
+    assert_eq!(server.requests()[4].frames(), ["a", "b", "c"]);
+}
+
+#[tokio::test]
+async fn retry_after_is_read_in_both_forms() {
+    let soon = jiff::fmt::rfc2822::DateTimePrinter::new()
+        .timestamp_to_rfc9110_string(&(jiff::Timestamp::now() + Duration::from_secs(100)))
+        .unwrap();
+    let headers: &'static str = format!("retry-after: {soon}\r\n").leak();
+    for (given, range) in [("retry-after: 7\r\n", 7..8), (headers, 90..101)] {
+        let server = Server::start(move |_| (503, given, String::new())).await;
+        match server.sink().deliver(group(&["a"])).await.unwrap_err() {
+            SinkError::Unavailable { retry_after: Some(pause), .. } => assert!(range.contains(&pause.as_secs()), "{pause:?}"),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_such_server_says_what_to_set() {
+    let server = Server::start(|request| match request.header("x-none") {
+        None => (200, "", "<html>hello".into()),
+        Some(_) => unreachable!(),
+    })
+    .await;
+    let error = server.sink().deliver(group(&["a"])).await.unwrap_err().to_string();
+    assert!(error.contains("backend] url"), "{error}");
+
+    let server = Server::start(|_| (302, "location: http://elsewhere.invalid/\r\n", String::new())).await;
+    let error = server.sink().deliver(group(&["a"])).await.unwrap_err().to_string();
+    assert!(error.contains("redirects"), "{error}");
+
+    let nobody = HttpSink::builder("http://127.0.0.1:9").build().unwrap();
+    let error = nobody.deliver(group(&["a"])).await.unwrap_err();
+    assert!(matches!(&error, SinkError::Unavailable { message, .. } if message.contains("http://127.0.0.1:9: can't be reached")), "{error}");
+}
+
+#[tokio::test]
+async fn a_server_that_never_answers_is_given_up() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let sink = HttpSink::builder(url).timeout(Duration::from_millis(200)).build().unwrap();
+    let error = timeout(Duration::from_secs(5), sink.deliver(group(&["a"]))).await.unwrap().unwrap_err();
+    assert!(matches!(&error, SinkError::Unavailable { message, .. } if message.contains("in time")), "{error}");
+}

@@ -1,0 +1,227 @@
+//! Rhythm, overrun, isolation, panics; on a clock that the tests move.
+
+use std::{sync::atomic::Ordering, time::Duration};
+
+use async_trait::async_trait;
+use pganalytics_collect::{
+    Agent, AgentBuilder, Delivery, FrameGroup, MemorySink, Plan, Sink, SinkError, agent::Summary, clock::SteadyClock,
+};
+use pganalytics_core::{Batch, ScrapeKind, Timestamp, Value};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use crate::fixture::{Act, Puppet};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn builder() -> AgentBuilder {
+    let start = Timestamp::from_secs(1_769_860_800);
+    Agent::builder().name("test").clock(SteadyClock::new(start)).own_figures(false)
+}
+
+/// Runs an agent for a time.
+async fn run(builder: AgentBuilder, sink: &MemorySink, time: Duration) -> Summary {
+    let agent = builder.sink(sink.clone()).build().unwrap();
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(agent.run(stop.clone()));
+    sleep(time).await;
+    stop.cancel();
+    running.await.unwrap().unwrap()
+}
+
+fn times(batches: &[Batch]) -> Vec<Timestamp> {
+    batches.iter().map(|batch| batch.scrape.collected_at).collect()
+}
+
+/// Status and error of a measurement, each time it was told.
+fn told(sink: &MemorySink, measurement: &str) -> Vec<(String, String)> {
+    let text = |value: Value<'_>| match value {
+        Value::Text(text) => text.to_owned(),
+        _ => String::new(),
+    };
+    let mut lines = Vec::new();
+    for batch in sink.batches_of("agent_scrape") {
+        let column = |name: &str| batch.schema.position(name).unwrap();
+        for row in 0..batch.rows.len() {
+            if batch.rows.get(row, column("measurement")) == Value::Text(measurement) {
+                lines.push((text(batch.rows.get(row, column("status"))), text(batch.rows.get(row, column("error")))));
+            }
+        }
+    }
+    lines
+}
+
+#[tokio::test(start_paused = true)]
+async fn visits_keep_their_beat_and_only_changes_travel() {
+    let sink = MemorySink::new();
+    let summary = run(builder().collector(Puppet::new("beat", "10s", &[Act::Quick])), &sink, 605 * SECOND).await;
+    assert_eq!((summary.outbox.queued_frames, summary.outbox.dropped), (0, 0));
+    let batches = sink.batches_of("beat");
+    let times = times(&batches);
+    assert!((59..=61).contains(&times.len()), "{}", times.len());
+    let first = times[1].micros_since(times[0]);
+    assert!((5_000_000..=15_010_000).contains(&first), "the second visit is not hard upon the first: {first}");
+    for pair in times[1..].windows(2) {
+        let beat = pair[1].micros_since(pair[0]);
+        assert!((9_990_000..=10_010_000).contains(&beat), "{beat}");
+    }
+    assert_eq!((batches[0].scrape.kind, batches[0].rows.len()), (ScrapeKind::Keyframe, 2));
+    let deltas = batches.iter().filter(|batch| batch.scrape.kind == ScrapeKind::Delta);
+    assert!(deltas.clone().count() > 50 && deltas.clone().all(|batch| batch.rows.len() == 1));
+    assert!(batches.iter().all(|batch| batch.scrape.interval_micros == 10_000_000), "the plan's interval");
+}
+
+#[tokio::test(start_paused = true)]
+async fn agents_of_different_names_have_different_phases() {
+    let mut phases = Vec::new();
+    for name in ["a", "b", "c", "d", "e", "f", "g", "h"] {
+        let sink = MemorySink::new();
+        run(builder().name(name).collector(Puppet::new("beat", "60s", &[Act::Quick])), &sink, 130 * SECOND).await;
+        phases.push(times(&sink.batches_of("beat"))[1].as_micros() / 1_000_000 % 60);
+    }
+    let different: std::collections::BTreeSet<_> = phases.iter().collect();
+    assert!(different.len() >= 6, "{phases:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_visit_skips_the_ticks_it_overran() {
+    let sink = MemorySink::new();
+    let slow = Puppet::new("slow", "10s", &[Act::Take(25 * SECOND)]);
+    run(builder().collector(slow), &sink, 301 * SECOND).await;
+    let times = times(&sink.batches_of("slow"));
+    assert!((9..=11).contains(&times.len()), "every third tick: {}", times.len());
+    assert!(times[1..].windows(2).all(|pair| pair[1].micros_since(pair[0]) == 30_000_000), "{times:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_collector_that_hangs_costs_no_other_its_rhythm_and_is_told_of() {
+    let sink = MemorySink::new();
+    let hangs = Puppet::new("hangs", "10s", &[Act::Quick, Act::Hang]);
+    let visits = hangs.visits.clone();
+    let agent = builder().collector(hangs).collector(Puppet::new("fine", "10s", &[Act::Quick]));
+    run(agent, &sink, 305 * SECOND).await;
+    assert!(sink.batches_of("fine").len() >= 29);
+    assert_eq!(visits.load(Ordering::SeqCst), 2, "never two visits at once");
+    let told = told(&sink, "hangs");
+    assert!(told.iter().filter(|(status, why)| status == "skipped" && why.contains("still runs")).count() >= 3, "{told:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_collector_that_panics_is_visited_again_and_begins_with_a_keyframe() {
+    let sink = MemorySink::new();
+    let panics = Puppet::new("panics", "10s", &[Act::Quick, Act::Panic, Act::Quick]);
+    let agent = builder().collector(panics).collector(Puppet::new("fine", "10s", &[Act::Quick]));
+    run(agent, &sink, 100 * SECOND).await;
+    assert!(sink.batches_of("fine").len() >= 9);
+    let kinds: Vec<_> = sink.batches_of("panics").iter().map(|batch| batch.scrape.kind).collect();
+    assert_eq!(kinds[..3], [ScrapeKind::Keyframe, ScrapeKind::Keyframe, ScrapeKind::Delta], "{kinds:?}");
+    let told = told(&sink, "panics");
+    assert!(told.iter().any(|(status, why)| status == "failed" && why.contains("panicked")), "{told:?}");
+    assert_eq!(told.last().unwrap().0, "ok");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_visit_that_fails_is_a_line_where_the_measurement_was_seen() {
+    let sink = MemorySink::new();
+    run(builder().collector(Puppet::new("fails", "10s", &[Act::Quick, Act::Fail])), &sink, 30 * SECOND).await;
+    let told = told(&sink, "fails");
+    assert_eq!(told[0].0, "ok");
+    assert_eq!(told[1], ("failed".to_owned(), "fails: as told".to_owned()));
+    let servers: Vec<_> = sink.batches_of("agent_scrape").iter().map(|batch| batch.source.server.to_string()).collect();
+    assert!(servers.iter().all(|server| server == "fails"), "{servers:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn measurements_have_the_intervals_of_the_plan() {
+    let sink = MemorySink::new();
+    let mut puppet = Puppet::new("often", "10s", &[Act::Quick]);
+    puppet.measurements.extend([crate::fixture::measurement("seldom", "60s"), crate::fixture::measurement("never", "60s")]);
+    let mut plan = Plan::default();
+    plan.set_interval("often", 5 * SECOND);
+    plan.set_standard_interval(30 * SECOND);
+    plan.set_enabled("never", false);
+    run(builder().plan(plan).collector(puppet), &sink, 121 * SECOND).await;
+    assert!((23..=26).contains(&sink.batches_of("often").len()));
+    assert!((4..=6).contains(&sink.batches_of("seldom").len()));
+    assert!(sink.batches_of("never").is_empty());
+}
+
+/// Is down for a while, then hands on.
+struct Flaky {
+    down_until: tokio::time::Instant,
+    sink: MemorySink,
+}
+
+#[async_trait]
+impl Sink for Flaky {
+    async fn deliver(&self, frames: FrameGroup) -> Result<Delivery, SinkError> {
+        if tokio::time::Instant::now() < self.down_until {
+            return Err(SinkError::Unavailable { message: "down".into(), retry_after: None });
+        }
+        self.sink.deliver(frames).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_does_not_fit_is_dropped_declared_and_followed_by_keyframes() {
+    let sink = MemorySink::new();
+    let flaky = Flaky { down_until: tokio::time::Instant::now() + 300 * SECOND, sink: sink.clone() };
+    let agent = builder().buffer_size(4000).collector(Puppet::new("much", "1s", &[Act::Quick])).sink(flaky);
+    let agent = agent.build().unwrap();
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(agent.run(stop.clone()));
+    sleep(500 * SECOND).await;
+    stop.cancel();
+    let outbox = running.await.unwrap().unwrap().outbox;
+    assert!(outbox.dropped > 100, "{outbox:?}");
+    assert_eq!(outbox.produced, outbox.delivered + outbox.dropped + outbox.rejected);
+    let gap = outbox.last_gap.unwrap();
+    assert!(gap.first <= gap.last && gap.reason.to_string() == "over_quota");
+    let kinds: Vec<_> = sink.batches_of("much").iter().map(|batch| batch.scrape.kind).collect();
+    assert_eq!(kinds[0], ScrapeKind::Keyframe, "nothing hangs in the air after a loss");
+    assert_eq!(*kinds.last().unwrap(), ScrapeKind::Delta, "and then it is as before");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_that_stops_delivers_what_waits_but_not_for_ever() {
+    let sink = MemorySink::new();
+    let agent = builder().push_interval(600 * SECOND).collector(Puppet::new("last", "10s", &[Act::Quick]));
+    let summary = run(agent, &sink, 15 * SECOND).await;
+    assert_eq!(summary.outbox.queued_frames, 0);
+    assert!(!sink.batches_of("last").is_empty());
+
+    let flaky = Flaky { down_until: tokio::time::Instant::now() + 3600 * SECOND, sink };
+    let agent = builder().collector(Puppet::new("last", "10s", &[Act::Quick])).sink(flaky).build().unwrap();
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(agent.run(stop.clone()));
+    sleep(60 * SECOND).await;
+    let began = tokio::time::Instant::now();
+    stop.cancel();
+    let summary = running.await.unwrap().unwrap();
+    assert!(began.elapsed() <= 6 * SECOND && summary.outbox.queued_frames > 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_agent_reports_its_own_figures() {
+    let sink = MemorySink::new();
+    let agent = builder().own_figures(true).collector(Puppet::new("fine", "10s", &[Act::Quick]));
+    run(agent, &sink, 130 * SECOND).await;
+    let figures = sink.batches_of("agent_stats");
+    let last = figures.last().unwrap();
+    let get = |name: &str| last.rows.get(0, last.schema.position(name).unwrap());
+    assert_eq!(get("agent"), Value::Text("test"));
+    assert!(matches!(get("delivered_frames"), Value::Int(10..)), "{:?}", get("delivered_frames"));
+    assert_eq!((get("dropped_frames"), get("gap_first")), (Value::Int(0), Value::Null));
+}
+
+#[tokio::test(start_paused = true)]
+async fn once_collects_and_sends_nothing() {
+    let mut agent = builder()
+        .collector(Puppet::new("fine", "10s", &[Act::Quick]))
+        .collector(Puppet::new("hangs", "10s", &[Act::Hang]))
+        .build()
+        .unwrap();
+    let visits = agent.once().await;
+    assert_eq!(visits[0].collected.as_ref().unwrap().batches.len(), 1);
+    assert!(visits[1].collected.as_ref().unwrap_err().to_string().contains("no answer within"));
+}

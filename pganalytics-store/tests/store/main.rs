@@ -1,0 +1,8 @@
+//! Tests of the stores as others use them. One binary: linking the SQL engine
+//! takes its time.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+
+mod conformance;
+mod file;
+mod kill;
+mod spool;
