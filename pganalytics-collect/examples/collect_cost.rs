@@ -57,7 +57,8 @@ async fn measure() -> anyhow::Result<ExitCode> {
     let before = client.query_one(inside, &[]).await?;
     let status = Command::new(std::env::current_exe()?).arg(cluster.monitor_url("postgres")).status()?;
     let after = client.query_one(inside, &[]).await?;
-    let (ms, calls) = (after.get::<_, f64>(0) - before.get::<_, f64>(0), after.get::<_, i64>(1) - before.get::<_, i64>(1));
+    let (ms, calls) =
+        (after.get::<_, f64>(0) - before.get::<_, f64>(0), after.get::<_, i64>(1) - before.get::<_, i64>(1));
     println!("inside PostgreSQL, all {VISITS} visits: {ms:.0} ms in {calls} statements");
     let slowest = "select (total_exec_time / calls)::float8, calls, left(regexp_replace(query, '\\s+', ' ', 'g'), 90) \
                    from pg_stat_statements where userid = 'monitor'::regrole order by total_exec_time desc limit 8";
@@ -135,7 +136,11 @@ async fn collect(url: &str) -> anyhow::Result<ExitCode> {
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
     let memory = peak_kib()?;
-    println!("agent: worst visit {worst:.2} s of CPU (limit {MOST_CPU}), peak memory {} MiB (limit {})", memory / 1024, MOST_KIB / 1024);
+    println!(
+        "agent: worst visit {worst:.2} s of CPU (limit {MOST_CPU}), peak memory {} MiB (limit {})",
+        memory / 1024,
+        MOST_KIB / 1024
+    );
     Ok(if worst < MOST_CPU && memory < MOST_KIB { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

@@ -196,4 +196,3 @@ pub use host::HostCollector;
 pub use memory_sink::MemorySink;
 pub use scheduler::Plan;
 pub use sink::{Delivery, FrameGroup, Sink, SinkError};
-

@@ -82,7 +82,8 @@ impl Sink for MemorySink {
     async fn deliver(&self, group: FrameGroup) -> Result<Delivery, SinkError> {
         let mut delivery = Delivery::default();
         for (seq, bytes) in group.frames {
-            let batch = VerifiedFrame::verify(seq, bytes, &Limits::default()).and_then(|frame| frame.frame().to_batch());
+            let batch =
+                VerifiedFrame::verify(seq, bytes, &Limits::default()).and_then(|frame| frame.frame().to_batch());
             match batch {
                 Err(error) => {
                     let (code, message) = (error.code().to_owned(), error.to_string());

@@ -232,13 +232,7 @@ mod tests {
         Before::Row { stamp: stamp.map(Timestamp::from_secs), was_gone: true }
     }
 
-    fn verdict(
-        family: CounterFamily,
-        continuity: Continuity,
-        before: Before,
-        at: Now,
-        fell: bool,
-    ) -> (Rule, Quality) {
+    fn verdict(family: CounterFamily, continuity: Continuity, before: Before, at: Now, fell: bool) -> (Rule, Quality) {
         let verdict = judge(family, continuity, before, at, || fell);
         (verdict.rule, verdict.quality)
     }
@@ -321,10 +315,7 @@ mod tests {
     fn a_statement_that_was_there_but_not_shown_is_unknown() {
         let old = now(Some(500));
         for continuity in [Continues, Evicting, BeganAnew] {
-            assert_eq!(
-                verdict(Statements, continuity, Before::Absent, old, false),
-                (Rule::Unknown, Quality::Unknown)
-            );
+            assert_eq!(verdict(Statements, continuity, Before::Absent, old, false), (Rule::Unknown, Quality::Unknown));
         }
     }
 

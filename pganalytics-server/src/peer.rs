@@ -79,7 +79,8 @@ mod tests {
 
     #[test]
     fn only_this_machine_is_local() {
-        for (address, host) in [("127.0.0.1", "localhost:8080"), ("::1", "[::1]:8080"), ("::ffff:127.0.0.1", "127.0.0.1")]
+        for (address, host) in
+            [("127.0.0.1", "localhost:8080"), ("::1", "[::1]:8080"), ("::ffff:127.0.0.1", "127.0.0.1")]
         {
             assert!(peer(address, &[("host", host)]).is_local(), "{address} {host}");
         }

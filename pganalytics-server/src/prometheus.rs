@@ -15,8 +15,7 @@ use axum::{
 use crate::state::App;
 
 /// Upper ends of the duration histogram, in microseconds.
-const BUCKETS: [u64; 10] =
-    [1_000, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 1_000_000, 5_000_000, 30_000_000];
+const BUCKETS: [u64; 10] = [1_000, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 1_000_000, 5_000_000, 30_000_000];
 
 /// Counts of this process.
 #[derive(Default)]

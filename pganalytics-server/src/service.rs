@@ -3,10 +3,7 @@
 use std::{fmt, sync::Arc, time::Instant};
 
 use axum::{Router, middleware::from_fn_with_state};
-use pganalytics_core::{
-    Secret,
-    catalog::Catalog,
-};
+use pganalytics_core::{Secret, catalog::Catalog};
 use pganalytics_store::{
     MetaStore, MetricStore,
     meta_store::Role,

@@ -55,10 +55,7 @@ pub enum StoreError {
 
 impl StoreError {
     /// Wraps a driver's error with what was being done.
-    pub fn backend(
-        context: impl Into<String>,
-        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
-    ) -> Self {
+    pub fn backend(context: impl Into<String>, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         let source = source.into();
         let context = context.into();
         Self::Backend { context: format!("{context}: {source}"), source }

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use pganalytics_core::{
-    Column, CounterFamily, MeasurementName, ModelError, Presence, Schema, schema::MAX_COLUMNS,
-};
+use pganalytics_core::{Column, CounterFamily, MeasurementName, ModelError, Presence, Schema, schema::MAX_COLUMNS};
 use serde::Deserialize;
 
 /// The newest schema with the columns of all earlier ones behind its own, as

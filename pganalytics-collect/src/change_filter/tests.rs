@@ -199,7 +199,8 @@ fn a_measurement_without_keys_has_one_row() {
 fn tables() -> impl Strategy<Value = Vec<(Key, Row)>> {
     // Few different keys and values, so that rows stay, change, go and repeat.
     let key = (proptest::option::of(0_i64..6), "[ab]?");
-    let shares = prop_oneof![Just(0_u64), Just(f64::NAN.to_bits()), Just((-0.0_f64).to_bits()), Just(1.5_f64.to_bits())];
+    let shares =
+        prop_oneof![Just(0_u64), Just(f64::NAN.to_bits()), Just((-0.0_f64).to_bits()), Just(1.5_f64.to_bits())];
     let row = (proptest::option::of(0_i64..3), shares, proptest::option::of(any::<bool>()), "[xy]?");
     proptest::collection::vec((key, row), 0..12)
 }

@@ -141,9 +141,8 @@ impl Track {
     }
 
     fn slot_of(&self, key_columns: &[&ColumnData], row: usize, hash: u64) -> Option<u32> {
-        let is_it = |slot: usize| {
-            self.key_hashes.get(slot) == Some(&hash) && same_key(&self.keys, slot, key_columns, row)
-        };
+        let is_it =
+            |slot: usize| self.key_hashes.get(slot) == Some(&hash) && same_key(&self.keys, slot, key_columns, row);
         // Servers mostly return their rows in the same order again.
         if is_it(row) {
             return Some(row_number(row));

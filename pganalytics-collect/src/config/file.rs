@@ -90,7 +90,12 @@ impl ConfigFile {
     }
 }
 
-fn collect_lines(table: &DeTable<'_>, prefix: &str, line_at: &impl Fn(usize) -> usize, lines: &mut HashMap<String, usize>) {
+fn collect_lines(
+    table: &DeTable<'_>,
+    prefix: &str,
+    line_at: &impl Fn(usize) -> usize,
+    lines: &mut HashMap<String, usize>,
+) {
     for (key, value) in table {
         let path = if prefix.is_empty() { key.get_ref().to_string() } else { format!("{prefix}.{}", key.get_ref()) };
         lines.insert(path.clone(), line_at(key.span().start));

@@ -63,7 +63,11 @@ pub(super) fn is_table(path: &str) -> bool {
 
 /// The known word that is nearest to a mistyped one.
 pub(super) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    known.map(|known| (distance(word, known), known)).filter(|(distance, _)| *distance <= 2).min().map(|(_, known)| known)
+    known
+        .map(|known| (distance(word, known), known))
+        .filter(|(distance, _)| *distance <= 2)
+        .min()
+        .map(|(_, known)| known)
 }
 
 /// Letters to change, add or leave out to get from one word to the other.

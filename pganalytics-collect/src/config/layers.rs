@@ -92,7 +92,9 @@ impl<'a> Layers<'a> {
         let key = keys::find(path)?;
         let found = if let Some(text) = self.flags.get(path) {
             Some((Value::String(text.clone()), Origin::Flag(flag_of(path))))
-        } else if let Some(text) = Some(key.env).filter(|env| !env.is_empty()).and_then(|env| self.environment.variable(env)) {
+        } else if let Some(text) =
+            Some(key.env).filter(|env| !env.is_empty()).and_then(|env| self.environment.variable(env))
+        {
             Some((Value::String(text), Origin::Environment(key.env.to_owned())))
         } else if let Some((value, origin)) = self.file.and_then(|file| file.value(path)) {
             Some((value.clone(), origin))
@@ -123,11 +125,16 @@ impl<'a> Layers<'a> {
         }
     }
 
-    fn typed<T>(&self, path: &str, parse: impl Fn(&Value) -> Result<T, &'static str>) -> Result<Option<T>, CollectError> {
+    fn typed<T>(
+        &self,
+        path: &str,
+        parse: impl Fn(&Value) -> Result<T, &'static str>,
+    ) -> Result<Option<T>, CollectError> {
         let Some((value, origin)) = self.get(path) else { return Ok(None) };
         parse(&value).map(Some).map_err(|expected| {
             // A secret of the wrong type must not be shown either.
-            let shown = if keys::find(path).is_some_and(|key| key.secret) { String::from("it") } else { value.to_string() };
+            let shown =
+                if keys::find(path).is_some_and(|key| key.secret) { String::from("it") } else { value.to_string() };
             wrong(&origin, path, format!("{shown} is not {expected}"))
         })
     }

@@ -68,7 +68,9 @@ pub(super) fn plan(layers: &Layers<'_>, catalog: &Catalog) -> Result<Plan, Colle
             match field.as_str() {
                 "enabled" => plan.set_enabled(name, boolean(value).map_err(bad)?),
                 "interval" => plan.set_interval(name, duration(value).map_err(bad)?),
-                _ => return Err(file.unknown(&path, "there is no such setting; a measurement has enabled and interval")),
+                _ => {
+                    return Err(file.unknown(&path, "there is no such setting; a measurement has enabled and interval"));
+                }
             }
             layers.note(path.as_str(), value.as_str().map_or_else(|| value.to_string(), str::to_owned), &origin);
         }

@@ -272,7 +272,8 @@ fn backend(layers: &Layers<'_>, environment: Option<&str>) -> Result<Option<Back
     let connect_timeout = layers.duration("backend.connect_timeout")?;
     let timeout = layers.duration("backend.timeout")?;
     if !verify && environment == Some("production") {
-        let message = "certificates must be verified when ENVIRONMENT=production; name your authority in [tls] ca_file instead";
+        let message =
+            "certificates must be verified when ENVIRONMENT=production; name your authority in [tls] ca_file instead";
         return Err(wrong(&layers.origin("tls.verify"), "tls.verify", message));
     }
     let token = match (text, token_file) {
@@ -298,9 +299,8 @@ fn half(layers: &Layers<'_>, given: &str, missing: &str) -> CollectError {
 }
 
 fn read(path: &Path, environment: &Environment<'_>) -> Result<ConfigFile, CollectError> {
-    let text = environment
-        .file(path)
-        .map_err(|source| CollectError::Host { path: path.display().to_string(), source })?;
+    let text =
+        environment.file(path).map_err(|source| CollectError::Host { path: path.display().to_string(), source })?;
     ConfigFile::parse(path, &text)
 }
 

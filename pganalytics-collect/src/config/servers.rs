@@ -52,10 +52,8 @@ pub(super) fn servers(layers: &Layers<'_>, urls: &[Secret<String>]) -> Result<Ve
         for (name, key) in &set {
             let Some(text) = variable(name) else { continue };
             if urls.is_empty() || is_open(&server.settings, key) {
-                apply(&mut server.settings, key, &text).map_err(|message| CollectError::Config {
-                    key: (*name).to_owned(),
-                    message,
-                })?;
+                apply(&mut server.settings, key, &text)
+                    .map_err(|message| CollectError::Config { key: (*name).to_owned(), message })?;
                 server.keys.push((key, Origin::Environment((*name).to_owned())));
             }
         }
@@ -68,7 +66,11 @@ pub(super) fn servers(layers: &Layers<'_>, urls: &[Secret<String>]) -> Result<Ve
             other => other,
         })?;
         if servers.iter().any(|other| other.name == config.name) {
-            return Err(wrong(&origin, "postgres.name", format!("there are two servers {}; give each a name of its own", config.name)));
+            return Err(wrong(
+                &origin,
+                "postgres.name",
+                format!("there are two servers {}; give each a name of its own", config.name),
+            ));
         }
         note(layers, &config, &given, &origin, &keys);
         servers.push(config);
@@ -95,7 +97,11 @@ fn of_file(layers: &Layers<'_>) -> Result<Vec<Written>, CollectError> {
             let message = error.to_string();
             let line = message.lines().next().unwrap_or_default();
             // The error names a key that does not exist, not where it stands.
-            let key = line.split('`').nth(1).map(|key| format!("{at}.{key}")).filter(|key| file.origin(key) != file.origin("?"));
+            let key = line
+                .split('`')
+                .nth(1)
+                .map(|key| format!("{at}.{key}"))
+                .filter(|key| file.origin(key) != file.origin("?"));
             let origin = file.origin(key.as_deref().unwrap_or(&at));
             wrong(&origin, "postgres", line)
         })?;
@@ -133,13 +139,22 @@ fn apply(settings: &mut PostgresSettings, key: &str, text: &str) -> Result<(), S
             settings.password_file = Some(text.into());
             settings.password = None;
         }
-        _ => settings.databases = text.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect(),
+        _ => {
+            settings.databases =
+                text.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect()
+        }
     }
     Ok(())
 }
 
 /// Notes a server for `config`, its password masked.
-fn note(layers: &Layers<'_>, config: &PostgresConfig, given: &PostgresSettings, origin: &Origin, keys: &[(&str, Origin)]) {
+fn note(
+    layers: &Layers<'_>,
+    config: &PostgresConfig,
+    given: &PostgresSettings,
+    origin: &Origin,
+    keys: &[(&str, Origin)],
+) {
     let of = |key: &str, given: bool| {
         let found = keys.iter().rev().find(|(name, _)| *name == key).map(|(_, origin)| origin.clone());
         found.unwrap_or_else(|| if given { origin.clone() } else { Origin::Default })

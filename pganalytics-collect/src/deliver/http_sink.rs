@@ -157,7 +157,8 @@ impl HttpSink {
     }
 
     async fn post(&self, body: bytes::Bytes) -> Result<Response, SinkError> {
-        let mut request = self.client.post(self.url.clone()).header(header::CONTENT_TYPE, frame::CONTENT_TYPE).body(body);
+        let mut request =
+            self.client.post(self.url.clone()).header(header::CONTENT_TYPE, frame::CONTENT_TYPE).body(body);
         if let Some(token) = self.bearer() {
             request = request.bearer_auth(token.expose());
         }
@@ -348,7 +349,9 @@ mod tests {
     fn addresses_are_checked() {
         assert_eq!(push_url("http://here:8080/").unwrap().as_str(), "http://here:8080/api/v1/metrics/push");
         assert_eq!(push_url("https://x/base").unwrap().as_str(), "https://x/base/api/v1/metrics/push");
-        for (wrong, why) in [("here:8080", "neither"), ("", "no address"), ("ftp://x", "neither"), ("https://a:b@x", "token_file")] {
+        for (wrong, why) in
+            [("here:8080", "neither"), ("", "no address"), ("ftp://x", "neither"), ("https://a:b@x", "token_file")]
+        {
             let error = push_url(wrong).unwrap_err().to_string();
             assert!(error.starts_with("backend.url: ") && error.contains(why), "{error}");
         }

@@ -60,7 +60,12 @@ impl Queue {
             && let Some(dropped) = self.frames.remove(self.out)
         {
             self.bytes -= dropped.frame.len();
-            let gap = gap.get_or_insert(Gap { first: dropped.seq, last: dropped.seq, frames: 0, reason: GapReason::OverQuota });
+            let gap = gap.get_or_insert(Gap {
+                first: dropped.seq,
+                last: dropped.seq,
+                frames: 0,
+                reason: GapReason::OverQuota,
+            });
             gap.last = dropped.seq;
             gap.frames += 1;
         }

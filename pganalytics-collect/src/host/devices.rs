@@ -32,7 +32,12 @@ fn is_left_out(name: &str) -> bool {
     let is_partition = numbered
         && match stem {
             // sda1, vdb2, xvda1, hda1
-            _ if ["hd", "sd", "vd", "xvd"].iter().any(|kind| stem.strip_prefix(kind).is_some_and(|rest| !rest.is_empty())) => true,
+            _ if ["hd", "sd", "vd", "xvd"]
+                .iter()
+                .any(|kind| stem.strip_prefix(kind).is_some_and(|rest| !rest.is_empty())) =>
+            {
+                true
+            }
             // nvme0n1p1, mmcblk0p1, md0p1
             _ => stem.strip_suffix('p').is_some_and(|device| device.ends_with(|c: char| c.is_ascii_digit())),
         };
@@ -88,6 +93,9 @@ mod tests {
                     lo: 100 2 0 0 0 0 0 0 100 2 0 0 0 0 0 0\n  eth0:12345 67 1 2 0 0 0 0 890 12 3 4 0 0 0 0\n";
         let interfaces = interfaces(text);
         assert_eq!(interfaces.iter().map(|interface| interface.name).collect::<Vec<_>>(), ["lo", "eth0"]);
-        assert_eq!((interfaces[1].field(0), interfaces[1].field(3), interfaces[1].field(11)), (Some(12_345), Some(2), Some(4)));
+        assert_eq!(
+            (interfaces[1].field(0), interfaces[1].field(3), interfaces[1].field(11)),
+            (Some(12_345), Some(2), Some(4))
+        );
     }
 }

@@ -44,8 +44,13 @@ const VMSTAT: &[(&str, &str, i64)] = &[
     ("oom_kill", "oom_kill", 1),
 ];
 
-const STAT: &[(&str, &str)] =
-    &[("processes", "processes"), ("ctxt", "ctxt"), ("intr", "intr"), ("procs_running", "procs_running"), ("procs_blocked", "procs_blocked")];
+const STAT: &[(&str, &str)] = &[
+    ("processes", "processes"),
+    ("ctxt", "ctxt"),
+    ("intr", "intr"),
+    ("procs_running", "procs_running"),
+    ("procs_blocked", "procs_blocked"),
+];
 
 impl Kernel {
     pub(super) fn int(&self, column: &str) -> Option<i64> {
@@ -170,7 +175,9 @@ mod tests {
             100,
         );
         kernel.read_loadavg("0.52 1.25 2.00 3/456 7890\n");
-        kernel.read_meminfo("MemTotal:       16384 kB\nMemFree: 1024 kB\nHugePages_Total:      12\nHugepagesize: 2048 kB\nOdd\n");
+        kernel.read_meminfo(
+            "MemTotal:       16384 kB\nMemFree: 1024 kB\nHugePages_Total:      12\nHugepagesize: 2048 kB\nOdd\n",
+        );
         kernel.read_vmstat("nr_free_pages 99\npgpgin 10\npgpgout 20\npswpin 3\noom_kill 1\n");
         kernel.read_pressure(
             "some avg10=0.00 avg60=0.00 avg300=0.00 total=1500000\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=250000\n",
@@ -179,16 +186,38 @@ mod tests {
         );
         kernel.read_uptime("12345.67 99999.99\n");
         for (column, value) in [
-            ("cpus", 2), ("intr", 12_345), ("ctxt", 777), ("processes", 4242), ("procs_running", 3), ("procs_blocked", 1),
-            ("mem_total", 16_777_216), ("mem_free", 1_048_576), ("hugepages_total", 12), ("hugepage_size", 2_097_152),
-            ("pgpgin", 10_240), ("pgpgout", 20_480), ("pswpin", 3), ("oom_kill", 1),
+            ("cpus", 2),
+            ("intr", 12_345),
+            ("ctxt", 777),
+            ("processes", 4242),
+            ("procs_running", 3),
+            ("procs_blocked", 1),
+            ("mem_total", 16_777_216),
+            ("mem_free", 1_048_576),
+            ("hugepages_total", 12),
+            ("hugepage_size", 2_097_152),
+            ("pgpgin", 10_240),
+            ("pgpgout", 20_480),
+            ("pswpin", 3),
+            ("oom_kill", 1),
         ] {
             assert_eq!(kernel.int(column), Some(value), "{column}");
         }
         for (column, value) in [
-            ("cpu_user", 9.0), ("cpu_nice", 0.1), ("cpu_system", 3.0), ("cpu_idle", 400.0), ("cpu_iowait", 5.0),
-            ("cpu_irq", 0.06), ("cpu_softirq", 0.07), ("cpu_steal", 0.08), ("cpu_guest", 1.1), ("load1", 0.52),
-            ("load15", 2.0), ("psi_io_some", 1.5), ("psi_io_full", 0.25), ("uptime", 12_345.67),
+            ("cpu_user", 9.0),
+            ("cpu_nice", 0.1),
+            ("cpu_system", 3.0),
+            ("cpu_idle", 400.0),
+            ("cpu_iowait", 5.0),
+            ("cpu_irq", 0.06),
+            ("cpu_softirq", 0.07),
+            ("cpu_steal", 0.08),
+            ("cpu_guest", 1.1),
+            ("load1", 0.52),
+            ("load15", 2.0),
+            ("psi_io_some", 1.5),
+            ("psi_io_full", 0.25),
+            ("uptime", 12_345.67),
         ] {
             assert_eq!(kernel.float(column), Some(value), "{column}");
         }

@@ -160,7 +160,12 @@ async fn about_server(found: &mut ServerCheck, session: &mut Session, user: &str
     let what = if in_recovery { "a standby" } else { "a primary" };
     found.find("connection", State::Works, format!("PostgreSQL {}, {what}", facts.version_text), None);
     if facts.version < 140_000 {
-        found.find("version", State::Degraded, "older than 14: not tested with", Some(String::from("upgrade PostgreSQL")));
+        found.find(
+            "version",
+            State::Degraded,
+            "older than 14: not tested with",
+            Some(String::from("upgrade PostgreSQL")),
+        );
     }
     if facts.superuser {
         let fix = format!("ALTER ROLE {user} NOSUPERUSER; GRANT pg_monitor TO {user}");
@@ -169,7 +174,8 @@ async fn about_server(found: &mut ServerCheck, session: &mut Session, user: &str
         found.find("pg_monitor", State::Works, "the role is a member of pg_monitor", None);
     } else {
         let fix = Some(format!("GRANT pg_monitor TO {user}"));
-        let message = "the role is not a member of pg_monitor: other roles' queries and many figures are hidden from it";
+        let message =
+            "the role is not a member of pg_monitor: other roles' queries and many figures are hidden from it";
         found.find("pg_monitor", State::Degraded, message, fix);
     }
     if session.pooled {
@@ -184,7 +190,12 @@ async fn about_server(found: &mut ServerCheck, session: &mut Session, user: &str
     let name = "pg_stat_statements";
     if !facts.statements_loaded {
         let fix = not_loaded(name, &session.database);
-        found.find("extensions", State::Degraded, format!("{name} is not loaded: no statistics of statements"), Some(fix));
+        found.find(
+            "extensions",
+            State::Degraded,
+            format!("{name} is not loaded: no statistics of statements"),
+            Some(fix),
+        );
         return;
     }
     match session.extensions(&[name]).await {

@@ -138,9 +138,8 @@ impl Connector {
         let stream = open(login.host).await?;
         let ended = Arc::new(OnceLock::new());
         let (in_use, abandoned) = oneshot::channel();
-        let said = |error| {
-            ConnectProblem::from_login(&error, config, login.host, login.database, login.password.is_some())
-        };
+        let said =
+            |error| ConnectProblem::from_login(&error, config, login.host, login.database, login.password.is_some());
         let client = if login.encrypted {
             let mut maker = MakeRustlsConnect::new((*self.tls().await?).clone());
             let tls = MakeTlsConnect::<Stream>::make_tls_connect(&mut maker, &login.host.name)
@@ -201,7 +200,8 @@ async fn open(host: &Host) -> Result<Stream, ConnectProblem> {
         return UnixStream::connect(host.to_string()).await.map(Stream::Unix).map_err(failed);
     }
     let found = lookup_host((host.name.as_str(), host.port)).await.map_err(|error| {
-        let message = format!("{host}: the host's name can't be looked up: {error}; check host in the settings and DNS");
+        let message =
+            format!("{host}: the host's name can't be looked up: {error}; check host in the settings and DNS");
         ConnectProblem::new(ConnectFault::UnknownHost, message)
     })?;
     let mut last = std::io::Error::other("the name has no address");

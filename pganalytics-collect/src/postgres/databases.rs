@@ -10,9 +10,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use pganalytics_core::{
-    Batch, Epoch, MeasurementName, Rows, Scrape, ScrapeKind, Source, catalog::Measurement,
-};
+use pganalytics_core::{Batch, Epoch, MeasurementName, Rows, Scrape, ScrapeKind, Source, catalog::Measurement};
 use tokio::time::Instant;
 
 use super::{

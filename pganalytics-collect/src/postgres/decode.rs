@@ -55,7 +55,13 @@ impl Codec {
             Type::FLOAT8 => Self::Float8,
             Type::NUMERIC => Self::Numeric,
             Type::BOOL => Self::Bool,
-            Type::TEXT | Type::VARCHAR | Type::BPCHAR | Type::NAME | Type::CHAR | Type::UNKNOWN | Type::JSON
+            Type::TEXT
+            | Type::VARCHAR
+            | Type::BPCHAR
+            | Type::NAME
+            | Type::CHAR
+            | Type::UNKNOWN
+            | Type::JSON
             | Type::XML => Self::Text,
             Type::JSONB => Self::Jsonb,
             Type::UUID => Self::Uuid,
@@ -177,7 +183,8 @@ mod tests {
 
     #[test]
     fn what_has_a_clear_meaning_is_taken() {
-        let is = |from: &Type, to, raw: &[u8], text: &str| assert_eq!(read(from, to, raw).as_deref(), Some(text), "{from}");
+        let is =
+            |from: &Type, to, raw: &[u8], text: &str| assert_eq!(read(from, to, raw).as_deref(), Some(text), "{from}");
         is(&Type::INT2, ColumnType::Int, &[0xFF, 0xFE], "Int(-2)");
         is(&Type::OID, ColumnType::Int, &[0xFF, 0xFF, 0xFF, 0xFF], "Int(4294967295)");
         is(&Type::INT4, ColumnType::Float, &[0, 0, 0, 7], "Int(7)");

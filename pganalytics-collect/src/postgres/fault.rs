@@ -60,13 +60,16 @@ impl ConnectProblem {
     /// No connection to the host.
     pub(crate) fn from_io(error: &io::Error, host: &Host) -> Self {
         let (fault, advice) = match error.kind() {
-            io::ErrorKind::ConnectionRefused => {
-                (ConnectFault::Refused, "nothing listens there: check host, port, listen_addresses and that the server runs")
-            }
+            io::ErrorKind::ConnectionRefused => (
+                ConnectFault::Refused,
+                "nothing listens there: check host, port, listen_addresses and that the server runs",
+            ),
             io::ErrorKind::NotFound => {
                 (ConnectFault::Refused, "there is no such socket: check the folder, the port and that the server runs")
             }
-            io::ErrorKind::PermissionDenied => (ConnectFault::NotAllowed, "the socket's permissions keep this user out"),
+            io::ErrorKind::PermissionDenied => {
+                (ConnectFault::NotAllowed, "the socket's permissions keep this user out")
+            }
             io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
                 (ConnectFault::Unreachable, "there is no way to this host: check the network and firewalls")
             }
@@ -132,9 +135,13 @@ fn advice(code: &SqlState) -> (ConnectFault, &'static str) {
             "raise max_connections of the server, or set reserved_connections for its monitor",
         ),
         SqlState::CANNOT_CONNECT_NOW => (ConnectFault::StartingUp, "wait; it is tried again at the next visit"),
-        SqlState::ADMIN_SHUTDOWN | SqlState::CRASH_SHUTDOWN => (ConnectFault::StartingUp, "it is tried again at the next visit"),
+        SqlState::ADMIN_SHUTDOWN | SqlState::CRASH_SHUTDOWN => {
+            (ConnectFault::StartingUp, "it is tried again at the next visit")
+        }
         // PgBouncer: "unsupported startup parameter: options".
-        SqlState::PROTOCOL_VIOLATION => (ConnectFault::OptionsRefused, "what answers there does not speak as PostgreSQL does"),
+        SqlState::PROTOCOL_VIOLATION => {
+            (ConnectFault::OptionsRefused, "what answers there does not speak as PostgreSQL does")
+        }
         _ => (ConnectFault::Other, "see the server's log"),
     }
 }

@@ -94,11 +94,14 @@ mod tests {
             rows.push(&[Value::Int(key)]).unwrap();
         }
         let server_id = ServerId::of_cluster(1);
-        let source =
-            Source { server_id, instance_id: InstanceId::of_address(server_id, "a"), server: "a".into(), database: None };
+        let source = Source {
+            server_id,
+            instance_id: InstanceId::of_address(server_id, "a"),
+            server: "a".into(),
+            database: None,
+        };
         let collected_at = Timestamp::from_secs(0);
-        let scrape =
-            Scrape { collected_at, interval_micros: 1, kind: ScrapeKind::Keyframe, epoch: Epoch::default() };
+        let scrape = Scrape { collected_at, interval_micros: 1, kind: ScrapeKind::Keyframe, epoch: Epoch::default() };
         let rows = rows.finish();
         Batch { schema, source, scrape, rows }
     }

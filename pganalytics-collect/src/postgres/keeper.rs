@@ -35,11 +35,7 @@ impl Budget {
             let shared = Arc::new(Semaphore::new(1));
             return Self { cluster: Arc::clone(&shared), databases: shared, keep: false };
         }
-        Self {
-            cluster: Arc::new(Semaphore::new(1)),
-            databases: Arc::new(Semaphore::new(sessions - 1)),
-            keep: true,
-        }
+        Self { cluster: Arc::new(Semaphore::new(1)), databases: Arc::new(Semaphore::new(sessions - 1)), keep: true }
     }
 }
 
@@ -64,12 +60,7 @@ impl Keeper {
         Self::new(config, connector, &budget.databases, budget.keep)
     }
 
-    fn new(
-        config: &Arc<PostgresConfig>,
-        connector: &Arc<Connector>,
-        permits: &Arc<Semaphore>,
-        keep: bool,
-    ) -> Self {
+    fn new(config: &Arc<PostgresConfig>, connector: &Arc<Connector>, permits: &Arc<Semaphore>, keep: bool) -> Self {
         Self {
             config: Arc::clone(config),
             connector: Arc::clone(connector),

@@ -205,7 +205,10 @@ impl Visit<'_> {
     fn remark(&self, measurement: &Measurement, reader: &RowReader<'_>) {
         let mut remarks = Vec::new();
         if !reader.unexpected.is_empty() {
-            remarks.push(format!("columns that its catalog file does not know are left out: {}", reader.unexpected.join(", ")));
+            remarks.push(format!(
+                "columns that its catalog file does not know are left out: {}",
+                reader.unexpected.join(", ")
+            ));
         }
         if !reader.missing.is_empty() {
             remarks.push(format!("columns are missing and stay empty: {}", reader.missing.join(", ")));
@@ -244,14 +247,14 @@ pub(super) fn not_loaded(extension: &str, database: &str) -> String {
 
 /// What to do about an extension that the database does not have.
 pub(super) fn not_created(extension: &str, database: &str) -> String {
-    format!("the extension {extension} is not there: run in database {database}: CREATE EXTENSION {}", quoted(extension))
+    format!(
+        "the extension {extension} is not there: run in database {database}: CREATE EXTENSION {}",
+        quoted(extension)
+    )
 }
 
 /// The extensions that these measurements need on this version.
-pub(super) fn needed<'m>(
-    measurements: impl IntoIterator<Item = &'m Arc<Measurement>>,
-    version: u32,
-) -> Vec<&'m str> {
+pub(super) fn needed<'m>(measurements: impl IntoIterator<Item = &'m Arc<Measurement>>, version: u32) -> Vec<&'m str> {
     let mut names: Vec<&str> = measurements
         .into_iter()
         .filter_map(|measurement| match measurement.query_for(version) {

@@ -33,9 +33,9 @@ fn words(said: &DbError) -> String {
     let message = one_line(said.message());
     match said.code().code().get(..2) {
         // Names, settings, resources: needed to act upon, and never data.
-        Some("08" | "0A" | "25" | "26" | "28" | "3D" | "3F" | "42" | "53" | "54" | "55" | "57" | "58" | "F0" | "XX") => {
-            message
-        }
+        Some(
+            "08" | "0A" | "25" | "26" | "28" | "3D" | "3F" | "42" | "53" | "54" | "55" | "57" | "58" | "F0" | "XX",
+        ) => message,
         // Anything else may quote values: class 22 does, RAISE may say anything.
         _ => String::from("its words may hold data and are left out; run the query by hand to see them"),
     }
@@ -79,7 +79,8 @@ impl QueryFault {
         };
         let database = asker.database;
         if code == SqlState::LOCK_NOT_AVAILABLE {
-            let reason = format!("a lock was not free within lock_timeout ({:?}); it is tried again", asker.lock_timeout);
+            let reason =
+                format!("a lock was not free within lock_timeout ({:?}); it is tried again", asker.lock_timeout);
             return Outcome::Skipped { reason };
         }
         let advice = if code == SqlState::QUERY_CANCELED {
@@ -94,10 +95,8 @@ impl QueryFault {
             String::from("a measurement may only read; change its sql")
         } else if code == SqlState::FEATURE_NOT_SUPPORTED && message.contains("cached plan") {
             String::from("a table was changed; it is tried again at the next visit")
-        } else if matches!(
-            code,
-            SqlState::UNDEFINED_COLUMN | SqlState::UNDEFINED_FUNCTION | SqlState::UNDEFINED_TABLE
-        ) {
+        } else if matches!(code, SqlState::UNDEFINED_COLUMN | SqlState::UNDEFINED_FUNCTION | SqlState::UNDEFINED_TABLE)
+        {
             match asker.extension {
                 Some(extension) => format!(
                     "the extension may be older than its library; run in database {database}: \

@@ -95,9 +95,8 @@ impl Session {
         database: Arc<str>,
         config: &PostgresConfig,
     ) -> Result<Self, ConnectProblem> {
-        let failed = |error: &tokio_postgres::Error| {
-            ConnectProblem::from_login(error, config, &link.host, &database, true)
-        };
+        let failed =
+            |error: &tokio_postgres::Error| ConnectProblem::from_login(error, config, &link.host, &database, true);
         let row = match timeout(config.connect_timeout, link.client.query_typed(FACTS, &[])).await {
             Ok(rows) => rows.map_err(|error| failed(&error))?.into_iter().next(),
             Err(_) => return Err(ConnectProblem::timeout(config, &link.host, "the first answer")),
@@ -147,12 +146,7 @@ impl Session {
 
     /// Where its samples come from.
     pub(super) fn source(&self, config: &PostgresConfig, database: Option<Arc<str>>) -> Source {
-        Source {
-            server_id: self.server_id,
-            instance_id: self.instance_id,
-            server: Arc::clone(&config.name),
-            database,
-        }
+        Source { server_id: self.server_id, instance_id: self.instance_id, server: Arc::clone(&config.name), database }
     }
 
     /// Before the statements of a measurement.

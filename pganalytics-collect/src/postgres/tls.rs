@@ -62,7 +62,8 @@ fn trusted(path: Option<&Path>) -> Result<Vec<CertificateDer<'static>>, ConnectP
         None => {
             let found = rustls_native_certs::load_native_certs();
             if found.certs.is_empty() {
-                let message = "the system has no root certificates; set sslrootcert to a file with the server's authority";
+                let message =
+                    "the system has no root certificates; set sslrootcert to a file with the server's authority";
                 return Err(ConnectProblem::new(ConnectFault::File, message));
             }
             Ok(found.certs)
@@ -93,9 +94,7 @@ impl Verifier {
         roots.add_parsable_certificates(trusted.iter().cloned());
         let chain = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
             .build()
-            .map_err(|error| {
-                ConnectProblem::new(ConnectFault::File, format!("sslrootcert can't be used: {error}"))
-            })?;
+            .map_err(|error| ConnectProblem::new(ConnectFault::File, format!("sslrootcert can't be used: {error}")))?;
         Ok(Self { mode, trusted, chain: Some(chain), provider })
     }
 }

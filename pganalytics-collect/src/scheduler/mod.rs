@@ -17,8 +17,8 @@ mod plan;
 mod rhythm;
 mod runner;
 
-pub use plan::Plan;
 pub(crate) use accounts::Accounts;
+pub use plan::Plan;
 pub(crate) use runner::{Runner, Shared};
 
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -18,7 +18,9 @@ fn load(file: &str, variables: &[(&str, &str)], set: &[(&str, &str)]) -> Result<
 fn load_with(file: &str, variables: &[(&str, &str)], flags: &Flags) -> Result<Config, CollectError> {
     let variables: BTreeMap<_, _> = variables.iter().copied().collect();
     let environment = Environment::new(
-        move |name| variables.get(name).map(|value| (*value).to_owned()).or_else(|| (name == "USER").then(|| "me".into())),
+        move |name| {
+            variables.get(name).map(|value| (*value).to_owned()).or_else(|| (name == "USER").then(|| "me".into()))
+        },
         move |path| match path == Path::new("agent.toml") {
             true => Ok(file.to_owned()),
             false => Err(io::ErrorKind::NotFound.into()),
@@ -99,8 +101,14 @@ fn every_setting_of_the_contract_is_known() {
         listen = "127.0.0.1:9187"
     "#;
     let environment = [
-        ("COLLECTOR_ID", "col_001"), ("COLLECTOR_NAME", "c"), ("BACKEND_URL", "https://b"), ("BACKEND_TLS_VERIFY", "true"),
-        ("COLLECTION_INTERVAL", "30"), ("METRICS_BUFFER_SIZE", "5"), ("REGISTRATION_SECRET", "s"), ("LOG_LEVEL", "debug"),
+        ("COLLECTOR_ID", "col_001"),
+        ("COLLECTOR_NAME", "c"),
+        ("BACKEND_URL", "https://b"),
+        ("BACKEND_TLS_VERIFY", "true"),
+        ("COLLECTION_INTERVAL", "30"),
+        ("METRICS_BUFFER_SIZE", "5"),
+        ("REGISTRATION_SECRET", "s"),
+        ("LOG_LEVEL", "debug"),
         ("ENVIRONMENT", "production"),
     ];
     let config = load(file, &environment, &[]).unwrap();
@@ -112,10 +120,19 @@ fn every_setting_of_the_contract_is_known() {
 #[test]
 fn unknown_keys_are_named_with_their_file_and_line() {
     for (file, wanted) in [
-        ("[collector]\nintervall = 5\n", "agent.toml:2: collector.intervall: there is no such setting; did you mean collector.interval?"),
-        ("\n[colector]\nname = \"x\"\n", "agent.toml:2: colector: there is no such table and no such measurement; did you mean collector?"),
+        (
+            "[collector]\nintervall = 5\n",
+            "agent.toml:2: collector.intervall: there is no such setting; did you mean collector.interval?",
+        ),
+        (
+            "\n[colector]\nname = \"x\"\n",
+            "agent.toml:2: colector: there is no such table and no such measurement; did you mean collector?",
+        ),
         ("[backend.retry]\nmaximum = 3\n", "agent.toml:2: backend.retry.maximum: there is no such setting"),
-        ("[pg_stats]\nevery = 3\n", "agent.toml:2: pg_stats.every: there is no such setting; a measurement has enabled and interval"),
+        (
+            "[pg_stats]\nevery = 3\n",
+            "agent.toml:2: pg_stats.every: there is no such setting; a measurement has enabled and interval",
+        ),
         ("[postgres]\nhost = \"x\"\n", "agent.toml:1: postgres: it is a list; write [[postgres]]"),
         ("[collector]\ninterval = \"soon\"\n", "agent.toml:2: collector.interval: \"soon\" is not a length of time"),
         ("[tls]\ncert_file = \"/c\"\n", "agent.toml:2: tls.cert_file: tls.key_file belongs to it and is missing"),
@@ -145,7 +162,10 @@ fn certificates_are_verified_in_production() {
 #[test]
 fn variables_make_a_server_and_win_over_the_only_one_of_the_file() {
     let variables = [
-        ("POSTGRES_HOST", "db"), ("POSTGRES_PORT", "5433"), ("POSTGRES_USER", "u"), ("POSTGRES_PASSWORD", "@:/#'& x"),
+        ("POSTGRES_HOST", "db"),
+        ("POSTGRES_PORT", "5433"),
+        ("POSTGRES_USER", "u"),
+        ("POSTGRES_PASSWORD", "@:/#'& x"),
         ("POSTGRES_DATABASES", "a, b,"),
     ];
     let config = load("", &variables, &[]).unwrap();
@@ -184,9 +204,14 @@ fn servers_on_the_command_line_replace_those_of_the_file() {
 fn intervals_of_measurements_groups_and_all() {
     let file = "[collector]\ninterval = 30\n[sysstat]\ninterval = 15\n[sysstat_net]\nenabled = false\n[pg_up]\ninterval = 0.5\n";
     let config = load(file, &[], &[]).unwrap();
-    let interval = |name: &str| config.plan.interval_of(Catalog::builtin().get(name).unwrap()).map(|interval| interval.as_millis());
+    let interval = |name: &str| {
+        config.plan.interval_of(Catalog::builtin().get(name).unwrap()).map(|interval| interval.as_millis())
+    };
     assert_eq!(interval("disk_usage"), Some(30_000), "the standard interval");
-    assert_eq!((interval("sysstat"), interval("sysstat_disk"), interval("sysstat_net")), (Some(15_000), Some(15_000), None));
+    assert_eq!(
+        (interval("sysstat"), interval("sysstat_disk"), interval("sysstat_net")),
+        (Some(15_000), Some(15_000), None)
+    );
     assert_eq!(interval("pg_up"), Some(500));
     let unset = load("", &[], &[]).unwrap();
     assert_eq!(unset.plan.interval_of(Catalog::builtin().get("pg_up").unwrap()), Some(Duration::from_secs(10)));

@@ -25,12 +25,7 @@ pub fn measurement(name: &str, interval: &str) -> Arc<Measurement> {
 
 pub fn source(server: &str) -> Source {
     let server_id = ServerId::of_host(server);
-    Source {
-        server_id,
-        instance_id: InstanceId::of_address(server_id, server),
-        server: server.into(),
-        database: None,
-    }
+    Source { server_id, instance_id: InstanceId::of_address(server_id, server), server: server.into(), database: None }
 }
 
 /// What a visit does before it brings its rows.

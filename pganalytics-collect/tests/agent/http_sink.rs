@@ -100,7 +100,11 @@ async fn serve(mut stream: TcpStream, seen: Arc<Mutex<Vec<Request>>>, answer: Ar
 
 fn accepted(request: &Request) -> (u16, &'static str, String) {
     let frames = request.frames().len();
-    (200, "", format!(r#"{{"status":"success","accepted":{frames},"duplicates":0,"rejected":[],"next_config_version":1}}"#))
+    (
+        200,
+        "",
+        format!(r#"{{"status":"success","accepted":{frames},"duplicates":0,"rejected":[],"next_config_version":1}}"#),
+    )
 }
 
 fn group(frames: &[&'static str]) -> FrameGroup {
@@ -159,7 +163,9 @@ async fn a_rotated_token_is_read_again_once() {
     .await;
     let sink = HttpSink::builder(&server.url).token(Token::File(file.clone())).build().unwrap();
     let error = sink.deliver(group(&["a"])).await.unwrap_err();
-    assert!(matches!(&error, SinkError::Refused { message } if message.contains("token expired") && message.contains("token_file")));
+    assert!(
+        matches!(&error, SinkError::Refused { message } if message.contains("token expired") && message.contains("token_file"))
+    );
     assert_eq!(server.requests().len(), 1, "the same token is not tried twice");
     std::fs::write(&file, "new\n").unwrap();
     assert_eq!(sink.deliver(group(&["a"])).await.unwrap().accepted, 1);
@@ -221,7 +227,9 @@ async fn retry_after_is_read_in_both_forms() {
     for (given, range) in [("retry-after: 7\r\n", 7..8), (headers, 90..101)] {
         let server = Server::start(move |_| (503, given, String::new())).await;
         match server.sink().deliver(group(&["a"])).await.unwrap_err() {
-            SinkError::Unavailable { retry_after: Some(pause), .. } => assert!(range.contains(&pause.as_secs()), "{pause:?}"),
+            SinkError::Unavailable { retry_after: Some(pause), .. } => {
+                assert!(range.contains(&pause.as_secs()), "{pause:?}")
+            }
             other => panic!("{other:?}"),
         }
     }
@@ -243,7 +251,10 @@ async fn what_is_no_such_server_says_what_to_set() {
 
     let nobody = HttpSink::builder("http://127.0.0.1:9").build().unwrap();
     let error = nobody.deliver(group(&["a"])).await.unwrap_err();
-    assert!(matches!(&error, SinkError::Unavailable { message, .. } if message.contains("http://127.0.0.1:9: can't be reached")), "{error}");
+    assert!(
+        matches!(&error, SinkError::Unavailable { message, .. } if message.contains("http://127.0.0.1:9: can't be reached")),
+        "{error}"
+    );
 }
 
 #[tokio::test]

@@ -103,7 +103,10 @@ async fn a_collector_that_hangs_costs_no_other_its_rhythm_and_is_told_of() {
     assert!(sink.batches_of("fine").len() >= 29);
     assert_eq!(visits.load(Ordering::SeqCst), 2, "never two visits at once");
     let told = told(&sink, "hangs");
-    assert!(told.iter().filter(|(status, why)| status == "skipped" && why.contains("still runs")).count() >= 3, "{told:?}");
+    assert!(
+        told.iter().filter(|(status, why)| status == "skipped" && why.contains("still runs")).count() >= 3,
+        "{told:?}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -135,7 +138,9 @@ async fn a_visit_that_fails_is_a_line_where_the_measurement_was_seen() {
 async fn measurements_have_the_intervals_of_the_plan() {
     let sink = MemorySink::new();
     let mut puppet = Puppet::new("often", "10s", &[Act::Quick]);
-    puppet.measurements.extend([crate::fixture::measurement("seldom", "60s"), crate::fixture::measurement("never", "60s")]);
+    puppet
+        .measurements
+        .extend([crate::fixture::measurement("seldom", "60s"), crate::fixture::measurement("never", "60s")]);
     let mut plan = Plan::default();
     plan.set_interval("often", 5 * SECOND);
     plan.set_standard_interval(30 * SECOND);

@@ -40,9 +40,20 @@ fn assert_clean(output: &Output) -> String {
 fn listings_and_errors_hold_no_secret() {
     let folder = tempfile::tempdir().unwrap();
     let file = settings(folder.path(), "http://127.0.0.1:9");
-    for arguments in [&["config"][..], &["config", "--json"], &["measurements"], &["check"], &["check", "--json"], &["once", "--json"]] {
+    for arguments in [
+        &["config"][..],
+        &["config", "--json"],
+        &["measurements"],
+        &["check"],
+        &["check", "--json"],
+        &["once", "--json"],
+    ] {
         let mut command = agent(folder.path(), arguments);
-        let output = command.args(["--config", &file, "--log-level", "trace"]).env("POSTGRES_PASSWORD", CANARIES[3]).output().unwrap();
+        let output = command
+            .args(["--config", &file, "--log-level", "trace"])
+            .env("POSTGRES_PASSWORD", CANARIES[3])
+            .output()
+            .unwrap();
         let text = assert_clean(&output);
         if arguments[0] == "config" {
             assert!(output.status.success() && text.contains("***"), "{text}");

@@ -155,7 +155,11 @@ async fn a_role_without_pg_monitor_is_told_the_grant() {
         let measurements = everything().into_iter().chain([waldir]).collect();
         let mut watch = Watch::new(&cluster.url("plain", "postgres"), measurements);
         let collected = watch.visit().await;
-        assert!(failure(&collected, "waldir").contains("GRANT pg_monitor TO plain"), "{}", failure(&collected, "waldir"));
+        assert!(
+            failure(&collected, "waldir").contains("GRANT pg_monitor TO plain"),
+            "{}",
+            failure(&collected, "waldir")
+        );
         for report in &collected.reports {
             if report.measurement.as_str() != "waldir" {
                 assert!(
@@ -201,7 +205,11 @@ async fn a_database_that_is_dropped_is_gone_and_no_more() {
     cluster.sql("postgres", "drop database doomed with (force)").await.unwrap();
     let after = watch.visit().await;
     assert_eq!(doomed(&after), [0], "an empty keyframe says that its rows are gone");
-    assert!(after.reports.iter().all(|report| !matches!(report.outcome, Outcome::Failed { .. })), "{:#?}", after.reports);
+    assert!(
+        after.reports.iter().all(|report| !matches!(report.outcome, Outcome::Failed { .. })),
+        "{:#?}",
+        after.reports
+    );
     assert_eq!(doomed(&watch.visit().await), [0; 0]);
 
     // One that is named stays an error, and the others go on.
@@ -224,7 +232,9 @@ async fn a_restart_is_survived() {
     for version in versions() {
         let cluster = Cluster::start(version).await.unwrap();
         let mut watch = Watch::new(&cluster.monitor_url("postgres"), everything());
-        let up = |collected: &pganalytics_collect::Collected| value(batches(collected, "pg_up").next().unwrap(), 0, "up") == Value::Bool(true);
+        let up = |collected: &pganalytics_collect::Collected| {
+            value(batches(collected, "pg_up").next().unwrap(), 0, "up") == Value::Bool(true)
+        };
         assert!(up(&watch.visit().await));
         cluster.restart().await.unwrap();
         let collected = watch.visit().await;
@@ -248,7 +258,10 @@ async fn statements_are_found_in_whichever_database_they_are() {
     let Some(cluster) = cluster().await else { return };
     cluster.sql("postgres", "drop extension pg_stat_statements").await.unwrap();
     cluster.sql("postgres", "create database app").await.unwrap();
-    cluster.sql("app", "create schema \"My Ext\"; create extension pg_stat_statements schema \"My Ext\"").await.unwrap();
+    cluster
+        .sql("app", "create schema \"My Ext\"; create extension pg_stat_statements schema \"My Ext\"")
+        .await
+        .unwrap();
     let mut watch = Watch::new(&cluster.monitor_url("postgres"), everything());
     let collected = watch.visit().await;
     let message = failure(&collected, "pg_stat_statements");

@@ -75,7 +75,8 @@ async fn twenty_databases_never_see_more_than_the_budget() {
                     "max {max}: {report:?}"
                 );
             }
-            let places: HashSet<_> = reports.iter().filter_map(|report| report.source.as_ref()?.database.clone()).collect();
+            let places: HashSet<_> =
+                reports.iter().filter_map(|report| report.source.as_ref()?.database.clone()).collect();
             assert!(places.is_empty() || places.len() == 20, "{places:?}");
         }
     }

@@ -59,7 +59,8 @@ struct Bench {
 /// An increase and how well it is known.
 type Seen = (Option<i64>, Quality);
 
-const MEASUREMENTS: &[&str] = &["pg_stat_database", "pg_stat_user_tables", "pg_stat_user_indexes", "pg_stat_statements"];
+const MEASUREMENTS: &[&str] =
+    &["pg_stat_database", "pg_stat_user_tables", "pg_stat_user_indexes", "pg_stat_statements"];
 
 async fn counters(client: &Client) -> Work {
     let sql = "select coalesce(n_tup_ins, 0), coalesce(seq_scan, 0), coalesce(idx_scan, 0) \
@@ -132,7 +133,9 @@ struct Increases {
 
 impl Increases {
     fn pair(&self, name: &str) -> (&Batch, &Batch) {
-        let find = |batches: &'_ [Batch]| batches.iter().position(|batch| batch.schema.measurement().as_str() == name).unwrap();
+        let find = |batches: &'_ [Batch]| {
+            batches.iter().position(|batch| batch.schema.measurement().as_str() == name).unwrap()
+        };
         (&self.before[find(&self.before)], &self.now[find(&self.now)])
     }
 
@@ -148,10 +151,12 @@ impl Increases {
             _ => None,
         };
         let fell = || {
-            schema.positions_of(ColumnKind::Counter).any(|at| match (old.map(|old| before.rows.get(old, at)), now.rows.get(row, at)) {
-                (Some(Value::Int(was)), Value::Int(is)) => is < was,
-                (Some(Value::Float(was)), Value::Float(is)) => is < was,
-                _ => false,
+            schema.positions_of(ColumnKind::Counter).any(|at| {
+                match (old.map(|old| before.rows.get(old, at)), now.rows.get(row, at)) {
+                    (Some(Value::Int(was)), Value::Int(is)) => is < was,
+                    (Some(Value::Float(was)), Value::Float(is)) => is < was,
+                    _ => false,
+                }
             })
         };
         let was = match old {
@@ -209,7 +214,9 @@ impl Increases {
                     let place = || format!("{} {name} {}", self.version, now.schema.columns()[column].name);
                     match now.rows.get(row, column) {
                         Value::Int(value) => assert!(int.is_none_or(|int| (0..=value).contains(&int)), "{}", place()),
-                        Value::Float(value) => assert!(float.is_none_or(|float| (0.0..=value).contains(&float)), "{}", place()),
+                        Value::Float(value) => {
+                            assert!(float.is_none_or(|float| (0.0..=value).contains(&float)), "{}", place())
+                        }
                         _ => {}
                     }
                 }

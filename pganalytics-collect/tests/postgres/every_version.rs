@@ -1,7 +1,10 @@
 //! Every measurement, on every version, primary and standby, as a role that is
 //! a member of `pg_monitor` and no more.
 
-use pganalytics_collect::{Outcome, postgres::{PostgresServer, State}};
+use pganalytics_collect::{
+    Outcome,
+    postgres::{PostgresServer, State},
+};
 use pganalytics_core::{
     Value,
     catalog::{Catalog, Scope},
@@ -42,7 +45,8 @@ async fn every_measurement_gives_rows_or_says_why_not() {
             }
             for measurement in Catalog::builtin().iter().filter(|measurement| measurement.scope().is_postgres()) {
                 let name = measurement.name().as_str();
-                let reports: Vec<_> = first.reports.iter().filter(|report| report.measurement == *measurement.name()).collect();
+                let reports: Vec<_> =
+                    first.reports.iter().filter(|report| report.measurement == *measurement.name()).collect();
                 let places = if measurement.scope() == Scope::Database { 2 } else { 1 };
                 assert_eq!(reports.len(), places, "{version} {name}: {reports:#?}");
                 for report in reports {

@@ -14,7 +14,11 @@ async fn it_works_through_pgbouncer_in_every_mode() {
     }
     let Some(version) = versions().last().copied() else { return };
     let cluster = Cluster::start(version).await.unwrap();
-    for (mode, ignored) in [("transaction", "extra_float_digits"), ("session", "extra_float_digits"), ("transaction", "extra_float_digits,options")] {
+    for (mode, ignored) in [
+        ("transaction", "extra_float_digits"),
+        ("session", "extra_float_digits"),
+        ("transaction", "extra_float_digits,options"),
+    ] {
         let pooler = PgBouncer::in_front_of(&cluster)
             .setting("pool_mode", mode)
             .setting("ignore_startup_parameters", ignored)

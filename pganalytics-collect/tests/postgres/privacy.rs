@@ -28,7 +28,8 @@ async fn no_literal_leaves() {
             cluster.sql("postgres", sql).await.unwrap();
         }
         let failing = own_sql("failing", "select 'c4n4ry'::text::int as n");
-        let raising = own_sql("raising", "select pg_catalog.query_to_xml('select ''c4n4ry''::int', true, true, '')::text as n");
+        let raising =
+            own_sql("raising", "select pg_catalog.query_to_xml('select ''c4n4ry''::int', true, true, '')::text as n");
         let measurements = everything().into_iter().chain([failing, raising]).collect();
         let mut watch = Watch::new(&cluster.monitor_url("postgres"), measurements);
         let collected = watch.visit().await;

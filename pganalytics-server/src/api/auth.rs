@@ -15,7 +15,8 @@ use uuid::Uuid;
 use crate::{
     auth::{
         cookie::{CSRF_HEADER, Cookie},
-        password, random, session::{self, Session},
+        password, random,
+        session::{self, Session},
     },
     error::{ApiResult, Problem},
     extract::{Body, Params},
@@ -196,7 +197,9 @@ pub(crate) async fn refresh(
             check_csrf_cookie(&headers)?;
             Secret::new(token.to_owned())
         }
-        (None, None) => return Err(Problem::unauthorized("invalid_refresh_token", "there is no refresh token; log in")),
+        (None, None) => {
+            return Err(Problem::unauthorized("invalid_refresh_token", "there is no refresh token; log in"));
+        }
     };
     let session = session::renew(&app, token.expose()).await?;
     answer(&app, session, params.cookie)

@@ -75,7 +75,10 @@ pub(crate) async fn register(
     let fits = |text: &str, most: usize| text.chars().count() <= most && !text.chars().any(char::is_control);
     let Registration { name, hostname, version, .. } = registration;
     if name.trim().is_empty() || !fits(&name, 128) || !fits(&hostname, 255) || !fits(&version, 64) {
-        return Err(Problem::invalid("bad_registration", "name has 1 to 128 characters, hostname at most 255, version 64"));
+        return Err(Problem::invalid(
+            "bad_registration",
+            "name has 1 to 128 characters, hostname at most 255, version 64",
+        ));
     }
     // A registration secret will name its tenant; until then there is one.
     let tenant = TenantId::DEFAULT;

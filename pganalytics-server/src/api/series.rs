@@ -95,7 +95,8 @@ impl Range {
         }
         let step = params.step.unwrap_or_else(|| nice_step(seconds));
         if step < 1 || seconds / step > MAX_POINTS {
-            let detail = format!("step must leave at most {MAX_POINTS} points; here at least {} s", seconds / MAX_POINTS + 1);
+            let detail =
+                format!("step must leave at most {MAX_POINTS} points; here at least {} s", seconds / MAX_POINTS + 1);
             return Err(Problem::invalid("bad_step", detail));
         }
         Ok(Self { from, to, step })
@@ -145,11 +146,8 @@ pub(crate) async fn series(
             continue;
         }
         let sql = statement(&params.measurement, kind, &columns, &by, range.step);
-        let bounds = vec![
-            SqlParam::Text(id.to_string()),
-            SqlParam::Timestamp(range.from),
-            SqlParam::Timestamp(range.to),
-        ];
+        let bounds =
+            vec![SqlParam::Text(id.to_string()), SqlParam::Timestamp(range.from), SqlParam::Timestamp(range.to)];
         let mut stream = app.metrics.query(guarded(&app, &principal, &sql, bounds)?).await?;
         let mut found: BTreeMap<(String, usize), Series> = BTreeMap::new();
         while let Some(batch) = stream.next().await {
@@ -179,11 +177,7 @@ fn is_drawn(column: &Column) -> bool {
 }
 
 /// Columns of the schema by their names; nothing else gets into the SQL.
-fn named<'a>(
-    schema: &'a Schema,
-    names: Option<&str>,
-    fits: impl Fn(&Column) -> bool,
-) -> ApiResult<Vec<&'a Column>> {
+fn named<'a>(schema: &'a Schema, names: Option<&str>, fits: impl Fn(&Column) -> bool) -> ApiResult<Vec<&'a Column>> {
     let names = names.unwrap_or_default().split(',').map(str::trim).filter(|name| !name.is_empty());
     let found = names.map(|name| {
         let column = schema.columns().iter().find(|column| column.name == name && fits(column));

@@ -17,11 +17,8 @@ pub(crate) struct Version {
 
 impl Version {
     pub(crate) fn here() -> Self {
-        let parts = [
-            ("agent", cfg!(feature = "agent")),
-            ("sqlite", cfg!(feature = "sqlite")),
-            ("tls", cfg!(feature = "tls")),
-        ];
+        let parts =
+            [("agent", cfg!(feature = "agent")), ("sqlite", cfg!(feature = "sqlite")), ("tls", cfg!(feature = "tls"))];
         Self {
             version: env!("CARGO_PKG_VERSION"),
             git_hash: option_env!("PGANALYTICS_GIT_HASH").unwrap_or_default(),

@@ -67,12 +67,7 @@ impl Signer {
     }
 
     /// A token for a user, and when it ends.
-    pub(crate) fn issue(
-        &self,
-        user: &User,
-        session: Uuid,
-        now: Timestamp,
-    ) -> Result<(String, Timestamp), ServerError> {
+    pub(crate) fn issue(&self, user: &User, session: Uuid, now: Timestamp) -> Result<(String, Timestamp), ServerError> {
         let now = now.as_micros().div_euclid(1_000_000);
         let exp = now.saturating_add(self.lifetime_secs);
         let claims = Claims {

@@ -120,8 +120,7 @@ impl Authenticator<'_> {
         let claims = self.signer.verify(text).ok_or_else(invalid)?;
         let user = self.meta.user(claims.sub).await?.ok_or_else(invalid)?;
         // A log-out, a new password or another role ends what was issued before.
-        let current =
-            user.version == claims.ver && user.role == claims.role && user.tenant.as_uuid() == claims.tenant;
+        let current = user.version == claims.ver && user.role == claims.role && user.tenant.as_uuid() == claims.tenant;
         if !current {
             return Err(invalid());
         }

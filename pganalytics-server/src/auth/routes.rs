@@ -63,13 +63,7 @@ impl Routes {
     }
 
     /// A GET that is no part of the API: the page, its files.
-    pub(crate) fn page(
-        mut self,
-        permission: Permission,
-        class: Class,
-        path: &str,
-        methods: MethodRouter<App>,
-    ) -> Self {
+    pub(crate) fn page(mut self, permission: Permission, class: Class, path: &str, methods: MethodRouter<App>) -> Self {
         self.entries.push(RouteEntry { method: Method::GET, path: path.to_owned(), permission, class });
         let methods = self.guarded(permission, class, methods);
         self.router = self.router.route(path, methods);

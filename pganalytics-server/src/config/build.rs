@@ -63,7 +63,9 @@ impl Config {
         let environment = match gathered.get("environment").unwrap_or("development") {
             "production" | "prod" => Environment::Production,
             "development" | "dev" | "test" | "staging" => Environment::Development,
-            other => return Err(gathered.error("environment", format!("{other:?} is neither development nor production"))),
+            other => {
+                return Err(gathered.error("environment", format!("{other:?} is neither development nor production")));
+            }
         };
         refuse_other_stores(gathered)?;
         let tls = tls_of(gathered)?;
@@ -221,7 +223,11 @@ fn switch(gathered: &Gathered, name: &str) -> Result<bool, ServerError> {
 
 fn one_of<'a>(gathered: &'a Gathered, name: &str, words: &[&str]) -> Result<&'a str, ServerError> {
     let text = gathered.get(name).unwrap_or_default();
-    if words.contains(&text) { Ok(text) } else { Err(gathered.error(name, format!("it is one of {}", words.join(", ")))) }
+    if words.contains(&text) {
+        Ok(text)
+    } else {
+        Err(gathered.error(name, format!("it is one of {}", words.join(", "))))
+    }
 }
 
 fn number<T: FromStr>(gathered: &Gathered, name: &str) -> Result<T, ServerError> {

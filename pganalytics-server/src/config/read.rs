@@ -60,7 +60,8 @@ impl Gathered {
             let from_flag = flags.get(key.name).map(|values| (values.clone(), Origin::Flag));
             let from_environment = || {
                 // An empty variable is one that is not set: compose files write them so.
-                let set = |name: &&'static str| environment(name).filter(|text| !text.is_empty()).map(|text| (text, *name));
+                let set =
+                    |name: &&'static str| environment(name).filter(|text| !text.is_empty()).map(|text| (text, *name));
                 let (text, name) = key.env.iter().find_map(set)?;
                 Some((split(key, text), Origin::Environment(name)))
             };

@@ -124,7 +124,8 @@ fn good_settings_arrive() {
 #[test]
 fn secrets_are_not_shown() {
     let gathered = gather(&[], &[("JWT_SECRET", "hunter2hunter2hunter2hunter2hunter2"), ("PORT", "81")], "").unwrap();
-    let shown: Vec<String> = gathered.show().map(|(key, value, origin)| format!("{} = {value} {origin}", key.name)).collect();
+    let shown: Vec<String> =
+        gathered.show().map(|(key, value, origin)| format!("{} = {value} {origin}", key.name)).collect();
     let text = shown.join("\n");
     assert!(!text.contains("hunter2") && !format!("{gathered:?}").contains("hunter2"), "{text}");
     assert!(text.contains("jwt_secret = *** environment JWT_SECRET"));

@@ -33,7 +33,8 @@ pub(crate) async fn read(
         let mut first: Option<Bytes> = None;
         let mut whole = BytesMut::new();
         while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|error| Problem::bad_request("body_cut", format!("the body broke off: {error}")))?;
+            let frame =
+                frame.map_err(|error| Problem::bad_request("body_cut", format!("the body broke off: {error}")))?;
             let Ok(data) = frame.into_data() else { continue };
             let so_far = first.as_ref().map_or(whole.len(), Bytes::len);
             let then = so_far + data.len();

@@ -52,9 +52,8 @@ pub(crate) fn expand(
     limits: &IngestLimits,
     place: &mut Admitted,
 ) -> Result<Bytes, Problem> {
-    let broken = |error: io::Error| {
-        Problem::bad_request("bad_compression", format!("the body can't be decompressed: {error}"))
-    };
+    let broken =
+        |error: io::Error| Problem::bad_request("bad_compression", format!("the body can't be decompressed: {error}"));
     match encoding {
         Encoding::Identity => Ok(body.clone()),
         Encoding::Gzip => read(flate2::read::MultiGzDecoder::new(&**body), body.len(), limits, place, broken),

@@ -53,7 +53,11 @@ pub(crate) async fn push(
     let head: Head = serde_json::from_slice(&body).map_err(|error| {
         let code = if error.is_data() { "bad_document" } else { "bad_json" };
         let problem = Problem::bad_request(code, error.to_string());
-        if error.is_data() { Problem { status: axum::http::StatusCode::UNPROCESSABLE_ENTITY, ..problem } } else { problem }
+        if error.is_data() {
+            Problem { status: axum::http::StatusCode::UNPROCESSABLE_ENTITY, ..problem }
+        } else {
+            problem
+        }
     })?;
     let claim = Claim { id: head.collector_id.or(header_id), hostname: head.hostname, version: head.version };
     let collector = senders::speaks_for(principal, claim.id.as_deref())?;

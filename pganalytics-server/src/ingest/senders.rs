@@ -156,7 +156,10 @@ fn check(principal: &Principal, tenant: TenantId, revoked: bool) -> ApiResult<()
         return Err(Problem::forbidden("not_your_collector", "this collector belongs to somebody else"));
     }
     if revoked {
-        return Err(Problem::forbidden("collector_revoked", "this collector was revoked; an admin can let it in again"));
+        return Err(Problem::forbidden(
+            "collector_revoked",
+            "this collector was revoked; an admin can let it in again",
+        ));
     }
     Ok(())
 }

@@ -52,7 +52,11 @@ pub(super) async fn streams_are_apart<S: Candidate>(store: Arc<S>) -> Check {
     let store = store.as_ref();
     property.ok(first.push(store, 1..=4).await)?;
     for other in &others {
-        property.equal("frames of another", &word(&property.ok(other.push(store, 1..=4).await)?), &"aaaa".to_owned())?;
+        property.equal(
+            "frames of another",
+            &word(&property.ok(other.push(store, 1..=4).await)?),
+            &"aaaa".to_owned(),
+        )?;
     }
     let thrice: Vec<i64> = (1..=4).flat_map(|key| [key; 3]).collect();
     property.equal("keys of one tenant", &property.ok(stored_keys(store, tenant(1)).await)?, &thrice)?;

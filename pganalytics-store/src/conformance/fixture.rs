@@ -114,10 +114,7 @@ impl Spool {
         let id = i64::try_from(number).unwrap_or(i64::MAX);
         let rows = [(id, vec![id.saturating_mul(10)])];
         let seconds = id.saturating_mul(60) % 1_000_000_000;
-        VerifiedFrame::of_batch(
-            Seq(number),
-            &scrape(&self.schema, &self.source, ScrapeKind::Delta, seconds, &rows)?,
-        )
+        VerifiedFrame::of_batch(Seq(number), &scrape(&self.schema, &self.source, ScrapeKind::Delta, seconds, &rows)?)
     }
 
     /// The frames of these numbers.

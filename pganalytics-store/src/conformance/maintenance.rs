@@ -94,11 +94,14 @@ pub(super) async fn compaction_changes_no_answer<S: Candidate>(store: Arc<S>, lo
     // Two hours are over, the third is not.
     let compact = Job::Compact { before: at(2 * 3600 + 1800) };
     let report = property.ok(store.maintain(compact.clone()).await)?;
-    property.holds(report.chunks_in > report.chunks_out && report.chunks_out > 0, || format!("nothing was joined: {report:?}"))?;
+    property.holds(report.chunks_in > report.chunks_out && report.chunks_out > 0, || {
+        format!("nothing was joined: {report:?}")
+    })?;
     let chunks = property.ok(fixture::chunks(store, select.clone()).await)?;
     property.holds(property.ok(timeline(&chunks))? == before, || "what readers see has changed".to_owned())?;
     let open = chunks.iter().filter(|chunk| chunk.frame.time_range().0 >= at(7200)).count();
-    let expected: usize = late.iter().flat_map(|(_, _, sent)| sent).filter(|f| f.frame().time_range().0 >= at(7200)).count();
+    let expected: usize =
+        late.iter().flat_map(|(_, _, sent)| sent).filter(|f| f.frame().time_range().0 >= at(7200)).count();
     property.equal("frames of the open hour", &open, &expected)?;
     property.holds(property.ok(store.stored(tenant(1)).await)? == totals, || "summaries have changed".to_owned())?;
 

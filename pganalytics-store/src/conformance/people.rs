@@ -188,7 +188,8 @@ pub(super) async fn collectors_are_kept<S: Candidate>(store: Arc<S>) -> Check {
     let first = CollectorRecord { version: "0.2.0".to_owned(), last_seen: Some(at(20)), revoked: true, ..first };
     property.equal("after all that", &property.ok(store.collector(first.id).await)?.as_ref(), &Some(&first))?;
     let stolen = CollectorRecord { tenant: tenant(1), ..theirs.clone() };
-    property.holds(is_exists(&store.put_collector(&stolen).await), || "a tenant took another's collector".to_owned())?;
+    property
+        .holds(is_exists(&store.put_collector(&stolen).await), || "a tenant took another's collector".to_owned())?;
     property.equal("the other tenant's", &property.ok(store.collector(theirs.id).await)?.as_ref(), &Some(&theirs))?;
     let page = property.ok(store.collectors(tenant(1), 0, 2).await)?;
     property.equal("first page by name", &page, &(vec![first, second], 3))?;

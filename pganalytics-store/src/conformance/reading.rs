@@ -92,8 +92,10 @@ pub(super) async fn chunks_are_whole_and_in_order_while_others_write<S: Candidat
         in_order(property, &chunks)?;
         let seen = i64::try_from(chunks.len()).unwrap_or(i64::MAX);
         property.holds(seen >= before, || format!("{before} frames were accepted, {seen} are seen"))?;
-        let distinct: HashSet<_> =
-            chunks.iter().map(|chunk| (chunk.collector, chunk.frame.time_range(), chunk.frame.source().clone())).collect();
+        let distinct: HashSet<_> = chunks
+            .iter()
+            .map(|chunk| (chunk.collector, chunk.frame.time_range(), chunk.frame.source().clone()))
+            .collect();
         property.equal("frames seen once", &distinct.len(), &chunks.len())?;
         if done {
             return property.equal("frames in the end", &seen, &(3 * FRAMES));
@@ -138,7 +140,8 @@ pub(super) async fn hints_never_hide_what_was_asked_for<S: Candidate>(store: Arc
                 let missing = all.iter().filter(|frame| {
                     let source = frame.source();
                     let named = |names: &Vec<String>| {
-                        names.contains(&source.server_id.to_string()) || names.iter().any(|name| **name == *source.server)
+                        names.contains(&source.server_id.to_string())
+                            || names.iter().any(|name| **name == *source.server)
                     };
                     let inside = |names: &Vec<String>| {
                         source.database.as_ref().is_some_and(|database| names.iter().any(|name| **name == **database))
@@ -178,10 +181,8 @@ pub(super) async fn summaries_say_what_is_there<S: Candidate>(store: Arc<S>) -> 
     property.equal("scrapes, rows and values, repeats not counted", &counts, &(5, 5, 10))?;
     property.equal("range", &stored.range, &Some((at(60), at(300))))?;
     let sources = property.ok(store.sources(tenant(1)).await)?;
-    let seen: Vec<_> = sources
-        .iter()
-        .map(|seen| (seen.source.clone(), seen.collector, seen.first_seen, seen.last_seen))
-        .collect();
+    let seen: Vec<_> =
+        sources.iter().map(|seen| (seen.source.clone(), seen.collector, seen.first_seen, seen.last_seen)).collect();
     property.equal("sources", &seen, &vec![(first.source.clone(), second.origin.collector, at(60), at(300))])
 }
 

@@ -80,7 +80,11 @@ pub(super) fn timeline(chunks: &[Chunk]) -> Result<Timeline, FrameError> {
                 state.retain(|key, _| named.contains(key));
             }
             for (key, columns, gone) in visit.rows {
-                if gone { state.remove(&key) } else { state.insert(key, columns) };
+                if gone {
+                    state.remove(&key)
+                } else {
+                    state.insert(key, columns)
+                };
             }
             states.push((visit.time, state.clone()));
         }

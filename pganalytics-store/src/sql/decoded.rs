@@ -87,7 +87,10 @@ enum Origin {
         order: Option<UInt32Array>,
     },
     /// For each row the part and the row in it.
-    Merged { parts: Vec<Arc<Decoded>>, rows: Vec<(usize, usize)> },
+    Merged {
+        parts: Vec<Arc<Decoded>>,
+        rows: Vec<(usize, usize)>,
+    },
 }
 
 /// Reads a column of a frame as the stored schema has it.
@@ -155,12 +158,7 @@ fn to_nulls(nulls: Mask, rows: usize) -> NullBuffer {
 
 impl Decoded {
     /// A chunk of which the keys are known.
-    pub(super) fn of_frame(
-        frame: Frame,
-        shape: Arc<Shape>,
-        keys: Arc<KeyFacts>,
-        memory: MemoryReservation,
-    ) -> Self {
+    pub(super) fn of_frame(frame: Frame, shape: Arc<Shape>, keys: Arc<KeyFacts>, memory: MemoryReservation) -> Self {
         let scrapes: Arc<[Scrape]> = frame.scrapes().into();
         let order = keys.order.as_ref().map(|order| UInt32Array::from(order.to_vec()));
         Self::new(shape, scrapes, keys, Origin::Frame { frame, order }, memory)

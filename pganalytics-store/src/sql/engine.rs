@@ -241,7 +241,11 @@ impl Run {
         let context = SessionContext::new_with_state(state);
         let plan = context.state().statement_to_plan(self.query.statement().clone()).await;
         let plan = plan.map_err(|error| tables.explain(error))?;
-        SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false).verify_plan(&plan)?;
+        SQLOptions::new()
+            .with_allow_ddl(false)
+            .with_allow_dml(false)
+            .with_allow_statements(false)
+            .verify_plan(&plan)?;
         let plan = with_params(plan, self.query.params())?;
         let plan = at_most(plan, self.query.max_rows())?;
         Ok(context.execute_logical_plan(plan).await?.execute_stream().await?)

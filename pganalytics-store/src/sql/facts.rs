@@ -258,7 +258,13 @@ impl ValueFacts {
 /// Marks rows that differ from the row before them; across runs it means
 /// nothing and is not asked.
 fn compare_neighbours(array: &ArrayRef, counter: bool, flags: &mut [u8]) {
-    fn mark<T: Copy>(values: &[T], flags: &mut [u8], counter: bool, less: impl Fn(T, T) -> bool, bits: impl Fn(T) -> u64) {
+    fn mark<T: Copy>(
+        values: &[T],
+        flags: &mut [u8],
+        counter: bool,
+        less: impl Fn(T, T) -> bool,
+        bits: impl Fn(T) -> u64,
+    ) {
         let flags = flags.iter_mut().skip(1);
         if counter {
             for ((&before, &now), flag) in values.iter().zip(values.iter().skip(1)).zip(flags) {

@@ -134,7 +134,11 @@ impl History {
         let mut carried = Vec::new();
         if carry {
             let live = self.keys.values().filter(|earlier| earlier.gone_at.is_none());
-            carried.extend(live.map(|live| Carried { chunk: Arc::clone(&live.chunk), row: live.row, until: all_known }));
+            carried.extend(live.map(|live| Carried {
+                chunk: Arc::clone(&live.chunk),
+                row: live.row,
+                until: all_known,
+            }));
         }
         if all_known < scrapes {
             let at = chunk.time_of(all_known);

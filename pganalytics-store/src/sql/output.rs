@@ -7,8 +7,8 @@ use datafusion::{
         array::{Array, ArrayRef, AsArray as _, RecordBatch},
         datatypes::{
             DataType, Date32Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, Schema,
-            TimeUnit, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
-            TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+            TimeUnit, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType,
+            UInt8Type, UInt16Type, UInt32Type, UInt64Type,
         },
         util::display::{ArrayFormatter, FormatOptions},
     },

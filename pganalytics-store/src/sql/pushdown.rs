@@ -14,10 +14,7 @@ use datafusion::{
 };
 use pganalytics_core::{ColumnKind, Schema, Timestamp};
 
-use super::{
-    gather::Shared,
-    rows::ColumnSource,
-};
+use super::{gather::Shared, rows::ColumnSource};
 
 /// Times from one to another, both included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,8 +24,7 @@ pub(super) struct Bounds {
 }
 
 impl Bounds {
-    pub(super) const ALL: Self =
-        Self { from: Timestamp::from_micros(i64::MIN), to: Timestamp::from_micros(i64::MAX) };
+    pub(super) const ALL: Self = Self { from: Timestamp::from_micros(i64::MIN), to: Timestamp::from_micros(i64::MAX) };
 
     pub(super) fn and(self, other: Self) -> Self {
         Self { from: self.from.max(other.from), to: self.to.min(other.to) }
@@ -58,23 +54,24 @@ pub(super) fn classify(filter: &Expr, schema: &Schema, column: &dyn Fn(&str) -> 
         .into_iter()
         .map(|name| match column(&name.name)? {
             ColumnSource::Shared(_) => Some(true),
-            ColumnSource::Stored(at) => {
-                (schema.columns().get(at)?.kind == ColumnKind::Key).then_some(false)
-            }
+            ColumnSource::Stored(at) => (schema.columns().get(at)?.kind == ColumnKind::Key).then_some(false),
             _ => None,
         })
         .collect();
     match sources {
         Some(sources) if sources.len() == 1 => {
-            if sources.contains(&true) { Use::Source } else { Use::Key }
+            if sources.contains(&true) {
+                Use::Source
+            } else {
+                Use::Key
+            }
         }
         _ => Use::Nothing,
     }
 }
 
 fn has_subquery(filter: &Expr) -> bool {
-    let is_subquery =
-        |expr: &Expr| Ok(matches!(expr, Expr::ScalarSubquery(_) | Expr::Exists(_) | Expr::InSubquery(_)));
+    let is_subquery = |expr: &Expr| Ok(matches!(expr, Expr::ScalarSubquery(_) | Expr::Exists(_) | Expr::InSubquery(_)));
     filter.exists(is_subquery).unwrap_or(true)
 }
 
@@ -148,7 +145,11 @@ fn comparison(op: Operator, nanos: i128) -> Option<Bounds> {
 }
 
 /// Texts that a source's column must be one of, for the store's index.
-pub(super) fn one_of(filters: &[Expr], wanted: &[Shared], column: &dyn Fn(&str) -> Option<ColumnSource>) -> Option<Vec<String>> {
+pub(super) fn one_of(
+    filters: &[Expr],
+    wanted: &[Shared],
+    column: &dyn Fn(&str) -> Option<ColumnSource>,
+) -> Option<Vec<String>> {
     let is_wanted = |expr: &Expr| match expr {
         Expr::Column(name) => {
             matches!(column(&name.name), Some(ColumnSource::Shared(shared)) if wanted.contains(&shared))

@@ -26,11 +26,7 @@ use datafusion::{
         TaskContext,
         memory_pool::{MemoryConsumer, MemoryReservation},
     },
-    physical_plan::{
-        SendableRecordBatchStream,
-        stream::RecordBatchStreamAdapter,
-        streaming::PartitionStream,
-    },
+    physical_plan::{SendableRecordBatchStream, stream::RecordBatchStreamAdapter, streaming::PartitionStream},
 };
 use futures::{StreamExt as _, stream};
 use pganalytics_core::{Presence, Timestamp, frame::Frame};

@@ -250,7 +250,8 @@ impl Table {
             let at = self.layout.columns.iter().position(|known| *known == source)?;
             self.layout.schema.fields().get(at).map(|field| field.name().as_str())
         };
-        let (schema, columns) = self.layout.fields(|source| name_of(source).is_some_and(|name| mentioned(source, name)));
+        let (schema, columns) =
+            self.layout.fields(|source| name_of(source).is_some_and(|name| mentioned(source, name)));
         let df_schema = DFSchema::try_from(schema.clone())?;
         let all = filters
             .iter()

@@ -326,8 +326,8 @@ fn schema_of(
     let id = if let Some(id) = find().doing("reading a schema")? {
         id
     } else {
-        let body = serde_json::to_string(schema.as_ref())
-            .map_err(|error| StoreError::backend("writing a schema", error))?;
+        let body =
+            serde_json::to_string(schema.as_ref()).map_err(|error| StoreError::backend("writing a schema", error))?;
         connection
             .execute(
                 "INSERT INTO schemas (tenant, measurement, fingerprint, body) VALUES (?1, ?2, ?3, ?4)",

@@ -195,7 +195,12 @@ pub(super) async fn retain(
     let due = inner.readers.run(move |connection| series_due(connection, &reader.schemas, &policy)).await?;
     let mut report = JobReport::default();
     for (series, cutoff) in due {
-        while inner.writer.call(1, move |connection, _| drop_some(connection, series, cutoff)).await?.count_in(&mut report) {}
+        while inner
+            .writer
+            .call(1, move |connection, _| drop_some(connection, series, cutoff))
+            .await?
+            .count_in(&mut report)
+        {}
         inner.writer.call(1, move |connection, memory| tidy_series(connection, memory, series)).await?;
     }
     inner
@@ -219,9 +224,7 @@ fn series_due(
     let mut statement =
         connection.prepare_cached("SELECT id, tenant, measurement, t_min FROM series ORDER BY id").doing(doing)?;
     let rows = statement
-        .query_map([], |row| {
-            Ok((row.get(0)?, row.get::<_, Id>(1)?, row.get::<_, String>(2)?, row.get::<_, i64>(3)?))
-        })
+        .query_map([], |row| Ok((row.get(0)?, row.get::<_, Id>(1)?, row.get::<_, String>(2)?, row.get::<_, i64>(3)?)))
         .doing(doing)?;
     let rows: Vec<(i64, Id, String, i64)> = rows.collect::<Result<_, _>>().doing(doing)?;
     let mut schemas = HashMap::new();

@@ -78,8 +78,7 @@ fn collector_of(row: &Row<'_>) -> rusqlite::Result<CollectorRecord> {
     })
 }
 
-const COLLECTOR: &str =
-    "SELECT id, tenant, name, hostname, version, registered_at, last_seen, revoked FROM collectors";
+const COLLECTOR: &str = "SELECT id, tenant, name, hostname, version, registered_at, last_seen, revoked FROM collectors";
 
 /// Whether there is a row.
 fn exists(connection: &Connection, sql: &str, parameters: impl rusqlite::Params) -> rusqlite::Result<bool> {
@@ -166,7 +165,11 @@ impl MetaStore for SqliteStore {
     async fn add_user(&self, user: &User) -> Result<(), StoreError> {
         let user = user.clone();
         self.write("adding a user", move |connection| {
-            if exists(connection, "SELECT 1 FROM users WHERE username = ?1 OR id = ?2", params![user.username, Id(user.id)])? {
+            if exists(
+                connection,
+                "SELECT 1 FROM users WHERE username = ?1 OR id = ?2",
+                params![user.username, Id(user.id)],
+            )? {
                 return Ok(Err(StoreError::Exists { what: "user", name: user.username }));
             }
             insert_user(connection, &user).map(Ok)
@@ -211,7 +214,8 @@ impl MetaStore for SqliteStore {
     }
 
     async fn end_sessions(&self, id: Uuid) -> Result<(), StoreError> {
-        self.write("ending sessions", move |connection| Ok(found(end_sessions(connection, id, None)?, "user", id))).await
+        self.write("ending sessions", move |connection| Ok(found(end_sessions(connection, id, None)?, "user", id)))
+            .await
     }
 
     async fn add_refresh_token(&self, token: &RefreshToken) -> Result<(), StoreError> {
@@ -241,7 +245,8 @@ impl MetaStore for SqliteStore {
 
     async fn add_api_token(&self, token: &ApiToken) -> Result<(), StoreError> {
         let token = token.clone();
-        let scopes = serde_json::to_string(&token.scopes).map_err(|error| StoreError::backend("adding a token", error))?;
+        let scopes =
+            serde_json::to_string(&token.scopes).map_err(|error| StoreError::backend("adding a token", error))?;
         self.write("adding a token", move |connection| {
             if exists(connection, "SELECT 1 FROM api_tokens WHERE id = ?1", [Id(token.id)])? {
                 return Ok(Err(StoreError::Exists { what: "token", name: token.id.to_string() }));
@@ -284,10 +289,8 @@ impl MetaStore for SqliteStore {
 
     async fn remove_api_token(&self, tenant: TenantId, id: Uuid) -> Result<bool, StoreError> {
         self.write("removing a token", move |connection| {
-            let removed = connection.execute(
-                "DELETE FROM api_tokens WHERE tenant = ?1 AND id = ?2",
-                [Id(tenant.as_uuid()), Id(id)],
-            )?;
+            let removed = connection
+                .execute("DELETE FROM api_tokens WHERE tenant = ?1 AND id = ?2", [Id(tenant.as_uuid()), Id(id)])?;
             Ok(Ok(removed > 0))
         })
         .await

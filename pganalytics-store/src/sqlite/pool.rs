@@ -38,9 +38,7 @@ impl Readers {
     pub(super) fn snapshot(self: &Arc<Self>) -> Result<Reader, StoreError> {
         let reader = self.take()?;
         // Without a read, BEGIN would not fix the moment yet.
-        reader
-            .execute_batch("BEGIN; SELECT 1 FROM sqlite_schema LIMIT 1;")
-            .doing("beginning to read")?;
+        reader.execute_batch("BEGIN; SELECT 1 FROM sqlite_schema LIMIT 1;").doing("beginning to read")?;
         Ok(reader)
     }
 

@@ -189,8 +189,7 @@ impl State {
 
 /// One chunk's frame.
 pub(super) fn frame(connection: &Connection, id: i64) -> Result<Frame, StoreError> {
-    let mut statement =
-        connection.prepare_cached("SELECT data FROM chunks WHERE id = ?1").doing("reading a frame")?;
+    let mut statement = connection.prepare_cached("SELECT data FROM chunks WHERE id = ?1").doing("reading a frame")?;
     let data = statement
         .query_row([id], |row| Ok(Bytes::copy_from_slice(row.get_ref(0)?.as_blob()?)))
         .optional()
@@ -225,7 +224,9 @@ fn find(connection: &Connection, select: &ChunkSelect) -> Result<VecDeque<Place>
     };
     let mut places = VecDeque::new();
     let mut statement = connection
-        .prepare_cached("SELECT id FROM chunks WHERE series = ?1 AND t_min <= ?2 AND t_max >= ?3 ORDER BY t_min, t_max, id")
+        .prepare_cached(
+            "SELECT id FROM chunks WHERE series = ?1 AND t_min <= ?2 AND t_max >= ?3 ORDER BY t_min, t_max, id",
+        )
         .doing(doing)?;
     for (id, collector, server, database) in series {
         let wanted = servers.as_ref().is_none_or(|servers| servers.contains(&server))
@@ -247,15 +248,11 @@ fn servers_of(connection: &Connection, tenant: TenantId, wanted: &[String]) -> R
     let read = || {
         let mut statement =
             connection.prepare_cached("SELECT DISTINCT server_id, server FROM sources WHERE tenant = ?1")?;
-        let rows = statement
-            .query_map([Id(tenant.as_uuid())], |row| Ok((row.get::<_, Id>(0)?, row.get::<_, String>(1)?)))?;
+        let rows =
+            statement.query_map([Id(tenant.as_uuid())], |row| Ok((row.get::<_, Id>(0)?, row.get::<_, String>(1)?)))?;
         rows.collect::<Result<Vec<_>, _>>()
     };
     let known = read().doing("finding servers")?;
     let ids: HashSet<Id> = wanted.iter().filter_map(|text| text.parse().ok().map(Id)).collect();
-    Ok(known
-        .into_iter()
-        .filter(|(id, name)| ids.contains(id) || wanted.contains(name))
-        .map(|(id, _)| id)
-        .collect())
+    Ok(known.into_iter().filter(|(id, name)| ids.contains(id) || wanted.contains(name)).map(|(id, _)| id).collect())
 }

@@ -3,9 +3,8 @@
 
 use futures::StreamExt;
 use pganalytics_core::{
-    Batch, CollectorId, Column, ColumnKind, ColumnType, CounterFamily, Epoch, InstanceId, MeasurementName,
-    RowsBuilder, Schema, Scrape, ScrapeKind, Seq, ServerId, Source, StreamId, TenantId, Timestamp, Value,
-    frame::VerifiedFrame,
+    Batch, CollectorId, Column, ColumnKind, ColumnType, CounterFamily, Epoch, InstanceId, MeasurementName, RowsBuilder,
+    Schema, Scrape, ScrapeKind, Seq, ServerId, Source, StreamId, TenantId, Timestamp, Value, frame::VerifiedFrame,
 };
 use rusqlite::Connection;
 
@@ -84,7 +83,12 @@ async fn a_full_disk_fails_whole_groups_and_heals() {
     let pages = pragma(&store, "PRAGMA page_count").await;
     // From now on SQLite is told that the disk is full after 40 more pages.
     let limit = format!("PRAGMA max_page_count = {}", pages + 40);
-    store.inner.writer.call(1, move |c, _: &mut Memory| c.query_row(&limit, [], |_| Ok(())).doing("limit")).await.unwrap();
+    store
+        .inner
+        .writer
+        .call(1, move |c, _: &mut Memory| c.query_row(&limit, [], |_| Ok(())).doing("limit"))
+        .await
+        .unwrap();
     let mut appends = tokio::task::JoinSet::new();
     for seq in 0..20 {
         let store = store.clone();
@@ -143,7 +147,8 @@ async fn a_damaged_frame_is_found_and_stops_nothing_else() {
     let frames = vec![frame("bad", 1, 40), frame("bad", 2, 40), frame("good", 3, 40), frame("good", 4, 40)];
     store.append(&ORIGIN, STREAM, frames).await.unwrap();
     let damage = |connection: &Connection, _: &mut Memory| {
-        let sql = "UPDATE chunks SET data = CAST(substr(data, 1, 30) || x'ff' || substr(data, 32) AS BLOB) WHERE id = 2";
+        let sql =
+            "UPDATE chunks SET data = CAST(substr(data, 1, 30) || x'ff' || substr(data, 32) AS BLOB) WHERE id = 2";
         connection.execute(sql, []).doing("damaging")
     };
     assert_eq!(store.inner.writer.call(1, damage).await.unwrap(), 1);

@@ -209,7 +209,10 @@ impl Thread {
     }
 
     fn savepoint(&self, sql: &str) -> Result<(), StoreError> {
-        self.connection.prepare_cached(sql).and_then(|mut statement| statement.execute([])).map_err(|error| meaning(sql, error))?;
+        self.connection
+            .prepare_cached(sql)
+            .and_then(|mut statement| statement.execute([]))
+            .map_err(|error| meaning(sql, error))?;
         Ok(())
     }
 }

@@ -72,7 +72,8 @@ fn a_database_of_another_program_is_left_alone() {
     let refused = open(&file).unwrap_err();
     assert!(refused.to_string().contains("another program"), "{refused}");
     assert!(fs::read(&file).unwrap() == before, "it was changed");
-    fs::write(&file, "no database at all, but longer than the header of one would be, by some hundred bytes".repeat(9)).unwrap();
+    fs::write(&file, "no database at all, but longer than the header of one would be, by some hundred bytes".repeat(9))
+        .unwrap();
     assert!(matches!(open(&file).unwrap_err(), StoreError::Corrupt(_)));
 }
 

@@ -20,8 +20,10 @@ pub(crate) async fn check(config: &Config, as_json: bool) -> ExitCode {
     let servers = config.servers();
     let checks = join_all(servers.iter().map(pganalytics_collect::postgres::PostgresServer::check)).await;
     let backend = backend(config).await;
-    let fine = |check: &ServerCheck| check.reached() && check.findings.iter().all(|finding| finding.state != State::Off);
-    let all_fine = checks.iter().all(fine) && backend.as_ref().is_none_or(Result::is_ok) && config.catalog_errors.is_empty();
+    let fine =
+        |check: &ServerCheck| check.reached() && check.findings.iter().all(|finding| finding.state != State::Off);
+    let all_fine =
+        checks.iter().all(fine) && backend.as_ref().is_none_or(Result::is_ok) && config.catalog_errors.is_empty();
     if as_json {
         let backend = backend.as_ref().map(|result| match result {
             Ok(url) => json!({ "url": url, "state": "works" }),

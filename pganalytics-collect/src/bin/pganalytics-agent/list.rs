@@ -9,9 +9,10 @@ use super::{say, say_json, table::Table};
 
 pub(crate) fn config(config: &Config, as_json: bool) -> ExitCode {
     if as_json {
-        let settings = config.settings().iter().map(|setting| {
-            json!({ "key": setting.key, "value": setting.value, "origin": setting.origin.to_string() })
-        });
+        let settings = config
+            .settings()
+            .iter()
+            .map(|setting| json!({ "key": setting.key, "value": setting.value, "origin": setting.origin.to_string() }));
         say_json(&settings.collect());
         return ExitCode::SUCCESS;
     }

@@ -36,7 +36,9 @@ fn main() -> ExitCode {
     };
     start_log(&config, command);
     if shows_password {
-        tracing::warn!("a password in --postgres is seen by every user of this host (ps); use PGPASSWORD, ~/.pgpass or a password_file");
+        tracing::warn!(
+            "a password in --postgres is seen by every user of this host (ps); use PGPASSWORD, ~/.pgpass or a password_file"
+        );
     }
     for error in &config.catalog_errors {
         tracing::error!("a catalog file is left out: {error}");

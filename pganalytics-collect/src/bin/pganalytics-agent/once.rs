@@ -43,7 +43,8 @@ fn as_text(batches: &[Batch], reports: &[Report], errors: &[String]) -> String {
     let mut text = String::new();
     for batch in batches {
         let schema = &batch.schema;
-        let _ = writeln!(text, "\n{} of {}: {} rows", schema.measurement(), place(Some(&batch.source)), batch.rows.len());
+        let _ =
+            writeln!(text, "\n{} of {}: {} rows", schema.measurement(), place(Some(&batch.source)), batch.rows.len());
         let mut table = Table::new(schema.columns().iter().map(|column| column.name.clone()));
         for row in 0..batch.rows.len().min(SHOWN) {
             table.row((0..schema.columns().len()).map(|column| shown(batch.rows.get(row, column))));
@@ -57,7 +58,13 @@ fn as_text(batches: &[Batch], reports: &[Report], errors: &[String]) -> String {
     for report in reports {
         let (status, why) = words(&report.outcome);
         let millis = format!("{:.1}", report.elapsed.as_secs_f64() * 1000.0);
-        table.long_row([report.measurement.to_string(), place(report.source.as_ref()), status.to_owned(), millis, why.to_owned()]);
+        table.long_row([
+            report.measurement.to_string(),
+            place(report.source.as_ref()),
+            status.to_owned(),
+            millis,
+            why.to_owned(),
+        ]);
     }
     let _ = write!(text, "\n{table}");
     for error in errors {

@@ -67,7 +67,8 @@ fn warn_of_settings(settings: &[Setting]) {
             warn!("{key} is set, but this version does not use it yet");
         }
     }
-    let is_local = |url: &str| ["http://localhost", "http://127.", "http://[::1]"].iter().any(|local| url.starts_with(local));
+    let is_local =
+        |url: &str| ["http://localhost", "http://127.", "http://[::1]"].iter().any(|local| url.starts_with(local));
     if let Some(url) = set("backend.url").map(|setting| setting.value.as_str())
         && url.starts_with("http://")
         && !is_local(url)
@@ -75,6 +76,8 @@ fn warn_of_settings(settings: &[Setting]) {
         warn!("{url} is not encrypted: whoever listens on the way reads what is sent, the token too; use https://");
     }
     if set("tls.verify").is_some_and(|setting| setting.value == "false") {
-        warn!("the server's certificate is not verified: whoever stands between reads the token; set [tls] ca_file instead");
+        warn!(
+            "the server's certificate is not verified: whoever stands between reads the token; set [tls] ca_file instead"
+        );
     }
 }

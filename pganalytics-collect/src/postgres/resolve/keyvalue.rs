@@ -18,7 +18,10 @@ pub(super) fn parse(text: &str) -> Result<PostgresSettings, CollectError> {
         while chars.next_if(|c| c.is_whitespace()).is_some() {}
         if chars.next() != Some('=') {
             // What stands here may be the rest of a password that was not quoted.
-            return Err(bad("url", "a word is not followed by \"=\"; write key=value, and values with spaces in quotes"));
+            return Err(bad(
+                "url",
+                "a word is not followed by \"=\"; write key=value, and values with spaces in quotes",
+            ));
         }
         while chars.next_if(|c| c.is_whitespace()).is_some() {}
         let mut value = String::new();

@@ -23,10 +23,7 @@ pub(super) fn settings_of(service: &str, environment: &Environment<'_>) -> Resul
 }
 
 fn places(environment: &Environment<'_>) -> Vec<PathBuf> {
-    let own = environment
-        .variable("PGSERVICEFILE")
-        .map(PathBuf::from)
-        .or_else(|| environment.home(".pg_service.conf"));
+    let own = environment.variable("PGSERVICEFILE").map(PathBuf::from).or_else(|| environment.home(".pg_service.conf"));
     let system = environment.variable("PGSYSCONFDIR").unwrap_or_else(|| String::from("/etc/postgresql-common"));
     own.into_iter().chain([PathBuf::from(system).join("pg_service.conf")]).collect()
 }

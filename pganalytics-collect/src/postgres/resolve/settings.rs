@@ -98,7 +98,8 @@ impl<'de> Deserialize<'de> for Length {
                 f.write_str("whole seconds, or a length of time such as \"100ms\"")
             }
             fn visit_i64<E: serde::de::Error>(self, seconds: i64) -> Result<Length, E> {
-                u64::try_from(seconds).map_or_else(|_| Err(E::custom("it is negative")), |seconds| self.visit_u64(seconds))
+                u64::try_from(seconds)
+                    .map_or_else(|_| Err(E::custom("it is negative")), |seconds| self.visit_u64(seconds))
             }
             fn visit_u64<E: serde::de::Error>(self, seconds: u64) -> Result<Length, E> {
                 Ok(Length(Duration::from_secs(seconds)))
@@ -161,11 +162,35 @@ pub(super) fn bad(key: &str, message: impl Into<String>) -> CollectError {
 
 /// Parameters of libpq that mean nothing here.
 const IGNORED: &[&str] = &[
-    "channel_binding", "client_encoding", "fallback_application_name", "gssdelegation", "gssencmode", "gsslib",
-    "hostaddr", "keepalives", "keepalives_count", "keepalives_idle", "keepalives_interval", "krbsrvname",
-    "load_balance_hosts", "options", "replication", "require_auth", "requirepeer", "requiressl", "sslcertmode",
-    "sslcompression", "sslcrl", "sslcrldir", "sslnegotiation", "sslpassword", "sslsni", "ssl_max_protocol_version",
-    "ssl_min_protocol_version", "target_session_attrs", "tcp_user_timeout",
+    "channel_binding",
+    "client_encoding",
+    "fallback_application_name",
+    "gssdelegation",
+    "gssencmode",
+    "gsslib",
+    "hostaddr",
+    "keepalives",
+    "keepalives_count",
+    "keepalives_idle",
+    "keepalives_interval",
+    "krbsrvname",
+    "load_balance_hosts",
+    "options",
+    "replication",
+    "require_auth",
+    "requirepeer",
+    "requiressl",
+    "sslcertmode",
+    "sslcompression",
+    "sslcrl",
+    "sslcrldir",
+    "sslnegotiation",
+    "sslpassword",
+    "sslsni",
+    "ssl_max_protocol_version",
+    "ssl_min_protocol_version",
+    "target_session_attrs",
+    "tcp_user_timeout",
 ];
 
 impl PostgresSettings {
@@ -240,16 +265,27 @@ impl PostgresSettings {
 
     fn from_variables(environment: &Environment<'_>) -> Result<Self, CollectError> {
         const VARIABLES: &[(&str, &str)] = &[
-            ("PGHOST", "host"), ("PGPORT", "port"), ("PGUSER", "user"), ("PGPASSWORD", "password"),
-            ("PGPASSFILE", "passfile"), ("PGDATABASE", "dbname"), ("PGSERVICE", "service"), ("PGSSLMODE", "sslmode"),
-            ("PGSSLROOTCERT", "sslrootcert"), ("PGSSLCERT", "sslcert"), ("PGSSLKEY", "sslkey"),
-            ("PGAPPNAME", "application_name"), ("PGCONNECT_TIMEOUT", "connect_timeout"),
+            ("PGHOST", "host"),
+            ("PGPORT", "port"),
+            ("PGUSER", "user"),
+            ("PGPASSWORD", "password"),
+            ("PGPASSFILE", "passfile"),
+            ("PGDATABASE", "dbname"),
+            ("PGSERVICE", "service"),
+            ("PGSSLMODE", "sslmode"),
+            ("PGSSLROOTCERT", "sslrootcert"),
+            ("PGSSLCERT", "sslcert"),
+            ("PGSSLKEY", "sslkey"),
+            ("PGAPPNAME", "application_name"),
+            ("PGCONNECT_TIMEOUT", "connect_timeout"),
         ];
         let mut settings = Self::default();
         for (variable, key) in VARIABLES {
             if let Some(value) = environment.variable(variable) {
                 settings.set(key, &value).map_err(|error| match error {
-                    CollectError::Config { message, .. } => CollectError::Config { key: (*variable).to_owned(), message },
+                    CollectError::Config { message, .. } => {
+                        CollectError::Config { key: (*variable).to_owned(), message }
+                    }
                     other => other,
                 })?;
             }
@@ -275,12 +311,14 @@ impl PostgresSettings {
         self.fill(variables);
 
         let hosts = hosts(self.host.as_deref().unwrap_or("localhost"), self.port.unwrap_or(Port::One(5432)))?;
-        let user = self.user.or_else(|| environment.variable("USER")).ok_or_else(|| {
-            bad("user", "it is missing; set it to a role that is a member of pg_monitor")
-        })?;
+        let user = self
+            .user
+            .or_else(|| environment.variable("USER"))
+            .ok_or_else(|| bad("user", "it is missing; set it to a role that is a member of pg_monitor"))?;
         let word = self.sslmode.as_deref().unwrap_or("prefer");
-        let mut sslmode = SslMode::from_word(word)
-            .ok_or_else(|| bad("sslmode", format!("{word:?} is none of disable, prefer, require, verify-ca, verify-full")))?;
+        let mut sslmode = SslMode::from_word(word).ok_or_else(|| {
+            bad("sslmode", format!("{word:?} is none of disable, prefer, require, verify-ca, verify-full"))
+        })?;
         let sslrootcert = self.sslrootcert.filter(|path| path.as_path() != Path::new("system"));
         if sslmode == SslMode::Require && sslrootcert.is_some() {
             sslmode = SslMode::VerifyCa;
@@ -349,7 +387,10 @@ fn hosts(names: &str, port: Port) -> Result<Vec<Host>, CollectError> {
         return Err(bad("host", "it is empty; set a host name, an address or the folder of a socket"));
     }
     if ports.len() != names.len() {
-        return Err(bad("port", format!("{} ports for {} hosts; give one port, or one for each host", ports.len(), names.len())));
+        return Err(bad(
+            "port",
+            format!("{} ports for {} hosts; give one port, or one for each host", ports.len(), names.len()),
+        ));
     }
     if ports.contains(&0) {
         return Err(bad("port", "0 is no port; it must be 1 to 65535"));

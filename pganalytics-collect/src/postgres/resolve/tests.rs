@@ -31,7 +31,8 @@ fn with(variables: &[(&str, &str)], files: &[(&str, &str)]) -> Environment<'stat
 
 #[test]
 fn a_url_with_everything() {
-    let config = resolved("postgresql://mon:pw@db1:5433,db2/app?sslmode=verify-full&connect_timeout=3&application_name=x%20y");
+    let config =
+        resolved("postgresql://mon:pw@db1:5433,db2/app?sslmode=verify-full&connect_timeout=3&application_name=x%20y");
     let host = |name: &str, port| Host { name: name.into(), port };
     assert_eq!(config.hosts, [host("db1", 5433), host("db2", 5432)]);
     assert_eq!((config.user.as_str(), password(&config), config.database.as_str()), ("mon", "pw", "app"));
@@ -82,9 +83,19 @@ fn sockets_and_ipv6() {
 #[test]
 fn the_nearer_place_wins() {
     let environment = with(
-        &[("HOME", "/home/mon"), ("PGUSER", "envuser"), ("PGHOST", "envhost"), ("PGPORT", "6000"), ("PGPASSWORD", "envpw"),
-          ("PGSERVICE", "prod"), ("PGSSLMODE", "require")],
-        &[("/home/mon/.pg_service.conf", "# services\n[other]\nhost=no\n[prod]\nhost=svchost\nport=7000\ndbname=svcdb\n[last]\nuser=no\n")],
+        &[
+            ("HOME", "/home/mon"),
+            ("PGUSER", "envuser"),
+            ("PGHOST", "envhost"),
+            ("PGPORT", "6000"),
+            ("PGPASSWORD", "envpw"),
+            ("PGSERVICE", "prod"),
+            ("PGSSLMODE", "require"),
+        ],
+        &[(
+            "/home/mon/.pg_service.conf",
+            "# services\n[other]\nhost=no\n[prod]\nhost=svchost\nport=7000\ndbname=svcdb\n[last]\nuser=no\n",
+        )],
     );
     let config = PostgresSettings::from_url("postgres://urluser@/").unwrap().resolve(&environment).unwrap();
     assert_eq!((config.user.as_str(), config.address().as_str()), ("urluser", "svchost:7000"));
@@ -105,7 +116,8 @@ fn a_missing_service_says_where_it_was_looked_for() {
 
 #[test]
 fn the_password_file_is_looked_up_as_libpq_does() {
-    let text = "# comment\nother:*:*:*:no\ndb1:5433:app:mon:wi\\:th\\\\colon:s\n*:*:*:mon:any\nlocalhost:*:*:sock:local\n";
+    let text =
+        "# comment\nother:*:*:*:no\ndb1:5433:app:mon:wi\\:th\\\\colon:s\n*:*:*:mon:any\nlocalhost:*:*:sock:local\n";
     let host = |name: &str, port| Host { name: name.into(), port };
     assert_eq!(password_from(text, &host("db1", 5433), "app", "mon").as_deref(), Some("wi:th\\colon:s"));
     assert_eq!(password_from(text, &host("db1", 5432), "app", "mon").as_deref(), Some("any"));
@@ -168,7 +180,8 @@ fn wrong_settings_say_what_to_do() {
         ("postgres://db1/app", "pg_monitor"),
         ("host=a,b port=1,2,3 user=x", "one for each host"),
     ] {
-        let error = PostgresSettings::from_url(url).and_then(|s| s.resolve(&Environment::empty())).unwrap_err().to_string();
+        let error =
+            PostgresSettings::from_url(url).and_then(|s| s.resolve(&Environment::empty())).unwrap_err().to_string();
         assert!(error.contains(part) && error.starts_with("postgres."), "{url}: {error}");
     }
 }
