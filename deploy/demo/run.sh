@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 PORT=${PORT:-8080}
 PG_URL=${PG_URL:-}
-data=${PGANALYTICS_DATA_DIR:-$PWD/.demo}
+data=${PGANALYTICS_DATA_DIR:-$PWD/.demo/watched}
 target=${CARGO_TARGET_DIR:-$PWD/target}
 
 # The whole workspace, as `make test` builds it: one set of dependencies for both.
@@ -37,7 +37,10 @@ else
     sleep 0.1
   done
   # Each throw-away cluster is another server; yesterday's would only look dead.
-  rm -rf "$data"
+  if [ -z "${PGANALYTICS_DATA_DIR:-}" ]; then
+    data=$PWD/.demo/throw-away
+    rm -rf "$data"
+  fi
   mapfile -t urls < <(sed -n 's/^[A-Z_]*PG_URL=//p;' "$ready/out")
 fi
 

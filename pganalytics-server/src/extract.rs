@@ -42,7 +42,7 @@ impl<T: DeserializeOwned> FromRequest<App> for Body<T> {
 
     async fn from_request(request: Request, app: &App) -> ApiResult<Self> {
         let limited = request.map(|body| axum::body::Body::new(http_body_util::Limited::new(body, MAX_JSON_BYTES)));
-        match Json::<T>::from_request(limited, app).await {
+        match <Json<T> as FromRequest<App>>::from_request(limited, app).await {
             Ok(Json(value)) => Ok(Self(value)),
             Err(JsonRejection::MissingJsonContentType(_)) => Err(Problem::new(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,

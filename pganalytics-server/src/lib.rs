@@ -58,6 +58,8 @@ mod tls;
 mod ui;
 
 pub use error::ServerError;
+#[cfg(feature = "agent")]
+pub use ingest::local_sink::LocalSink;
 pub use principal::{Principal, PrincipalKind};
 pub use rate::{Class, RateLimits};
 pub use service::{Server, ServerBuilder};

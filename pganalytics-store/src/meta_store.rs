@@ -159,6 +159,10 @@ pub trait MetaStore: Send + Sync {
     /// Revokes a collector, or lets it in again; false when there is none.
     async fn set_collector_revoked(&self, tenant: TenantId, id: CollectorId, revoked: bool)
     -> Result<bool, StoreError>;
+    /// Removes a collector and the tokens that speak for it; false when there is
+    /// none. What it sent stays, and so does the ledger of it: frames that are
+    /// sent again by the same collector are still duplicates.
+    async fn remove_collector(&self, tenant: TenantId, id: CollectorId) -> Result<bool, StoreError>;
 
     /// A named value of the installation (as a signing key). When it is not
     /// there yet it becomes `candidate`, at most once whoever asks at once.

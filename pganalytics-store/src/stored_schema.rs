@@ -14,28 +14,38 @@ use serde::Deserialize;
 pub fn merged(oldest_first: &[Arc<Schema>]) -> Option<Arc<Schema>> {
     let (newest, earlier) = oldest_first.split_last()?;
     let mut columns = newest.columns().to_vec();
-    for column in earlier.iter().rev().flat_map(|schema| schema.columns()) {
-        if columns.len() < MAX_COLUMNS && !columns.iter().any(|known| known.name == column.name) {
-            columns.push(column.clone());
+    let mut derived: Vec<&str> = derived_of(newest).collect();
+    for schema in earlier.iter().rev() {
+        let known = columns.len();
+        for column in schema.columns() {
+            if columns.len() < MAX_COLUMNS && !columns.iter().any(|known| known.name == column.name) {
+                columns.push(column.clone());
+            }
         }
+        let added = columns.get(known..).unwrap_or_default();
+        derived.extend(derived_of(schema).filter(|name| added.iter().any(|column| column.name == **name)));
     }
     if columns.len() == newest.columns().len() {
         return Some(Arc::clone(newest));
     }
     let stamp = newest.row_stamp().and_then(|at| newest.columns().get(at)).map(|column| column.name.clone());
-    let merged = build(newest.measurement().clone(), newest.family(), columns, stamp.as_deref(), newest.presence());
+    let schema = Schema::new(newest.measurement().clone(), newest.family(), columns);
+    let merged = schema.and_then(|schema| complete(schema, stamp.as_deref(), derived, newest.presence()));
     // The parts come from schemas that are valid, so this can't fail.
     Some(merged.map_or_else(|_| Arc::clone(newest), Arc::new))
 }
 
-fn build(
-    measurement: MeasurementName,
-    family: CounterFamily,
-    columns: Vec<Column>,
+fn derived_of(schema: &Schema) -> impl Iterator<Item = &str> {
+    schema.derived().iter().filter_map(|&at| schema.columns().get(at)).map(|column| column.name.as_str())
+}
+
+fn complete<'a>(
+    schema: Schema,
     stamp: Option<&str>,
+    derived: impl IntoIterator<Item = &'a str>,
     presence: Presence,
 ) -> Result<Schema, ModelError> {
-    let schema = Schema::new(measurement, family, columns)?.with_presence(presence);
+    let schema = schema.with_presence(presence).with_derived(derived)?;
     match stamp {
         Some(column) => schema.with_row_stamp(column),
         None => Ok(schema),
@@ -50,6 +60,8 @@ struct Parts {
     family: CounterFamily,
     #[serde(default)]
     row_stamp: Option<usize>,
+    #[serde(default)]
+    derived: Vec<usize>,
     presence: Presence,
 }
 
@@ -59,11 +71,14 @@ struct Parts {
 /// Says what is wrong with the text.
 pub fn from_json(text: &str) -> Result<Schema, String> {
     let parts: Parts = serde_json::from_str(text).map_err(|error| error.to_string())?;
-    let stamp = match parts.row_stamp {
-        Some(at) => Some(parts.columns.get(at).ok_or("its row stamp is not one of its columns")?.name.clone()),
-        None => None,
+    let name = |at: usize, what: &str| match parts.columns.get(at) {
+        Some(column) => Ok(column.name.clone()),
+        None => Err(format!("its {what} is not one of its columns")),
     };
-    build(parts.measurement, parts.family, parts.columns, stamp.as_deref(), parts.presence)
+    let stamp = parts.row_stamp.map(|at| name(at, "row stamp")).transpose()?;
+    let derived: Vec<String> = parts.derived.iter().map(|&at| name(at, "derived counter")).collect::<Result<_, _>>()?;
+    Schema::new(parts.measurement, parts.family, parts.columns)
+        .and_then(|schema| complete(schema, stamp.as_deref(), derived.iter().map(String::as_str), parts.presence))
         .map_err(|error| error.to_string())
 }
 
@@ -94,12 +109,28 @@ mod tests {
     }
 
     #[test]
+    fn derived_counters_stay_so() {
+        let of = |names: &[&str], derived: &[&str]| {
+            let columns = names.iter().map(|name| Column::new(name, ColumnKind::Counter, ColumnType::Int)).collect();
+            let schema = Schema::new(MeasurementName::new("m").unwrap(), CounterFamily::Cumulative, columns).unwrap();
+            Arc::new(schema.with_derived(derived.iter().copied()).unwrap())
+        };
+        // `b` was derived once; what the newest schema says of it counts.
+        let merged = merged(&[of(&["a", "b", "c"], &["b", "c"]), of(&["b", "d"], &["d"])]).unwrap();
+        assert_eq!(derived_of(&merged).collect::<Vec<_>>(), ["d", "c"]);
+    }
+
+    #[test]
     fn a_schema_comes_back_from_json() {
-        let schema = Schema::clone(&schema(&[("a", ColumnType::Int), ("at", ColumnType::Timestamp)]))
-            .with_presence(Presence::Append)
-            .with_row_stamp("at")
-            .unwrap();
+        let columns = vec![
+            Column::new("a", ColumnKind::Counter, ColumnType::Int),
+            Column::new("at", ColumnKind::Info, ColumnType::Timestamp),
+        ];
+        let schema = Schema::new(MeasurementName::new("m").unwrap(), CounterFamily::Statements, columns).unwrap();
+        let schema = schema.with_presence(Presence::Append).with_row_stamp("at").unwrap().with_derived(["a"]).unwrap();
         assert_eq!(from_json(&serde_json::to_string(&schema).unwrap()).unwrap(), schema);
         assert!(from_json("{}").is_err());
+        let text = serde_json::to_string(&schema).unwrap().replace("\"derived\":[0]", "\"derived\":[7]");
+        assert!(from_json(&text).unwrap_err().contains("derived counter"), "{text}");
     }
 }

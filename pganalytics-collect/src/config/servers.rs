@@ -141,7 +141,7 @@ fn apply(settings: &mut PostgresSettings, key: &str, text: &str) -> Result<(), S
         }
         _ => {
             settings.databases =
-                text.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect()
+                text.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect();
         }
     }
     Ok(())

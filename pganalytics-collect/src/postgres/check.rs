@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::{
     discover,
     keeper::Keeper,
-    measure::{Clock, not_created, not_loaded},
+    measure::{Clock, STATEMENTS, not_created, not_loaded, too_old},
     query_fault::quoted,
     session::Session,
     visit::{Shared, report_all},
@@ -187,7 +187,7 @@ async fn about_server(found: &mut ServerCheck, session: &mut Session, user: &str
         let fix = format!("GRANT EXECUTE ON FUNCTION pg_catalog.pg_control_system() TO {user}");
         found.find("identity", State::Degraded, message, Some(fix));
     }
-    let name = "pg_stat_statements";
+    let name = STATEMENTS;
     if !facts.statements_loaded {
         let fix = not_loaded(name, &session.database);
         found.find(
@@ -200,6 +200,10 @@ async fn about_server(found: &mut ServerCheck, session: &mut Session, user: &str
     }
     match session.extensions(&[name]).await {
         Ok(extensions) => match extensions.first() {
+            Some(extension) if !extension.is_at_least(1, 9) => {
+                let message = format!("{name} {} can't tell when its counters were reset", extension.version);
+                found.find("extensions", State::Degraded, message, Some(too_old(extension, &session.database)));
+            }
             Some(extension) => {
                 let message = format!("{name} {} in schema {}", extension.version, extension.schema);
                 found.find("extensions", State::Works, message, None);

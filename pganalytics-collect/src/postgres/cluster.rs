@@ -13,7 +13,7 @@ use super::{
     fault::ConnectProblem,
     follow::Followed,
     keeper::Keeper,
-    measure::{Clock, lock, needed},
+    measure::{Clock, STATEMENTS, lock, needed},
     session::Session,
     visit::{Shared, report_all},
 };
@@ -135,7 +135,7 @@ impl ClusterCollector {
     ) -> Result<(Session, bool), ConnectProblem> {
         let needed: Vec<&str> = needed(due, session.facts.version)
             .into_iter()
-            .filter(|name| *name != "pg_stat_statements" || session.facts.statements_loaded)
+            .filter(|name| *name != STATEMENTS || session.facts.statements_loaded)
             .collect();
         let found = match session.extensions(&needed).await {
             Ok(found) => found.len(),

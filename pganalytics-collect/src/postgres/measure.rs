@@ -62,6 +62,9 @@ impl From<QueryFault> for Without {
     }
 }
 
+/// The extension whose counters have an epoch of their own.
+pub(super) const STATEMENTS: &str = "pg_stat_statements";
+
 /// Times that statements are read again because they were reset meanwhile.
 const TRIES: usize = 3;
 
@@ -129,15 +132,15 @@ impl Visit<'_> {
         measurement: &Arc<Measurement>,
         keys: Option<&[i64]>,
     ) -> Result<(Batch, usize), Without> {
-        let (sql, schema) = self.sql(session, measurement).map_err(Without::Outcome)?;
+        let (sql, extension) = self.sql(session, measurement).map_err(Without::Outcome)?;
         session.begin().await?;
-        let result = self.read_in(session, measurement, &sql, schema.as_deref(), keys).await;
+        let result = self.read_in(session, measurement, &sql, extension.as_ref(), keys).await;
         session.end().await?;
         result
     }
 
-    /// What to run, and the schema of the extension it needs.
-    fn sql(&self, session: &Session, measurement: &Measurement) -> Result<(String, Option<String>), Outcome> {
+    /// What to run, and the extension it needs.
+    fn sql(&self, session: &Session, measurement: &Measurement) -> Result<(String, Option<Extension>), Outcome> {
         let query = match measurement.query_for(session.facts.version) {
             QueryChoice::Query(query) => query,
             QueryChoice::Unsupported(reason) => return Err(Outcome::Unsupported { reason: reason.to_owned() }),
@@ -147,11 +150,15 @@ impl Visit<'_> {
             return Err(Outcome::Unsupported { reason: format!("this is {what}, which has no such thing") });
         }
         let Some(name) = &query.requires.extension else { return Ok((query.sql.clone(), None)) };
-        if name == "pg_stat_statements" && !session.facts.statements_loaded {
+        let is_statements = name == STATEMENTS;
+        if is_statements && !session.facts.statements_loaded {
             return Err(Outcome::Unsupported { reason: not_loaded(name, &session.database) });
         }
         match self.extensions.iter().find(|extension| extension.name == *name) {
-            Some(found) => Ok((query.sql_in(&found.schema), Some(found.schema.clone()))),
+            Some(found) if is_statements && !found.is_at_least(1, 8) => {
+                Err(Outcome::Unsupported { reason: too_old(found, &session.database) })
+            }
+            Some(found) => Ok((query.sql_in(&found.schema), Some(found.clone()))),
             None => Err(Outcome::Unsupported { reason: not_created(name, &session.database) }),
         }
     }
@@ -161,14 +168,17 @@ impl Visit<'_> {
         session: &mut Session,
         measurement: &Arc<Measurement>,
         sql: &str,
-        schema: Option<&str>,
+        extension: Option<&Extension>,
         keys: Option<&[i64]>,
     ) -> Result<(Batch, usize), Without> {
         let family = measurement.schema().family();
         if session.pooled && family != CounterFamily::None {
             self.epoch = epochs::cluster(session).await?;
         }
-        let schema = schema.filter(|_| family == CounterFamily::Statements);
+        // Before 1.9 the extension tells neither resets nor evictions.
+        let schema = extension
+            .filter(|extension| family == CounterFamily::Statements && extension.is_at_least(1, 9))
+            .map(|extension| extension.schema.as_str());
         for _ in 0..TRIES {
             let before = match schema {
                 Some(schema) => epochs::statements(session, schema).await?,
@@ -250,6 +260,16 @@ pub(super) fn not_created(extension: &str, database: &str) -> String {
     format!(
         "the extension {extension} is not there: run in database {database}: CREATE EXTENSION {}",
         quoted(extension)
+    )
+}
+
+/// What to do about an extension that was left behind when the server was upgraded.
+pub(super) fn too_old(extension: &Extension, database: &str) -> String {
+    format!(
+        "{} {} is older than the server: run in database {database}: ALTER EXTENSION {} UPDATE",
+        extension.name,
+        extension.version,
+        quoted(&extension.name)
     )
 }
 

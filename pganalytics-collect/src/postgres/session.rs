@@ -53,6 +53,16 @@ pub(super) struct Extension {
     pub(super) schema: String,
 }
 
+impl Extension {
+    /// Whether its SQL side is of this version or a later one. After an upgrade
+    /// of the server it stays what it was until `ALTER EXTENSION … UPDATE`.
+    pub(super) fn is_at_least(&self, major: u32, minor: u32) -> bool {
+        let mut parts = self.version.split('.').map(|part| part.parse().unwrap_or_default());
+        let mut part = || parts.next().unwrap_or_default();
+        (part(), part()) >= (major, minor)
+    }
+}
+
 /// A session.
 pub(super) struct Session {
     client: Client,
@@ -264,4 +274,19 @@ impl Session {
 pub(super) fn unidentified(config: &PostgresConfig) -> ServerId {
     let text = format!("postgres server {} at {}", config.name, config.address());
     ServerId::from_uuid(Uuid::new_v5(&Uuid::NAMESPACE_URL, text.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Extension;
+
+    #[test]
+    fn versions_are_compared_by_number() {
+        let at_least = |version: &str| {
+            let version = version.to_owned();
+            Extension { name: String::new(), version, schema: String::new() }.is_at_least(1, 9)
+        };
+        assert!(at_least("1.9") && at_least("1.10") && at_least("1.12") && at_least("2"));
+        assert!(!at_least("1.8") && !at_least("1") && !at_least("") && !at_least("unknown"));
+    }
 }

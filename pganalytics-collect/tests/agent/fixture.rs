@@ -14,7 +14,7 @@ use pganalytics_core::{
     Batch, Epoch, InstanceId, RowsBuilder, Scrape, ScrapeKind, ServerId, Source, Value, catalog::Measurement,
 };
 
-pub fn measurement(name: &str, interval: &str) -> Arc<Measurement> {
+pub(crate) fn measurement(name: &str, interval: &str) -> Arc<Measurement> {
     let text = format!(
         "name = \"{name}\"\nscope = \"agent\"\ninterval = \"{interval}\"\n\
          [[column]]\nname = \"id\"\nkind = \"key\"\ntype = \"int\"\n\
@@ -23,14 +23,14 @@ pub fn measurement(name: &str, interval: &str) -> Arc<Measurement> {
     Arc::new(Measurement::parse(&text, name).unwrap())
 }
 
-pub fn source(server: &str) -> Source {
+pub(crate) fn source(server: &str) -> Source {
     let server_id = ServerId::of_host(server);
     Source { server_id, instance_id: InstanceId::of_address(server_id, server), server: server.into(), database: None }
 }
 
 /// What a visit does before it brings its rows.
 #[derive(Clone, Copy)]
-pub enum Act {
+pub(crate) enum Act {
     Quick,
     Take(Duration),
     Hang,
@@ -39,7 +39,7 @@ pub enum Act {
 }
 
 /// Brings a row that never changes and one that counts visits.
-pub struct Puppet {
+pub(crate) struct Puppet {
     pub name: &'static str,
     pub measurements: Vec<Arc<Measurement>>,
     /// What the visits do, the last for ever.
@@ -48,7 +48,7 @@ pub struct Puppet {
 }
 
 impl Puppet {
-    pub fn new(name: &'static str, interval: &str, acts: &[Act]) -> Self {
+    pub(crate) fn new(name: &'static str, interval: &str, acts: &[Act]) -> Self {
         Self { name, measurements: vec![measurement(name, interval)], acts: acts.to_vec(), visits: Arc::default() }
     }
 }

@@ -228,7 +228,7 @@ async fn retry_after_is_read_in_both_forms() {
         let server = Server::start(move |_| (503, given, String::new())).await;
         match server.sink().deliver(group(&["a"])).await.unwrap_err() {
             SinkError::Unavailable { retry_after: Some(pause), .. } => {
-                assert!(range.contains(&pause.as_secs()), "{pause:?}")
+                assert!(range.contains(&pause.as_secs()), "{pause:?}");
             }
             other => panic!("{other:?}"),
         }

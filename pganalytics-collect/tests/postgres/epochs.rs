@@ -215,7 +215,7 @@ impl Increases {
                     match now.rows.get(row, column) {
                         Value::Int(value) => assert!(int.is_none_or(|int| (0..=value).contains(&int)), "{}", place()),
                         Value::Float(value) => {
-                            assert!(float.is_none_or(|float| (0.0..=value).contains(&float)), "{}", place())
+                            assert!(float.is_none_or(|float| (0.0..=value).contains(&float)), "{}", place());
                         }
                         _ => {}
                     }

@@ -41,7 +41,7 @@ pub(crate) struct Login {
 pub(crate) struct SessionParams {
     /// Put the tokens into httpOnly cookies, for a page.
     #[serde(default)]
-    cookie: bool,
+    pub(crate) cookie: bool,
 }
 
 /// A refresh token.

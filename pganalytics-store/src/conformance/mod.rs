@@ -88,6 +88,7 @@ where
         people::sessions_end_at_once,
         people::api_tokens_belong_to_their_tenant,
         people::collectors_are_kept,
+        people::a_removed_collector_takes_its_tokens_along,
         people::a_setting_is_made_once,
         answers::sql_sees_what_was_appended,
     ];

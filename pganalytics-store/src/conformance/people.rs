@@ -198,6 +198,39 @@ pub(super) async fn collectors_are_kept<S: Candidate>(store: Arc<S>) -> Check {
     property.equal("past the end", &property.ok(store.collectors(tenant(1), 9, 9).await)?, &(vec![], 3))
 }
 
+pub(super) async fn a_removed_collector_takes_its_tokens_along<S: Candidate>(store: Arc<S>) -> Check {
+    let property = Property("a removed collector is gone with its tokens; others stay");
+    let [removed, stays] = ["a", "b"].map(|name| collector(tenant(1), name));
+    let token_of = |collector: &CollectorRecord| ApiToken {
+        id: Uuid::new_v4(),
+        hash: [1; 32],
+        tenant: collector.tenant,
+        name: collector.name.clone(),
+        collector: Some(collector.id),
+        user: None,
+        scopes: vec!["push".to_owned()],
+        created_at: at(0),
+        expires_at: None,
+    };
+    let tokens = [&removed, &removed, &stays].map(token_of);
+    for collector in [&removed, &stays] {
+        property.ok(store.put_collector(collector).await)?;
+    }
+    for token in &tokens {
+        property.ok(store.add_api_token(token).await)?;
+    }
+    let foreign = property.ok(store.remove_collector(tenant(2), removed.id).await)?;
+    property.equal("removing another tenant's", &foreign, &false)?;
+    property.equal("tokens after that", &property.ok(store.api_tokens(tenant(1)).await)?.len(), &3)?;
+    property.equal("removing", &property.ok(store.remove_collector(tenant(1), removed.id).await)?, &true)?;
+    property.equal("removing again", &property.ok(store.remove_collector(tenant(1), removed.id).await)?, &false)?;
+    property.equal("the removed one", &property.ok(store.collector(removed.id).await)?, &None)?;
+    let [.., kept] = tokens;
+    property.equal("tokens left", &property.ok(store.api_tokens(tenant(1)).await)?, &vec![kept])?;
+    let listed = property.ok(store.collectors(tenant(1), 0, 9).await)?;
+    property.equal("collectors left", &listed, &(vec![stays], 1))
+}
+
 pub(super) async fn a_setting_is_made_once<S: Candidate>(store: Arc<S>) -> Check {
     let property = Property("a setting is made once, whoever asks at once");
     let mut askers = JoinSet::new();

@@ -206,6 +206,16 @@ impl MetaStore for MemoryStore {
         Ok(true)
     }
 
+    async fn remove_collector(&self, tenant: TenantId, id: CollectorId) -> Result<bool, StoreError> {
+        let mut meta = self.meta();
+        let theirs = meta.collectors.get(&id).is_some_and(|known| known.tenant == tenant);
+        if theirs {
+            meta.collectors.remove(&id);
+            meta.api_tokens.retain(|_, token| token.tenant != tenant || token.collector != Some(id));
+        }
+        Ok(theirs)
+    }
+
     async fn setting_or_insert(&self, name: &str, candidate: &[u8]) -> Result<Vec<u8>, StoreError> {
         Ok(self.meta().settings.entry(name.to_owned()).or_insert_with(|| candidate.to_owned()).clone())
     }

@@ -31,8 +31,24 @@ pub(super) struct Changes {
     sources: Sources,
     places: Vec<(u32, u32)>,
     before: Vec<(u32, u32)>,
-    verdicts: Vec<Verdict>,
+    verdicts: Vec<Judged>,
     given: usize,
+}
+
+/// What became of a row's counters.
+#[derive(Clone, Copy)]
+struct Judged {
+    rule: Rule,
+    /// The rule of counters that other objects keep: a reset of this row's own
+    /// ones says nothing of them.
+    derived: Rule,
+    quality: Quality,
+}
+
+impl From<Verdict> for Judged {
+    fn from(Verdict { rule, quality }: Verdict) -> Self {
+        Self { rule, derived: rule, quality }
+    }
 }
 
 impl Changes {
@@ -90,7 +106,7 @@ impl Changes {
             }
             ColumnSource::DeltaQuality => {
                 let verdicts = self.verdicts.get(range.clone()).unwrap_or_default();
-                let words = verdicts.iter().map(|verdict| verdict.quality.as_str());
+                let words = verdicts.iter().map(|judged| judged.quality.as_str());
                 Some(Ok(Arc::new(StringViewArray::from_iter_values(words)) as ArrayRef))
             }
             _ => None,
@@ -119,17 +135,19 @@ impl Changes {
         let get = |places: &[(u32, u32)]| self.sources.column(column, places);
         let now = get(self.places.get(range.clone()).unwrap_or_default())?;
         let before = get(self.before.get(range.clone()).unwrap_or_default())?;
-        let verdicts = self.verdicts.get(range).unwrap_or_default();
+        let own = self.chunk.shape.own_counters.contains(&column);
+        let rules = self.verdicts.get(range).unwrap_or_default().iter();
+        let rules = rules.map(|judged| if own { judged.rule } else { judged.derived });
         match now.data_type() {
             DataType::Int64 => {
-                let rows = verdicts.iter().zip(before.as_primitive::<Int64Type>()).zip(now.as_primitive::<Int64Type>());
-                let increases = rows.map(|((verdict, before), now)| increase::of_int(verdict.rule, before, now));
+                let rows = rules.zip(before.as_primitive::<Int64Type>()).zip(now.as_primitive::<Int64Type>());
+                let increases = rows.map(|((rule, before), now)| increase::of_int(rule, before, now));
                 Ok(Arc::new(increases.collect::<Int64Array>()))
             }
             DataType::Float64 => {
                 let (before, now) = (before.as_primitive::<Float64Type>(), now.as_primitive::<Float64Type>());
-                let rows = verdicts.iter().zip(before).zip(now);
-                let increases = rows.map(|((verdict, before), now)| increase::of_float(verdict.rule, before, now));
+                let rows = rules.zip(before).zip(now);
+                let increases = rows.map(|((rule, before), now)| increase::of_float(rule, before, now));
                 Ok(Arc::new(increases.collect::<Float64Array>()))
             }
             // Nothing else counts.
@@ -158,14 +176,14 @@ impl<'a> Judge<'a> {
     }
 
     /// `None` when the row is as it was.
-    fn row(&self, run: u32, row: u32, scrape: u32, last: Option<&Earlier>) -> Result<Option<Verdict>, DataFusionError> {
+    fn row(&self, run: u32, row: u32, scrape: u32, last: Option<&Earlier>) -> Result<Option<Judged>, DataFusionError> {
         let Some((previous_scrape, continuity)) = self.since.get(scrape as usize).copied().flatten() else {
-            return Ok(Some(Verdict { rule: Rule::Unknown, quality: Quality::Unknown }));
+            return Ok(Some(Verdict { rule: Rule::Unknown, quality: Quality::Unknown }.into()));
         };
         let family = self.chunk.shape.schema.family();
         let now = Now { row_stamp: self.chunk.row_stamp(row)?, previous_scrape };
         let Some(last) = last else {
-            return Ok(Some(increase::judge(family, continuity, Before::Absent, now, || false)));
+            return Ok(Some(increase::judge(family, continuity, Before::Absent, now, || false).into()));
         };
         let adjacent = Arc::ptr_eq(&last.chunk, self.chunk) && last.row + 1 == row;
         let changed = if adjacent {
@@ -187,7 +205,9 @@ impl<'a> Judge<'a> {
                 && fell((&last.chunk, last.row), (self.chunk, row))?
         };
         let before = Before::Row { stamp, was_gone: last.gone_at.is_some() };
-        Ok(Some(increase::judge(family, continuity, before, now, || fallen)))
+        let Verdict { rule, quality } = increase::judge(family, continuity, before, now, || fallen);
+        let derived = if fallen { increase::judge(family, continuity, before, now, || false).rule } else { rule };
+        Ok(Some(Judged { rule, derived, quality }))
     }
 
     fn is_first(&self, run: u32, row: u32) -> bool {

@@ -39,6 +39,8 @@ pub(super) struct Shape {
     /// Positions of key columns, in the order of their names.
     pub(super) keys: Vec<usize>,
     pub(super) counters: Vec<usize>,
+    /// Those of them that fall only when the row's counters began anew.
+    pub(super) own_counters: Vec<usize>,
     /// Counters and gauges: what makes a row a changed one.
     pub(super) measured: Vec<usize>,
     pub(super) fingerprint: u64,
@@ -51,9 +53,10 @@ impl Shape {
         let mut keys: Vec<usize> = schema.positions_of(ColumnKind::Key).collect();
         keys.sort_by(|a, b| name(a).cmp(&name(b)));
         let counters: Vec<usize> = schema.positions_of(ColumnKind::Counter).collect();
+        let own_counters = counters.iter().copied().filter(|at| !schema.derived().contains(at)).collect();
         let measured = counters.iter().copied().chain(schema.positions_of(ColumnKind::Gauge)).collect();
         let fingerprint = schema.fingerprint();
-        Self { schema, keys, counters, measured, fingerprint }
+        Self { schema, keys, counters, own_counters, measured, fingerprint }
     }
 }
 
@@ -262,9 +265,9 @@ impl Decoded {
     }
 }
 
-/// Whether any counter of a row is lower than in another one.
+/// Whether any of a row's own counters is lower than in another one.
 pub(super) fn fell(before: (&Decoded, u32), now: (&Decoded, u32)) -> Result<bool, DataFusionError> {
-    for &column in &now.0.shape.counters {
+    for &column in &now.0.shape.own_counters {
         let (a, b) = (before.0.column(column)?, now.0.column(column)?);
         let (row_a, row_b) = (before.1 as usize, now.1 as usize);
         if a.is_null(row_a) || b.is_null(row_b) {

@@ -215,7 +215,7 @@ impl ValueFacts {
         let mut last = first.clone();
         for &column in &chunk.shape.measured {
             let array = chunk.column(column)?;
-            let counter = chunk.shape.counters.contains(&column);
+            let counter = chunk.shape.own_counters.contains(&column);
             compare_neighbours(array, counter, &mut flags);
             let bits = bits_of(array);
             for (run, (first, last)) in runs.iter().zip(first.iter_mut().zip(last.iter_mut())) {
@@ -230,7 +230,7 @@ impl ValueFacts {
         Ok(Self { flags: flags.into(), first: first.into(), last: last.into() })
     }
 
-    /// Whether a counter is lower than in the row before.
+    /// Whether one of the row's own counters is lower than in the row before.
     pub(super) fn fell(&self, row: u32) -> bool {
         self.flags.get(row as usize).is_some_and(|flags| flags & FELL != 0)
     }

@@ -35,7 +35,9 @@
 //!   primes the state. The same rows come out whatever the range asked for, as
 //!   long as a source's keyframes are at most an hour apart.
 //! * Increases follow [`pganalytics_core::increase`]: never negative, never
-//!   inflated.
+//!   inflated. A counter that other objects keep
+//!   ([`Schema::with_derived`](pganalytics_core::Schema::with_derived)) has no
+//!   increase where it fell, whatever the row's quality.
 //! * A query ends at its deadline, holds no more memory than its share, and
 //!   runs on threads of its own.
 

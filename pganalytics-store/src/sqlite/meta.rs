@@ -375,6 +375,18 @@ impl MetaStore for SqliteStore {
         .await
     }
 
+    async fn remove_collector(&self, tenant: TenantId, id: CollectorId) -> Result<bool, StoreError> {
+        self.write("removing a collector", move |connection| {
+            let (tenant, id) = (Id(tenant.as_uuid()), Id(id.as_uuid()));
+            let removed = connection.execute("DELETE FROM collectors WHERE tenant = ?1 AND id = ?2", [tenant, id])?;
+            if removed > 0 {
+                connection.execute("DELETE FROM api_tokens WHERE tenant = ?1 AND collector = ?2", [tenant, id])?;
+            }
+            Ok(Ok(removed > 0))
+        })
+        .await
+    }
+
     async fn setting_or_insert(&self, name: &str, candidate: &[u8]) -> Result<Vec<u8>, StoreError> {
         let (name, candidate) = (name.to_owned(), candidate.to_owned());
         self.write("reading a setting", move |connection| {

@@ -83,16 +83,25 @@ pub(super) async fn create(cluster: &Cluster) -> anyhow::Result<()> {
             &format!("CREATE ROLE app LOGIN PASSWORD '{password}'; CREATE ROLE reporting LOGIN PASSWORD '{password}'"),
         )
         .await?;
-    let quiet = quiet();
-    for (db, sql) in [("shop", SHOP), ("billing", BILLING), ("analytics", ANALYTICS)] {
-        // CREATE DATABASE wants a message of its own, outside of any transaction.
+    // One after the other: each copies template1, which wants to be alone for that.
+    for db in ["shop", "billing", "analytics"] {
+        // A message of its own, outside of any transaction.
         cluster.sql("postgres", &format!("CREATE DATABASE {db}")).await?;
+    }
+    tokio::try_join!(
+        fill(cluster, "shop", SHOP),
+        fill(cluster, "billing", BILLING),
+        fill(cluster, "analytics", ANALYTICS)
+    )?;
+    Ok(())
+}
+
+async fn fill(cluster: &Cluster, db: &str, own: &str) -> anyhow::Result<()> {
+    let rights = "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO app;
+                  GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO app;
+                  GRANT SELECT ON ALL TABLES IN SCHEMA public TO reporting; ANALYZE";
+    for sql in [own, &quiet(), rights] {
         cluster.sql(db, sql).await.with_context(|| format!("fill {db}"))?;
-        cluster.sql(db, &quiet).await.with_context(|| format!("fill {db}"))?;
-        let rights = "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO app;
-                      GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO app;
-                      GRANT SELECT ON ALL TABLES IN SCHEMA public TO reporting; ANALYZE";
-        cluster.sql(db, rights).await?;
     }
     Ok(())
 }

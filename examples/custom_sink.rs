@@ -1,0 +1,88 @@
+//! A `Sink` of your own: where frames go is your choice. This one writes each as
+//! a line of JSON; yours may feed a queue, a file, another database.
+//!
+//! ```sh
+//! PG_URL=postgres://monitor@localhost/postgres cargo run -p pganalytics-examples --example custom_sink
+//! ```
+
+use std::{
+    collections::HashSet,
+    io::Write,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use async_trait::async_trait;
+use pganalytics_collect::{
+    Agent, Delivery, FrameGroup, Sink, SinkError,
+    postgres::{PostgresConfig, PostgresServer},
+    sink::Rejected,
+};
+use pganalytics_core::{
+    Seq, StreamId,
+    catalog::Catalog,
+    frame::{Limits, VerifiedFrame},
+    json,
+};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+/// Lines after which the example has shown enough.
+const ENOUGH: usize = 12;
+
+struct JsonLines<W> {
+    state: Mutex<(W, HashSet<(StreamId, Seq)>)>,
+    enough: Arc<Notify>,
+}
+
+#[async_trait]
+impl<W: Write + Send> Sink for JsonLines<W> {
+    async fn deliver(&self, group: FrameGroup) -> Result<Delivery, SinkError> {
+        let mut delivery = Delivery::default();
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let (out, seen) = &mut *state;
+        for (seq, bytes) in group.frames {
+            // The same frame may come again after an error: (stream, seq) tells.
+            if !seen.insert((group.stream, seq)) {
+                delivery.duplicates += 1;
+                continue;
+            }
+            match VerifiedFrame::verify(seq, bytes, &Limits::default()).and_then(|frame| frame.frame().to_batch()) {
+                // It will never be readable: refused for good, so the agent declares it lost.
+                Err(error) => {
+                    delivery.rejected.push(Rejected { seq, code: error.code().to_owned(), message: error.to_string() })
+                }
+                Ok(batch) => {
+                    // Not now, but perhaps later: the agent keeps the frames and comes back.
+                    writeln!(out, "{}", json::to_metric(&batch)).map_err(|error| {
+                        seen.remove(&(group.stream, seq));
+                        SinkError::Unavailable {
+                            message: format!("writing to standard output: {error}"),
+                            retry_after: None,
+                        }
+                    })?;
+                    delivery.accepted += 1;
+                }
+            }
+        }
+        if seen.len() >= ENOUGH {
+            self.enough.notify_one();
+        }
+        Ok(delivery)
+    }
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let config = PostgresConfig::from_url(&std::env::var("PG_URL")?)?;
+    let enough = Arc::new(Notify::new());
+    let sink = JsonLines { state: Mutex::new((std::io::stdout(), HashSet::new())), enough: Arc::clone(&enough) };
+    let agent =
+        Agent::builder().server(PostgresServer::new(config, Catalog::builtin().iter().cloned())).sink(sink).build()?;
+
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(agent.run(stop.clone()));
+    enough.notified().await;
+    stop.cancel();
+    running.await??;
+    Ok(())
+}
