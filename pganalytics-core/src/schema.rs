@@ -205,6 +205,12 @@ impl Schema {
         &self.derived
     }
 
+    /// Positions of the counters that the row's own object keeps: all but the
+    /// derived ones. When one of them falls the object was reset.
+    pub fn own_counters(&self) -> impl Iterator<Item = usize> + '_ {
+        self.positions_of(ColumnKind::Counter).filter(|at| self.derived.binary_search(at).is_err())
+    }
+
     /// What a missing row means.
     #[must_use]
     pub fn presence(&self) -> Presence {

@@ -65,9 +65,10 @@ impl Owned {
 pub fn schemas() -> impl Strategy<Value = Schema> {
     let column = (select(&KINDS[..]), select(&TYPES[..]), "[a-z%/]{0,6}");
     let stamp = any::<prop::sample::Index>();
-    (vec(column, 1..8), select(&FAMILIES[..]), any::<bool>(), stamp, any::<bool>()).prop_filter_map(
+    let derived = any::<u8>();
+    (vec(column, 1..8), select(&FAMILIES[..]), any::<bool>(), stamp, any::<bool>(), derived).prop_filter_map(
         "a good schema",
-        |(columns, family, append, stamp, stamped)| {
+        |(columns, family, append, stamp, stamped, derived)| {
             let columns = columns.into_iter().enumerate().map(|(at, (kind, ty, unit))| Column {
                 name: format!("c{at}"),
                 kind,
@@ -78,6 +79,9 @@ pub fn schemas() -> impl Strategy<Value = Schema> {
             let stamps: Vec<&Column> = columns.iter().filter(|column| column.ty == ColumnType::Timestamp).collect();
             let stamp = (stamped && !stamps.is_empty()).then(|| stamp.get(&stamps).name.clone());
             let schema = Schema::new(MeasurementName::new("m_any").ok()?, family, columns).ok()?;
+            let counters = schema.positions_of(ColumnKind::Counter).filter(|at| derived >> at & 1 == 1);
+            let derived: Vec<String> = counters.map(|at| format!("c{at}")).collect();
+            let schema = schema.with_derived(derived.iter().map(String::as_str)).ok()?;
             let schema = schema.with_presence(if append { Presence::Append } else { Presence::State });
             match stamp {
                 Some(stamp) => schema.with_row_stamp(&stamp).ok(),

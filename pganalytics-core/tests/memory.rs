@@ -1,14 +1,17 @@
 //! Hostile bytes never make a reader take more memory than its limits say.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use peak_alloc::PeakAlloc;
 use pganalytics_core::{
-    Batch, Column, ColumnKind, ColumnType, CounterFamily, Epoch, InstanceId, MeasurementName, RowsBuilder, Schema,
-    Scrape, ScrapeKind, Seq, ServerId, Source, Timestamp, Value,
-    frame::{self, Limits, VerifiedFrame},
+    Batch, Block, Column, ColumnKind, ColumnType, CounterFamily, Epoch, InstanceId, MeasurementName, Rows, RowsBuilder,
+    Schema, Scrape, ScrapeKind, Seq, ServerId, Source, Timestamp, Value,
+    frame::{self, Frame, Limits, VerifiedFrame},
     json::{Defaults, JsonLimits, PushDocument},
 };
 
@@ -64,9 +67,11 @@ fn batch(rows: i64) -> Batch {
 }
 
 #[test]
-fn reading_takes_no_more_memory_than_the_limits_say() {
+fn reading_takes_no_more_memory_nor_time_than_the_limits_say() {
     // One test, because memory is counted for the whole process.
     hostile_frames();
+    bombs();
+    crowded_blocks();
     hostile_json();
 }
 
@@ -90,8 +95,11 @@ fn hostile_frames() {
             let checksum = crc32c::crc32c(&bytes[..end]);
             bytes[end..].copy_from_slice(&checksum.to_le_bytes());
             let bytes = Bytes::from(bytes);
+            let started = Instant::now();
             let peak = peak_of(|| drop(VerifiedFrame::verify(Seq(1), bytes, &limits)));
             assert!(peak <= most, "{peak} bytes for a frame of {rows} rows");
+            // Hundreds of times what it takes, for machines that are busy.
+            assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
         }
     }
     // A good frame of few bytes that is as large as allowed, and one that is larger.
@@ -105,8 +113,68 @@ fn hostile_frames() {
     }
 }
 
+/// Frames that are small, and would be large.
+fn bombs() {
+    let limits = Limits { max_decoded_bytes: 4 << 20, ..Limits::default() };
+    let mut texts = batch(0);
+    let mut rows = RowsBuilder::new(&texts.schema);
+    let long = "a".repeat(1 << 20);
+    for row in 0..50 {
+        let text = format!("{row}{long}");
+        rows.push(&[Value::Text(&text), Value::Null, Value::Null, Value::Null, Value::Null]).unwrap();
+    }
+    texts.rows = rows.finish();
+    let bomb = Bytes::from(frame::encode(&texts).unwrap());
+    assert!(bomb.len() < 50_000, "{}", bomb.len());
+    let peak = peak_of(|| assert!(VerifiedFrame::verify(Seq(1), bomb, &limits).is_err()));
+    assert!(peak < 1 << 20, "{peak}");
+
+    // A packed header that is longer than the 16 bytes that it says.
+    let packed = zstd::bulk::compress(&vec![0; 100 << 20], 3).unwrap();
+    let mut bomb = b"PGAF\x01\x00\x10".to_vec();
+    let mut len = packed.len() + 1;
+    while len >= 0x80 {
+        bomb.push((len % 0x80 + 0x80) as u8);
+        len /= 0x80;
+    }
+    bomb.extend([len as u8, 1]);
+    bomb.extend(packed);
+    bomb.extend(crc32c::crc32c(&bomb).to_le_bytes());
+    let peak = peak_of(|| {
+        let error = VerifiedFrame::verify(Seq(1), bomb.into(), &limits).unwrap_err();
+        assert!(error.to_string().starts_with("header is malformed"), "{error}");
+    });
+    assert!(peak < 1 << 20, "{peak}");
+}
+
+/// Blocks of many keys and many keyframes: what would take time if each key
+/// were held against each keyframe.
+fn crowded_blocks() {
+    let empty = batch(0);
+    let scrapes = |from: i64, count: i64| {
+        let at = |second| Scrape { collected_at: Timestamp::from_secs(second), ..empty.scrape };
+        (from..from + count).map(at).collect::<Vec<_>>()
+    };
+    let rows = batch(30_000).rows;
+    let frame = |scrapes: Vec<Scrape>, rows: Rows| {
+        let first = vec![0; rows.len()];
+        let block = Block::new(Arc::clone(&empty.schema), empty.source.clone(), scrapes, first, rows).unwrap();
+        Frame::parse(frame::encode_block(&block).unwrap().into(), &Limits::default()).unwrap()
+    };
+    let all = frame(scrapes(0, 100_000), rows.clone());
+    let none = frame(scrapes(100_000, 100_000), rows.take(&[]));
+    let started = Instant::now();
+    let peak = peak_of(|| {
+        let block = frame::compact(&[all, none]).unwrap();
+        assert_eq!((block.scrapes().len(), block.rows().len()), (200_000, 60_000));
+    });
+    // All with all would be 6,000,000,000 steps.
+    assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
+    assert!(peak < 100 << 20, "{peak}");
+}
+
 fn hostile_json() {
-    let limits = JsonLimits { max_bytes: 1 << 20, ..JsonLimits::default() };
+    let limits = JsonLimits { max_bytes: 1 << 20, max_values: 1 << 18, ..JsonLimits::default() };
     let defaults = Defaults { source: source(), received_at: Timestamp::from_secs(1) };
     let fill = |start: &str, part: &str, end: &str| {
         let count = ((1 << 20) - start.len() - end.len() - 10) / part.len();
@@ -120,15 +188,27 @@ fn hostile_json() {
         fill("{\"metrics\": [{\"type\": \"a\", \"rows\": [", "{\"x\":1},", "{\"x\":1}]}]}"),
         fill("{\"metrics\": [{\"type\": \"a\", \"rows\": [", "{},", "{\"x\":1}]}]}"),
         fill("{\"metrics\": [{\"type\": \"a\", ", "\"x\":1,", "\"x\":1}]}"),
+        fill("{\"metrics\": [{\"type\": \"", "a", "\"}]}"),
+        fill("{\"metrics\": [{\"type\": \"a\", \"x\": 1, \"kind\": \"", "a", "\"}]}"),
+        fill("{\"metrics\": [{\"type\": \"wide\", \"rows\": [", "{},", "{}]}]}"),
+        fill("{\"metrics\": [", "{\"type\": \"wide\", \"rows\": [{}]},", "0]}"),
         fill(
             "{\"metrics\": [{\"type\": \"a\", \"columns\": [",
             "{\"name\":\"a\",\"kind\":\"key\",\"type\":\"int\"},",
             "0]}]}",
         ),
     ];
+    // As many columns as a schema can have, so that `{}` makes as many values.
+    let columns = (0..512).map(|at| Column::new(&format!("c{at}"), ColumnKind::Gauge, ColumnType::Int)).collect();
+    let wide = Schema::new(MeasurementName::new("wide").unwrap(), CounterFamily::None, columns).unwrap();
+    let wide = Arc::new(wide);
+    let known = |name: &str| (name == "wide").then(|| Arc::clone(&wide));
     for document in documents {
-        let peak = peak_of(|| drop(PushDocument::parse(document.as_bytes(), &limits, &|_| None, &defaults)));
-        // Four times the document, and the batch: eight bytes and a bit for each `{}`.
-        assert!(peak <= limits.max_bytes * 8, "{peak} bytes for {}", &document[..60]);
+        let started = Instant::now();
+        let peak = peak_of(|| drop(PushDocument::parse(document.as_bytes(), &limits, &known, &defaults)));
+        // Four times the document, and the batches: eight bytes and a bit for
+        // each value, which may have to move while they grow.
+        assert!(peak <= limits.max_bytes * 4 + limits.max_values * 25, "{peak} bytes for {}", &document[..60]);
+        assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
     }
 }

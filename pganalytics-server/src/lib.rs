@@ -34,6 +34,7 @@
 //! * Frames that are answered "accepted" are durable.
 //! * Memory is bounded whatever comes in: bodies, headers, connections, queries.
 
+mod admin;
 mod api;
 pub mod auth;
 mod background;
@@ -57,6 +58,7 @@ mod state;
 mod tls;
 mod ui;
 
+pub use admin::Admin;
 pub use error::ServerError;
 #[cfg(feature = "agent")]
 pub use ingest::local_sink::LocalSink;

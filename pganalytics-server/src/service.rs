@@ -12,6 +12,7 @@ use pganalytics_store::{
 use utoipa::openapi::OpenApi;
 
 use crate::{
+    admin,
     api::{self, setup},
     auth::{
         access_token::Signer,
@@ -146,18 +147,17 @@ async fn make_first_admin(
         let key = "PGANALYTICS_ADMIN_PASSWORD";
         password::refuse_weak(password, &username).map_err(|why| ServerError::setting(key, why))?;
         if !setup::is_username(&username) {
-            let why = "a user name has 1 to 64 letters, digits and _ . - @ +";
-            return Err(ServerError::setting("PGANALYTICS_ADMIN_USERNAME", why));
+            return Err(ServerError::setting("PGANALYTICS_ADMIN_USERNAME", setup::USERNAME_RULE));
         }
     }
     let random = given.is_none();
-    let password = match given {
-        Some(password) => password,
-        None => random::password()?,
+    let (password, hash) = match given {
+        Some(password) => {
+            let hash = admin::hash(&password).await?;
+            (password, hash)
+        }
+        None => admin::random_password().await?,
     };
-    let hashed = password.clone();
-    let hash = tokio::task::spawn_blocking(move || password::hash_blocking(&hashed)).await;
-    let hash = hash.map_err(|error| ServerError::Crypto(error.to_string()))??;
     let made = meta.add_first_user(&setup::new_user(&username, hash, Role::Admin)).await?;
     Ok((made && random).then_some((username, password)))
 }

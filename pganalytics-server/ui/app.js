@@ -28,18 +28,18 @@
     // Buckets whose seconds are not all there yet would look like a fall.
     async servers() {
       const [up, info, load, connections] = await Promise.all([
-        Api.sql("select server_id, server, time, up, error from pg_up_latest order by server"),
+        Api.sql("select instance_id, server_id, server, time, up, error from pg_up_latest order by server"),
         Api.sql("select * from pg_server_latest"),
-        Api.sql(`select server_id, sum(xact_commit + xact_rollback) / 120.0 as tps,
+        Api.sql(`select instance_id, sum(xact_commit + xact_rollback) / 120.0 as tps,
                         100.0 * sum(blks_hit) / nullif(sum(blks_hit) + sum(blks_read), 0) as hit
-                 from pg_stat_database_delta where time > now() - interval '120 seconds' group by server_id`),
-        Api.sql("select server_id, sum(numbackends) as connections from pg_stat_database_latest group by server_id"),
+                 from pg_stat_database_delta where time > now() - interval '120 seconds' group by 1`),
+        Api.sql("select instance_id, sum(numbackends) as connections from pg_stat_database_latest group by 1"),
       ]);
-      const by = (rows) => new Map(rows.map((row) => [row.server_id, row]));
+      const by = (rows) => new Map(rows.map((row) => [row.instance_id, row]));
       const infos = by(info), loads = by(load), counts = by(connections);
       fillServerChoice(up);
       $("servers").replaceChildren(...up.map((row) => serverCard(
-        row, infos.get(row.server_id) || {}, loads.get(row.server_id) || {}, counts.get(row.server_id) || {})));
+        row, infos.get(row.instance_id) || {}, loads.get(row.instance_id) || {}, counts.get(row.instance_id) || {})));
       if (!up.length) showProblem("No server has been seen yet. Start one with: pganalytics-server serve --monitor postgres://…");
       const newest = Math.max(...up.map((row) => Date.parse(row.time)));
       $("freshness").textContent = up.length ? `data ${Format.age(Math.max(0, (Date.now() - newest) / 1000))} old` : "";
@@ -79,22 +79,23 @@
 
     async queries(s) {
       const rows = await Api.sql(
-        `select d.server, d.datname, d.queryid, sum(d.calls) as calls, sum(d.total_exec_time) as total,
+        `select d.server, d.datname, cast(d.queryid as text) as queryid, sum(d.calls) as calls, sum(d.total_exec_time) as total,
                 sum(d.total_exec_time) / nullif(sum(d.calls), 0) as mean, sum(d.rows) as rows,
                 100.0 * sum(d.shared_blks_hit) / nullif(sum(d.shared_blks_hit) + sum(d.shared_blks_read), 0) as hit
          from pg_stat_statements_delta d where ${s.where} group by 1, 2, 3
          having sum(d.calls) > 0 order by total desc limit 20`, s.params);
+      // As text: a bigint is more than a number of JavaScript holds.
       const ids = rows.map((row) => row.queryid).filter((id) => id !== null);
       const texts = new Map();
       if (ids.length) {
         const holes = ids.map((_, at) => `$${at + 1}`).join(", ");
-        for (const row of await Api.sql(`select queryid, query from pg_query_text_latest where queryid in (${holes})`, ids)) {
-          texts.set(String(row.queryid), row.query);
+        for (const row of await Api.sql(`select cast(queryid as text) as queryid, query from pg_query_text_latest where queryid in (${holes})`, ids)) {
+          texts.set(row.queryid, row.query);
         }
       }
       const all = rows.reduce((sum, row) => sum + row.total, 0);
       table("top-queries", [
-        ["Query", (row) => texts.get(String(row.queryid)) || `query ${row.queryid}`, "sql"],
+        ["Query", (row) => texts.get(row.queryid) || `query ${row.queryid}`, "sql"],
         ["Database", (row) => row.datname],
         ["Time", (row) => Format.millis(row.total), "num"],
         ["Share", (row) => share(row.total / all)],

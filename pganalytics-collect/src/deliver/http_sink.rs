@@ -101,8 +101,12 @@ impl HttpSinkBuilder {
             .tcp_nodelay(true)
             .tls_danger_accept_invalid_certs(!self.verify);
         if let Some(file) = &self.ca_file {
+            let none = |why: &str| bad("tls.ca_file", format!("{} holds no PEM certificate{why}", file.display()));
             let roots = Certificate::from_pem_bundle(&read("tls.ca_file", file)?)
-                .map_err(|error| bad("tls.ca_file", format!("{} holds no PEM certificate: {error}", file.display())))?;
+                .map_err(|error| none(&format!(": {error}")))?;
+            if roots.is_empty() {
+                return Err(none(""));
+            }
             client = client.tls_certs_merge(roots);
         }
         if let Some((cert_file, key_file)) = &self.identity {
@@ -181,7 +185,8 @@ impl HttpSink {
 
     fn unreachable(&self, error: reqwest::Error) -> SinkError {
         let what = if error.is_timeout() { "no answer in time" } else { "can't be reached" };
-        let message = format!("{}: {what}: {}", self.server, chain(&error.without_url()));
+        let advice = if error.is_connect() { "; check [backend] url and that the server runs" } else { "" };
+        let message = format!("{}: {what}: {}{advice}", self.server, chain(&error.without_url()));
         SinkError::Unavailable { message, retry_after: None }
     }
 

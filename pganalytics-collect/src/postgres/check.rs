@@ -14,7 +14,7 @@ use super::{
     session::Session,
     visit::{Shared, report_all},
 };
-use crate::collector::{CollectContext, Collected, Outcome};
+use crate::collector::{CollectContext, Collected, Outcome, Report};
 
 /// How well something works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -54,9 +54,33 @@ pub struct MeasurementCheck {
     pub rows: usize,
     /// Why it does not work, and what to do.
     pub why: Option<String>,
+    /// Whether it should have worked here: a fault to be mended, unlike what
+    /// this server can't have.
+    pub failed: bool,
     /// How long it took.
     #[serde(serialize_with = "millis")]
     pub elapsed: Duration,
+}
+
+impl From<Report> for MeasurementCheck {
+    fn from(report: Report) -> Self {
+        let failed = matches!(report.outcome, Outcome::Failed { .. });
+        let (state, rows, why) = match report.outcome {
+            Outcome::Collected { rows } => (State::Works, rows, None),
+            Outcome::Unsupported { reason } => (State::Off, 0, Some(reason)),
+            Outcome::Skipped { reason } => (State::Degraded, 0, Some(reason)),
+            Outcome::Failed { message } => (State::Off, 0, Some(message)),
+        };
+        Self {
+            measurement: report.measurement.to_string(),
+            database: report.source.and_then(|source| source.database).as_deref().map(str::to_owned),
+            state,
+            rows,
+            why,
+            failed,
+            elapsed: report.elapsed,
+        }
+    }
 }
 
 fn millis<S: serde::Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
@@ -83,6 +107,15 @@ impl ServerCheck {
     #[must_use]
     pub fn reached(&self) -> bool {
         self.version.is_some()
+    }
+
+    /// Whether something is wrong that should be mended. What a server can't
+    /// have, or has in part only, is not.
+    #[must_use]
+    pub fn failed(&self) -> bool {
+        !self.reached()
+            || self.findings.iter().any(|finding| finding.state == State::Off)
+            || self.measurements.iter().any(|check| check.failed)
     }
 
     /// The worst of all that was found.
@@ -229,37 +262,28 @@ async fn take(
     let began = Instant::now();
     let mut collected = Collected::default();
     let cx = CollectContext { due: Vec::new(), now: Timestamp::from_secs(0), deadline: began + LIMIT };
-    let (clock, of) = (Clock::new(&cx), database.clone());
-    match shared.visit(&mut session, of, in_recovery, measurements, &mut collected, clock).await {
+    let (clock, source) = (Clock::new(&cx), session.source(&shared.config, database.clone()));
+    match shared.visit(&mut session, database, in_recovery, measurements, &mut collected, clock).await {
         Ok(mut visit) => {
-            for measurement in measurements {
+            let mut left = measurements.iter();
+            let mut lost = None;
+            for measurement in left.by_ref() {
                 // Those that follow others are asked for nothing: it shows that they can be.
                 let keys = measurement.follows().map(|_| &[][..]);
-                if visit.measure(&mut session, measurement, keys).await.is_err() {
-                    break;
-                }
+                let read = visit.measure(&mut session, measurement, keys).await;
                 // Rows are not kept: a check needs their number only.
                 visit.collected.batches.clear();
+                if let Err(fault) = read {
+                    lost = Some(fault.plain_outcome());
+                    break;
+                }
+            }
+            if let Some(outcome) = lost {
+                report_all(&mut collected, left, Some(&source), &outcome, began);
             }
         }
-        Err(fault) => report_all(&mut collected, measurements, None, &fault.plain_outcome(), began),
+        Err(fault) => report_all(&mut collected, measurements, Some(&source), &fault.plain_outcome(), began),
     }
     keeper.put_back(session);
-    let line = |report: crate::collector::Report| {
-        let (state, rows, why) = match report.outcome {
-            Outcome::Collected { rows } => (State::Works, rows, None),
-            Outcome::Unsupported { reason } => (State::Off, 0, Some(reason)),
-            Outcome::Skipped { reason } => (State::Degraded, 0, Some(reason)),
-            Outcome::Failed { message } => (State::Off, 0, Some(message)),
-        };
-        MeasurementCheck {
-            measurement: report.measurement.to_string(),
-            database: database.as_deref().map(str::to_owned),
-            state,
-            rows,
-            why,
-            elapsed: report.elapsed,
-        }
-    };
-    collected.reports.into_iter().map(line).collect()
+    collected.reports.into_iter().map(MeasurementCheck::from).collect()
 }

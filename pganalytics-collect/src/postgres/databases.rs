@@ -202,9 +202,11 @@ impl Collector for DatabasesCollector {
 
     async fn collect(&mut self, cx: &CollectContext) -> Result<Collected, CollectError> {
         let (began, clock) = (Instant::now(), Clock::new(cx));
-        let names = Box::pin(self.databases(cx.deadline)).await.map_err(|problem| CollectError::Connect {
-            server: self.shared.config.name.to_string(),
-            message: problem.message,
+        let names = Box::pin(self.databases(cx.deadline)).await.map_err(|problem| {
+            let server = self.shared.config.name.to_string();
+            // A server without a name of its own is called by its address, and so begins the message.
+            let message = problem.message.strip_prefix(&format!("{server}: ")).unwrap_or(&problem.message).to_owned();
+            CollectError::Connect { server, message }
         })?;
         let mut collected = Collected::default();
         self.bury(&names, clock, &mut collected);

@@ -1,6 +1,7 @@
 //! Delivery over HTTP, against a small server that answers as it is told.
 
 use std::{
+    path::PathBuf,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -14,9 +15,11 @@ use pganalytics_core::{
     Secret, Seq, StreamId,
     frame::{CONTENT_TYPE, PushBody, PushLimits},
 };
+use rustls::{RootCertStore, ServerConfig, server::WebPkiClientVerifier};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::TcpListener,
     time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
@@ -62,6 +65,22 @@ impl Server {
         Self { url, requests }
     }
 
+    /// The same with TLS, for the name `localhost`; takes whatever it is given.
+    async fn start_tls(config: ServerConfig) -> Self {
+        let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&requests);
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let (acceptor, seen) = (acceptor.clone(), Arc::clone(&seen));
+                tokio::spawn(async move { serve(acceptor.accept(stream).await.ok()?, seen, Arc::new(accepted)).await });
+            }
+        });
+        Self { url, requests }
+    }
+
     fn requests(&self) -> Vec<Request> {
         self.requests.lock().unwrap().clone()
     }
@@ -71,7 +90,11 @@ impl Server {
     }
 }
 
-async fn serve(mut stream: TcpStream, seen: Arc<Mutex<Vec<Request>>>, answer: Arc<Answer>) -> Option<()> {
+async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
+    mut stream: S,
+    seen: Arc<Mutex<Vec<Request>>>,
+    answer: Arc<Answer>,
+) -> Option<()> {
     let mut buffer = Vec::new();
     loop {
         let end = loop {
@@ -123,7 +146,7 @@ async fn drain(outbox: Arc<MemoryOutbox>, sink: impl Sink + 'static) {
             sleep(Duration::from_millis(2)).await;
         }
     };
-    timeout(Duration::from_secs(20), empty).await.expect("the outbox becomes empty");
+    timeout(Duration::from_secs(60), empty).await.expect("the outbox becomes empty");
     stop.cancel();
     sending.await.unwrap();
 }
@@ -262,6 +285,75 @@ async fn a_server_that_never_answers_is_given_up() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let sink = HttpSink::builder(url).timeout(Duration::from_millis(200)).build().unwrap();
-    let error = timeout(Duration::from_secs(5), sink.deliver(group(&["a"]))).await.unwrap().unwrap_err();
+    let error = timeout(Duration::from_secs(60), sink.deliver(group(&["a"]))).await.unwrap().unwrap_err();
     assert!(matches!(&error, SinkError::Unavailable { message, .. } if message.contains("in time")), "{error}");
+}
+
+fn tls_file(name: &str) -> PathBuf {
+    [env!("CARGO_MANIFEST_DIR"), "tests", "tls", name].iter().collect()
+}
+
+/// A server's side of TLS; with `demanding` it wants a certificate of our authority.
+fn tls(demanding: bool) -> ServerConfig {
+    let certificate = |name: &str| CertificateDer::from_pem_file(tls_file(name)).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder =
+        ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions().unwrap();
+    let builder = if demanding {
+        let mut roots = RootCertStore::empty();
+        roots.add(certificate("ca.pem")).unwrap();
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
+        builder.with_client_cert_verifier(verifier)
+    } else {
+        builder.with_no_client_auth()
+    };
+    let key = PrivateKeyDer::from_pem_file(tls_file("server.key")).unwrap();
+    builder.with_single_cert(vec![certificate("server.pem")], key).unwrap()
+}
+
+#[tokio::test]
+async fn only_a_server_of_a_known_authority_gets_anything() {
+    let server = Server::start_tls(tls(false)).await;
+    let strange = [HttpSink::builder(&server.url), HttpSink::builder(&server.url).ca_file(tls_file("other-ca.pem"))];
+    for builder in strange {
+        let error = builder.build().unwrap().deliver(group(&["a"])).await.unwrap_err();
+        assert!(matches!(&error, SinkError::Unavailable { message, .. } if message.contains("certificate")), "{error}");
+    }
+    // It is certified as localhost and as nothing else.
+    let by_address = server.url.replace("localhost", "127.0.0.1");
+    let sink = HttpSink::builder(by_address).ca_file(tls_file("ca.pem")).build().unwrap();
+    let error = sink.deliver(group(&["a"])).await.unwrap_err().to_string();
+    assert!(error.contains("not valid for name"), "{error}");
+    assert!(server.requests().is_empty(), "a token does not travel to whom we do not know");
+
+    let sink = HttpSink::builder(&server.url).ca_file(tls_file("ca.pem")).build().unwrap();
+    assert_eq!(sink.deliver(group(&["a"])).await.unwrap().accepted, 1);
+    let sink = HttpSink::builder(&server.url).verify_tls(false).build().unwrap();
+    assert_eq!(sink.deliver(group(&["a"])).await.unwrap().accepted, 1);
+}
+
+#[tokio::test]
+async fn a_server_that_asks_for_a_certificate_gets_ours() {
+    let server = Server::start_tls(tls(true)).await;
+    let builder = || HttpSink::builder(&server.url).ca_file(tls_file("ca.pem"));
+    let error = builder().build().unwrap().deliver(group(&["a"])).await.unwrap_err();
+    assert!(matches!(&error, SinkError::Unavailable { .. }), "{error}");
+    assert!(server.requests().is_empty());
+
+    let sink = builder().client_certificate(tls_file("client.pem"), tls_file("client.key")).build().unwrap();
+    assert_eq!(sink.deliver(group(&["a"])).await.unwrap().accepted, 1);
+}
+
+#[test]
+fn certificate_files_that_are_none_are_named() {
+    let here = || HttpSink::builder("https://localhost");
+    for (builder, parts) in [
+        (here().ca_file("/no/such/ca.pem"), ["tls.ca_file", "/no/such/ca.pem"]),
+        (here().ca_file(tls_file("make.sh")), ["tls.ca_file", "make.sh"]),
+        (here().client_certificate(tls_file("client.pem"), "/no/such/key"), ["tls.key_file", "/no/such/key"]),
+        (here().client_certificate(tls_file("client.pem"), tls_file("make.sh")), ["tls.cert_file", "make.sh"]),
+    ] {
+        let error = builder.build().unwrap_err().to_string();
+        assert!(parts.iter().all(|part| error.contains(part)), "{error}");
+    }
 }

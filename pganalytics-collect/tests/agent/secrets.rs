@@ -88,18 +88,27 @@ fn logs_at_trace_hold_no_secret_while_the_token_travels() {
     let mut running = command.stderr(std::fs::File::create(&log).unwrap()).spawn().unwrap();
     // One push arrives with the token and is refused.
     let (mut stream, _) = listener.accept().unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-    let mut request = vec![0; 4096];
-    let read = stream.read(&mut request).unwrap();
-    assert!(String::from_utf8_lossy(&request[..read]).contains(CANARIES[1]), "the token travels");
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let mut head = Vec::new();
+    while !head.windows(4).any(|window| window == b"\r\n\r\n") {
+        let mut more = vec![0; 4096];
+        let read = stream.read(&mut more).unwrap();
+        assert!(read > 0, "the request ends in its head");
+        head.extend_from_slice(&more[..read]);
+    }
+    assert!(String::from_utf8_lossy(&head).contains(CANARIES[1]), "the token travels");
     stream.write_all(b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").unwrap();
     drop(stream);
-    std::thread::sleep(Duration::from_millis(300));
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !std::fs::read_to_string(&log).unwrap().contains("401") {
+        assert!(Instant::now() < deadline, "it says that it was refused");
+        std::thread::sleep(Duration::from_millis(20));
+    }
 
     let pid = rustix::process::Pid::from_child(&running);
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
     drop(listener);
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_secs(60);
     let status = loop {
         if let Some(status) = running.try_wait().unwrap() {
             break status;

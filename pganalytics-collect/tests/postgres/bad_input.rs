@@ -1,12 +1,12 @@
 //! Whatever is wrong is said clearly, and nothing else suffers.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use pganalytics_collect::Outcome;
 use pganalytics_core::{Secret, Value};
 use pganalytics_testkit::{Cluster, versions};
 
-use crate::watch::{Watch, batches, config, everything, failure, only, outcome, own_sql, value, went_well};
+use crate::watch::{Watch, batches, config, everything, failure, only, outcome, own_sql, row_where, value, went_well};
 
 async fn cluster() -> Option<Cluster> {
     let version = versions().last().copied()?;
@@ -16,9 +16,7 @@ async fn cluster() -> Option<Cluster> {
 /// The message of `pg_up`, which must say that the server is down.
 async fn down(config: pganalytics_collect::postgres::PostgresConfig) -> String {
     let mut watch = Watch::with(config, everything());
-    let began = Instant::now();
     let collected = watch.visit().await;
-    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
     let up = batches(&collected, "pg_up").next().expect("pg_up also when down");
     assert_eq!(value(up, 0, "up"), Value::Bool(false));
     let Value::Text(message) = value(up, 0, "error") else { panic!("no reason") };
@@ -96,7 +94,7 @@ async fn a_bad_measurement_costs_no_other() {
         .await
         .unwrap();
     let mut config = config(&cluster.monitor_url("postgres"));
-    config.statement_timeout = Duration::from_millis(300);
+    config.statement_timeout = Duration::from_secs(2);
     let mut measurements = only(&["pg_up", "pg_stat_database"]);
     measurements.extend([
         own_sql("a_syntax", "selekt 1"),
@@ -113,9 +111,7 @@ async fn a_bad_measurement_costs_no_other() {
         own_sql("l_fraction", "select 1.5::numeric as n"),
     ]);
     let mut watch = Watch::with(config, measurements);
-    let began = Instant::now();
     let collected = watch.visit().await;
-    assert!(began.elapsed() < Duration::from_secs(5));
 
     let says = |name: &str, parts: &[&str]| {
         let message = failure(&collected, name);
@@ -125,7 +121,7 @@ async fn a_bad_measurement_costs_no_other() {
     };
     says("a_syntax", &["syntax error", "42601", "catalog file"]);
     says("b_unknown", &["nothing_there", "does not exist", "search_path is pg_catalog"]);
-    says("c_never_ends", &["statement_timeout (300ms)"]);
+    says("c_never_ends", &["statement_timeout (2s)"]);
     says("d_forbidden", &["permission denied", "in database postgres: GRANT SELECT ON t TO monitor"]);
     says("e_schema", &["GRANT USAGE ON SCHEMA hidden TO monitor"]);
     says("f_function", &["GRANT EXECUTE ON FUNCTION pg_read_file TO monitor"]);
@@ -187,6 +183,10 @@ async fn a_lock_is_not_waited_for() {
     for report in collected.reports.iter().filter(|report| report.measurement.as_str() != "locked") {
         assert!(!matches!(report.outcome, Outcome::Failed { .. } | Outcome::Skipped { .. }), "{report:?}");
     }
+    // Asking for the size of a relation that is locked so would wait: it is not asked.
+    let sizes = batches(&collected, "pg_table_size").next().unwrap();
+    let row = row_where(sizes, &[("relname", "t")]).unwrap();
+    assert_eq!((value(sizes, row, "skipped"), value(sizes, row, "total_size")), (Value::Bool(true), Value::Null));
     holder.batch_execute("rollback").await.unwrap();
     assert!(went_well(&watch.visit().await, "locked"));
 }
@@ -250,6 +250,52 @@ async fn a_restart_is_survived() {
         let again = watch.visit().await;
         assert!(up(&again));
         assert_eq!(batch.source, batches(&again, "pg_up").next().unwrap().source, "the same server, up or down");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_down_at_start_is_watched_when_it_comes() {
+    let Some(cluster) = cluster().await else { return };
+    cluster.stop().await.unwrap();
+    let mut watch = Watch::new(&cluster.monitor_url("postgres"), everything());
+    let collected = watch.visit().await;
+    let down = batches(&collected, "pg_up").next().unwrap();
+    assert_eq!(value(down, 0, "up"), Value::Bool(false));
+    cluster.start_again().await.unwrap();
+    let collected = watch.visit().await;
+    let up = batches(&collected, "pg_up").next().unwrap();
+    assert_eq!(value(up, 0, "up"), Value::Bool(true));
+    assert_ne!(down.source.server_id, up.source.server_id, "a name stands in for who it is until it has said so");
+    for measurement in ["pg_stat_database", "pg_stat_user_tables", "pg_stat_statements"] {
+        assert!(went_well(&collected, measurement), "{:?}", outcome(&collected, measurement));
+    }
+}
+
+/// What `pg_upgrade` leaves where nobody ran `ALTER EXTENSION … UPDATE`.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_extension_that_was_left_behind_is_read_as_far_as_it_goes() {
+    for version in versions() {
+        let cluster = Cluster::start(version).await.unwrap();
+        let with = async |extension: &str| {
+            let sql =
+                format!("drop extension pg_stat_statements; create extension pg_stat_statements version '{extension}'");
+            cluster.sql("postgres", &sql).await.unwrap();
+            Watch::new(&cluster.monitor_url("postgres"), everything()).visit().await
+        };
+        let collected = with("1.8").await;
+        let batch = batches(&collected, "pg_stat_statements").next().unwrap();
+        assert!(!batch.rows.is_empty() && value(batch, 0, "toplevel") == Value::Bool(true), "{version}");
+        assert_eq!((batch.scrape.epoch.stamp, batch.scrape.epoch.evictions), (None, None), "{version}");
+        assert!(batches(&collected, "pg_query_text").next().is_some_and(|batch| !batch.rows.is_empty()), "{version}");
+
+        let collected = with("1.7").await;
+        match outcome(&collected, "pg_stat_statements") {
+            Outcome::Unsupported { reason } => {
+                assert!(reason.contains("in database postgres: ALTER EXTENSION pg_stat_statements UPDATE"), "{reason}");
+            }
+            other => panic!("{version}: {other:?}"),
+        }
+        assert_eq!(cluster.errors_in_log().unwrap(), Vec::<String>::new(), "{version}");
     }
 }
 

@@ -39,7 +39,7 @@ const fn work(inserts: i64, scans: i64, lookups: i64) -> Work {
 
 async fn until(observer: &Client, reached: impl Fn(Work) -> bool) {
     let mut now = Work::default();
-    for _ in 0..300 {
+    for _ in 0..1200 {
         now = counters(observer).await;
         if reached(now) {
             return;

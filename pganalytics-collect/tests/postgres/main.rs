@@ -7,4 +7,6 @@ mod epochs;
 mod every_version;
 mod pooler;
 mod privacy;
+mod tls;
 mod watch;
+mod whole_agent;

@@ -43,7 +43,11 @@ pub(crate) fn own_sql(name: &str, sql: &str) -> Arc<Measurement> {
 }
 
 pub(crate) fn config(url: &str) -> PostgresConfig {
-    PostgresConfig::from_url(url).expect("a good URL").named("watched")
+    let mut config = PostgresConfig::from_url(url).expect("a good URL").named("watched");
+    // Tests may run on a machine that has much else to do.
+    config.connect_timeout = Duration::from_secs(30);
+    config.statement_timeout = Duration::from_secs(60);
+    config
 }
 
 impl Watch {
@@ -57,7 +61,7 @@ impl Watch {
 
     /// One visit of each collector, everything due.
     pub(crate) async fn visit(&mut self) -> Collected {
-        self.visit_within(Duration::from_secs(60)).await
+        self.visit_within(Duration::from_secs(180)).await
     }
 
     pub(crate) async fn visit_within(&mut self, time: Duration) -> Collected {

@@ -11,7 +11,12 @@
 //! block, because the way back looked like no change when the block was made.
 //! So stores compact a time only when its frames are in.
 
-use std::{cmp::Ordering, collections::HashMap, sync::Arc};
+use std::{
+    cmp::Ordering,
+    collections::HashMap,
+    hash::{BuildHasher, RandomState},
+    sync::Arc,
+};
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -140,7 +145,8 @@ impl Input {
     /// The rows sorted by key, then time; equal ones in the order they came.
     fn sorted(&self, keys: &[usize]) -> Vec<Placed> {
         let keys: Vec<&ColumnData> = keys.iter().filter_map(|&key| self.columns.get(key)).collect();
-        let mut hashes = vec![0_u64; self.scrape_of_row.len()];
+        // Nobody who chooses keys knows the seed, so nobody can make them collide.
+        let mut hashes = vec![RandomState::new().hash_one(0); self.scrape_of_row.len()];
         for data in &keys {
             add_hashes(data, &mut hashes);
         }
@@ -211,34 +217,30 @@ impl Input {
 
     /// The rows that stay, and those that keyframes say to be gone.
     fn choose(&self, order: &[Placed], changed: &[bool], presence: Presence) -> Output {
-        let is_keyframe = |scrape: &Scrape| scrape.kind == ScrapeKind::Keyframe && presence == Presence::State;
-        let keyframes: Vec<(u32, usize)> = (0..)
-            .zip(self.scrapes.iter().zip(&self.frame_of_scrape))
-            .filter(|(_, (scrape, _))| is_keyframe(scrape))
-            .map(|(number, (_, &frame))| (number, frame))
-            .collect();
+        let keyframes = match presence {
+            Presence::State => Keyframes::of(&self.scrapes, &self.frame_of_scrape),
+            Presence::Append => Keyframes::default(),
+        };
         let frames = self.frame_of_scrape.iter().max().map_or(0, |&last| last + 1);
         // The last key of which a frame had a row.
         let mut seen: Vec<Option<u32>> = vec![None; frames];
         let mut output = Output::default();
         let mut changes = changed.iter();
         for rows in order.chunk_by(|a, b| a.key == b.key) {
-            let mut pending = keyframes.iter().peekable();
+            let mut next_keyframe = 0;
             let mut there: Option<Placed> = None;
             // A gone row that was put in: the next row is news in any case.
             let mut put_in = false;
             for &place in rows {
-                let mut absent = |there: &mut Option<Placed>, seen: &[Option<u32>], upto: u32| {
-                    while let Some(&(number, frame)) = pending.next_if(|(number, _)| *number < upto) {
-                        if seen.get(frame).is_none_or(|key| *key != Some(place.key))
-                            && let Some(last) = there.take()
-                        {
-                            output.push(last.row, number, true);
-                            put_in = true;
-                        }
+                if let Some(last) = there {
+                    let without = keyframes.first_without(last.key, &seen, next_keyframe, place.scrape);
+                    next_keyframe = without.0;
+                    if let Some(number) = without.1 {
+                        output.push(last.row, number, true);
+                        put_in = true;
                     }
-                };
-                absent(&mut there, &seen, place.scrape);
+                }
+                next_keyframe = keyframes.skip_to(next_keyframe, place.scrape);
                 let gone = self.gone.get(place.row as usize);
                 let news = changes.next().copied().unwrap_or(true);
                 let news = if put_in { !gone } else { news };
@@ -252,16 +254,61 @@ impl Input {
                     *seen = Some(place.key);
                 }
             }
-            for &(number, frame) in pending {
-                if let (Some(&last), true) = (rows.last(), there.is_some())
-                    && seen.get(frame).is_none_or(|key| *key != Some(last.key))
-                {
-                    output.push(last.row, number, true);
-                    there = None;
-                }
+            if let Some(last) = there
+                && let (_, Some(number)) = keyframes.first_without(last.key, &seen, next_keyframe, u32::MAX)
+            {
+                output.push(last.row, number, true);
             }
         }
         output
+    }
+}
+
+/// The keyframes of all frames in order of time.
+#[derive(Default)]
+struct Keyframes {
+    /// Number of its scrape.
+    numbers: Vec<u32>,
+    /// The frame that it came in.
+    frames: Vec<usize>,
+    /// Where the run of keyframes of the same frame ends: what a block says of
+    /// a key is asked once, not for each of its scrapes.
+    run_ends: Vec<usize>,
+}
+
+impl Keyframes {
+    fn of(scrapes: &[Scrape], frame_of_scrape: &[usize]) -> Self {
+        let mut keyframes = Self::default();
+        for (number, (scrape, &frame)) in (0..).zip(scrapes.iter().zip(frame_of_scrape)) {
+            if scrape.kind == ScrapeKind::Keyframe {
+                keyframes.numbers.push(number);
+                keyframes.frames.push(frame);
+            }
+        }
+        for run in keyframes.frames.chunk_by(|a, b| a == b) {
+            let end = keyframes.run_ends.len() + run.len();
+            keyframes.run_ends.extend(run.iter().map(|_| end));
+        }
+        keyframes
+    }
+
+    /// The first keyframe, from the one `at` on, whose frame had no row of the
+    /// key so far and whose scrape comes before `upto`; and where to go on.
+    fn first_without(&self, key: u32, seen: &[Option<u32>], mut at: usize, upto: u32) -> (usize, Option<u32>) {
+        while let Some(&number) = self.numbers.get(at).filter(|&&number| number < upto) {
+            let seen = self.frames.get(at).and_then(|&frame| seen.get(frame)).copied().flatten();
+            if seen != Some(key) {
+                return (at + 1, Some(number));
+            }
+            at = self.run_ends.get(at).copied().unwrap_or(at + 1);
+        }
+        (at, None)
+    }
+
+    /// The first keyframe, from the one `at` on, that does not come before `upto`.
+    fn skip_to(&self, at: usize, upto: u32) -> usize {
+        let rest = self.numbers.get(at..).unwrap_or_default();
+        at + rest.partition_point(|&number| number < upto)
     }
 }
 

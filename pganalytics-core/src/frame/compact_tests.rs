@@ -11,9 +11,10 @@ use crate::{
     batch::{Batch, Block, Scrape, ScrapeKind},
     epoch::{CounterFamily, Epoch},
     id::{InstanceId, MeasurementName, ServerId},
-    rows::RowsBuilder,
+    rows::{Rows, RowsBuilder},
     schema::{Column, ColumnKind, ColumnType, Presence, Schema},
     source::Source,
+    testing::{blocks, scrapes},
     time::Timestamp,
     value::Value,
 };
@@ -103,6 +104,12 @@ fn expected(visits: &[Visit]) -> Vec<BTreeMap<u8, Option<u8>>> {
     visits.iter().map(after).collect()
 }
 
+/// The key of a row, as the model numbers it. Keys are in the order of numbers.
+fn key_of(rows: &Rows, row: usize) -> u8 {
+    let (Value::Text(name), Value::Int(number)) = (rows.get(row, 0), rows.get(row, 2)) else { panic!("no key") };
+    name.strip_prefix("key ").unwrap().parse::<u8>().unwrap() * 2 + u8::try_from(number).unwrap()
+}
+
 /// The state after each scrape of a block: a row that is missing is as it was.
 fn expand(block: &Block) -> Vec<BTreeMap<u8, Option<u8>>> {
     let rows = block.rows();
@@ -110,10 +117,7 @@ fn expand(block: &Block) -> Vec<BTreeMap<u8, Option<u8>>> {
     let mut states = Vec::new();
     for scrape in 0..block.scrapes().len() {
         for row in (0..rows.len()).filter(|&row| block.scrape_of_row()[row] as usize == scrape) {
-            let (Value::Text(name), Value::Int(number)) = (rows.get(row, 0), rows.get(row, 2)) else {
-                panic!("no key")
-            };
-            let key = name.strip_prefix("key ").unwrap().parse::<u8>().unwrap() * 2 + u8::try_from(number).unwrap();
+            let key = key_of(rows, row);
             let value = match (rows.get(row, 1), rows.get(row, 3)) {
                 (Value::Float(value), Value::Int(twice)) if value.is_nan() => Some(u8::try_from(twice / 2).unwrap()),
                 (Value::Float(value), Value::Int(twice)) => {
@@ -133,13 +137,55 @@ fn expand(block: &Block) -> Vec<BTreeMap<u8, Option<u8>>> {
     states
 }
 
-fn check_invariants(block: &Block) {
-    let key = |row: usize| {
-        let (Value::Text(name), Value::Int(number)) = (block.rows().get(row, 0), block.rows().get(row, 2)) else {
-            panic!("no key")
-        };
-        (name, number)
+/// The state after each scrape of blocks, by the words of the module alone: a
+/// keyframe takes away the keys of which its own block had no row so far.
+fn merged(parts: &[Frame]) -> Vec<BTreeMap<u8, Option<u8>>> {
+    let blocks: Vec<Block> = parts.iter().map(|part| part.to_block().unwrap()).collect();
+    let states: Vec<_> = blocks.iter().map(expand).collect();
+    let rows: Vec<Vec<BTreeMap<u8, bool>>> = blocks.iter().map(rows_of_scrapes).collect();
+    let mut scrapes: Vec<(Scrape, usize, usize)> = Vec::new();
+    for (part, block) in blocks.iter().enumerate() {
+        scrapes.extend(block.scrapes().iter().enumerate().map(|(local, scrape)| (*scrape, part, local)));
+    }
+    scrapes.sort_by_key(|(scrape, ..)| scrape.collected_at);
+    let mut state: BTreeMap<u8, Option<u8>> = BTreeMap::new();
+    let after = |(scrape, part, local): (Scrape, usize, usize)| {
+        if scrape.kind == ScrapeKind::Keyframe {
+            state.retain(|key, _| rows[part][..=local].iter().any(|rows| rows.contains_key(key)));
+        }
+        for (key, gone) in &rows[part][local] {
+            match gone {
+                true => state.remove(key),
+                false => state.insert(*key, states[part][local][key]),
+            };
+        }
+        state.clone()
     };
+    scrapes.into_iter().map(after).collect()
+}
+
+/// For each scrape the keys of its rows, and whether they are gone.
+fn rows_of_scrapes(block: &Block) -> Vec<BTreeMap<u8, bool>> {
+    let mut rows = vec![BTreeMap::new(); block.scrapes().len()];
+    for row in 0..block.rows().len() {
+        let key = key_of(block.rows(), row);
+        rows[block.scrape_of_row()[row] as usize].insert(key, block.rows().is_gone(row));
+    }
+    rows
+}
+
+/// A row and its scrape as text, floats by their bits.
+fn described(scrape: &Scrape, rows: &Rows, row: usize) -> String {
+    let value = |column| match rows.get(row, column) {
+        Value::Float(value) => format!("{:x}", value.to_bits()),
+        other => format!("{other:?}"),
+    };
+    let values: Vec<String> = (0..rows.columns().len()).map(value).collect();
+    format!("{scrape:?} {values:?}")
+}
+
+fn check_invariants(block: &Block) {
+    let key = |row| key_of(block.rows(), row);
     for row in 1..block.rows().len() {
         let (before, now) = ((key(row - 1), block.scrape_of_row()[row - 1]), (key(row), block.scrape_of_row()[row]));
         assert!(before < now, "sorted by key, then time");
@@ -195,10 +241,52 @@ proptest! {
     }
 
     #[test]
-    fn appended_rows_are_all_kept(visits in visits()) {
-        let block = compact(&frames(&schema(Presence::Append), &visits)).unwrap();
-        prop_assert_eq!(block.rows().len(), visits.iter().map(|visit| visit.said.len()).sum::<usize>());
-        prop_assert_eq!(block.scrapes().len(), visits.len());
+    fn blocks_that_overlap_in_time_keep_what_each_of_them_says(visits in visits(), of_part in vec(0_usize..3, 14)) {
+        let frames = frames(&schema(Presence::State), &visits);
+        let part = |number| {
+            let frames = frames.iter().zip(&of_part).filter(|(_, part)| **part == number);
+            let frames: Vec<Frame> = frames.map(|(frame, _)| frame.clone()).collect();
+            (!frames.is_empty()).then(|| reread(&compact(&frames).unwrap()))
+        };
+        let parts: Vec<Frame> = (0..3).filter_map(part).collect();
+        let block = compact(&parts).unwrap();
+        check_invariants(&block);
+        prop_assert_eq!(expand(&block), merged(&parts));
+    }
+
+    #[test]
+    fn every_scrape_is_kept_as_it_was(visits in visits(), append in any::<bool>()) {
+        let frames = frames(&schema(if append { Presence::Append } else { Presence::State }), &visits);
+        let block = compact(&frames).unwrap();
+        let scrapes: Vec<Scrape> = frames.iter().flat_map(Frame::scrapes).copied().collect();
+        prop_assert_eq!(block.scrapes(), &scrapes);
+        if append {
+            prop_assert_eq!(block.rows().len(), visits.iter().map(|visit| visit.said.len()).sum::<usize>());
+        }
+    }
+
+    #[test]
+    fn any_rows_of_facts_are_kept_with_their_scrape(block in blocks(), scrapes in vec(scrapes(), 1..6)) {
+        // Rows of any types, as facts, spread over single scrapes.
+        let (rows, schema) = (block.rows(), block.schema());
+        let schema = Schema::clone(schema).with_presence(Presence::Append);
+        let columns = rows.columns().to_vec();
+        let rows = Rows::new(&schema, columns, None).unwrap();
+        let schema = Arc::new(schema);
+        let mut written = Vec::new();
+        let frames: Vec<Frame> = scrapes.iter().enumerate().map(|(at, scrape)| {
+            let own: Vec<u32> = (0..rows.len() as u32).filter(|row| *row as usize % scrapes.len() == at).collect();
+            let rows = rows.take(&own);
+            written.extend((0..rows.len()).map(|row| described(scrape, &rows, row)));
+            let batch = Batch { schema: Arc::clone(&schema), source: source("d"), scrape: *scrape, rows };
+            Frame::parse(encode(&batch).unwrap().into(), &Limits::default()).unwrap()
+        }).collect();
+        let block = reread(&compact(&frames).unwrap()).to_block().unwrap();
+        let scrape = |row: usize| &block.scrapes()[block.scrape_of_row()[row] as usize];
+        let mut read: Vec<String> = (0..block.rows().len()).map(|row| described(scrape(row), block.rows(), row)).collect();
+        read.sort();
+        written.sort();
+        prop_assert_eq!(read, written);
     }
 }
 

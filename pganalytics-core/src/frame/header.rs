@@ -1,8 +1,8 @@
 //! The header: who, when, what shape, and where each column stands.
 //!
 //! ```text
-//! schema     measurement, family, presence, row stamp, columns (kind and type,
-//!            name, unit)
+//! schema     measurement, family, presence, row stamp, columns (a byte of kind,
+//!            type and whether it is derived; name; unit)
 //! source     server id, instance id, server, database
 //! scrapes    count, then each as its difference from the one before
 //! rows       count
@@ -62,6 +62,9 @@ const KINDS: [ColumnKind; 4] = [ColumnKind::Key, ColumnKind::Counter, ColumnKind
 const TYPES: [ColumnType; 5] =
     [ColumnType::Text, ColumnType::Int, ColumnType::Float, ColumnType::Bool, ColumnType::Timestamp];
 
+/// Bit of a column's byte; kind and type have the others.
+const DERIVED: u8 = 0x80;
+
 /// The number of a value in its table; the tables are the format.
 fn number_of<T: PartialEq>(table: &[T], value: &T) -> u8 {
     table.iter().position(|entry| entry == value).and_then(|at| u8::try_from(at).ok()).unwrap_or_default()
@@ -79,8 +82,9 @@ pub(super) fn put_schema(out: &mut Vec<u8>, schema: &Schema) {
     put_varint(out, schema.row_stamp().map_or(0, |at| at as u64 + 1));
     put_varint(out, schema.columns().len() as u64);
     // Like beside like: the names compress better without the rest between.
-    for column in schema.columns() {
-        out.push(number_of(&KINDS, &column.kind) << 4 | number_of(&TYPES, &column.ty));
+    for (at, column) in schema.columns().iter().enumerate() {
+        let derived = if schema.derived().binary_search(&at).is_ok() { DERIVED } else { 0 };
+        out.push(derived | number_of(&KINDS, &column.kind) << 4 | number_of(&TYPES, &column.ty));
     }
     schema.columns().iter().for_each(|column| put_text(out, &column.name));
     schema.columns().iter().for_each(|column| put_text(out, &column.unit));
@@ -94,15 +98,20 @@ fn read_schema(reader: &mut Reader<'_>) -> Result<Schema, FrameError> {
     let count = reader.count("columns", MAX_COLUMNS)?;
     let shapes = reader.take(count)?;
     let mut columns = Vec::with_capacity(count);
+    let mut derived = Vec::new();
     for &shape in shapes {
         let name = reader.text()?;
-        columns.push(Column::new(name, entry("column kind", &KINDS, shape >> 4)?, entry("type", &TYPES, shape & 15)?));
+        if shape & DERIVED != 0 {
+            derived.push(name);
+        }
+        let kind = entry("column kind", &KINDS, (shape & !DERIVED) >> 4)?;
+        columns.push(Column::new(name, kind, entry("type", &TYPES, shape & 15)?));
     }
     for column in &mut columns {
         reader.text()?.clone_into(&mut column.unit);
     }
     let stamp = row_stamp.checked_sub(1).map(|at| columns.get(at).map(|column| column.name.clone()));
-    let schema = Schema::new(measurement, family, columns)?.with_presence(presence);
+    let schema = Schema::new(measurement, family, columns)?.with_derived(derived)?.with_presence(presence);
     match stamp {
         None => Ok(schema),
         Some(Some(name)) => Ok(schema.with_row_stamp(&name)?),
@@ -239,16 +248,16 @@ impl Header {
         let mut decoded = 0_u64;
         for column in schema.columns() {
             let mut place = place(&mut reader)?;
-            let width = match column.ty {
+            let width: u64 = match column.ty {
                 // While it is read, a row has its end, its length, its entry.
                 ColumnType::Text => 12,
                 ColumnType::Bool => 1,
                 ColumnType::Int | ColumnType::Float | ColumnType::Timestamp => 8,
             };
-            decoded += width * rows as u64;
+            decoded = decoded.saturating_add(width.saturating_mul(rows as u64));
             if column.ty == ColumnType::Text {
                 place.text_bytes = reader.count("bytes of text", limits.max_decoded_bytes)?;
-                decoded += place.text_bytes as u64;
+                decoded = decoded.saturating_add(place.text_bytes as u64);
             }
             columns.push(place);
         }

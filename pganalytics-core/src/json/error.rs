@@ -61,6 +61,20 @@ pub(super) struct Failure {
 
 impl Failure {
     pub(super) fn new(code: &'static str, message: impl Into<String>) -> Self {
-        Self { code, message: message.into() }
+        Self { code, message: clipped(message.into()) }
     }
+}
+
+/// Longest message.
+const LONGEST: usize = 400;
+
+/// What is wrong with a document may be quoted from it, at any length; nobody's
+/// log should hold that.
+pub(super) fn clipped(message: String) -> String {
+    if message.len() <= LONGEST {
+        return message;
+    }
+    let end = message.floor_char_boundary(LONGEST);
+    let (kept, _) = message.split_at(end);
+    format!("{kept}…")
 }

@@ -18,7 +18,7 @@ use crate::{
     batch::{Batch, Scrape, ScrapeKind},
     epoch::{CounterFamily, Epoch},
     id::{InstanceId, MeasurementName, ServerId},
-    schema::{Column, MAX_COLUMNS, Presence, Schema},
+    schema::{Column, ColumnKind, ColumnType, MAX_COLUMNS, Presence, Schema},
     source::Source,
     time::Timestamp,
 };
@@ -216,6 +216,25 @@ fn interval(raw: &RawValue) -> Result<u64, Failure> {
     digits.parse::<u64>().ok().and_then(|count| count.checked_mul(unit)).ok_or_else(bad)
 }
 
+/// A column of a schema that travels with its metric.
+#[derive(Deserialize)]
+struct GivenColumn {
+    name: String,
+    kind: ColumnKind,
+    #[serde(rename = "type")]
+    ty: ColumnType,
+    #[serde(default)]
+    unit: String,
+    #[serde(default)]
+    derived: bool,
+}
+
+impl GivenColumn {
+    fn into_column(self) -> Column {
+        Column { name: self.name, kind: self.kind, ty: self.ty, unit: self.unit }
+    }
+}
+
 fn schema(
     fields: &Fields<'_>,
     name: MeasurementName,
@@ -223,8 +242,14 @@ fn schema(
     context: &mut Context<'_>,
 ) -> Result<Arc<Schema>, Failure> {
     let bad = |error: crate::ModelError| Failure::new("bad_columns", error.to_string());
-    let columns = match fields.optional::<Vec<Column>>("bad_columns", "columns")? {
-        Some(columns) => columns,
+    let mut derived = Vec::new();
+    let columns = match fields.optional::<Vec<GivenColumn>>("bad_columns", "columns")? {
+        Some(given) => {
+            let kept = given.iter().filter(|column| column.derived).map(|column| column.name.clone());
+            // More columns than a schema may have are refused below.
+            derived.extend(kept.take(MAX_COLUMNS));
+            given.into_iter().map(GivenColumn::into_column).collect()
+        }
         None => match (context.lookup)(name.as_str()) {
             Some(schema) => return Ok(schema),
             None => Infer::columns(rows, &name, context)?,
@@ -237,6 +262,7 @@ fn schema(
         return Err(Failure::new("bad_columns", format!("column {}: its unit is longer than 63 bytes", column.name)));
     }
     let mut schema = Schema::new(name, family, columns).map_err(bad)?.with_presence(presence);
+    schema = schema.with_derived(derived.iter().map(String::as_str)).map_err(bad)?;
     if let Some(column) = fields.optional::<String>("bad_columns", "row_stamp")? {
         schema = schema.with_row_stamp(&column).map_err(bad)?;
     }

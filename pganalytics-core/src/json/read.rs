@@ -8,7 +8,7 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use super::{JsonError, MetricError, metric};
+use super::{JsonError, MetricError, error::clipped, metric};
 use crate::{batch::Batch, schema::Schema, source::Source, time::Timestamp};
 
 /// Limits for reading a push document.
@@ -98,12 +98,13 @@ impl PushDocument {
         }
         check_depth(document, limits.max_depth)?;
         let raw: RawDocument<'_> = serde_json::from_slice(document).map_err(|error| {
-            let message = error.to_string();
+            let message = clipped(error.to_string());
             if error.is_data() { JsonError::Shape { message } } else { JsonError::Syntax { message } }
         })?;
         let raw_metrics = take_apart(raw.metrics, limits.max_metrics)?;
         let timestamp = raw.timestamp.map(|text| text.parse::<Timestamp>()).transpose();
-        let timestamp = timestamp.map_err(|error| JsonError::Shape { message: format!("timestamp: {error}") })?;
+        let timestamp =
+            timestamp.map_err(|error| JsonError::Shape { message: clipped(format!("timestamp: {error}")) })?;
         let mut context = metric::Context { limits, lookup, defaults, timestamp, values_left: limits.max_values };
         let metrics = raw_metrics.iter().enumerate().map(|(index, raw)| {
             metric::read(raw.get(), &mut context).map_err(|failure| MetricError {
@@ -162,7 +163,7 @@ fn take_apart(metrics: &RawValue, limit: usize) -> Result<Vec<&RawValue>, JsonEr
 
     let metrics = serde_json::Deserializer::from_str(metrics.get())
         .deserialize_seq(Metrics { limit })
-        .map_err(|error| JsonError::Shape { message: format!("metrics: {error}") })?;
+        .map_err(|error| JsonError::Shape { message: clipped(format!("metrics: {error}")) })?;
     metrics.ok_or(JsonError::TooLarge { what: "metrics", given: limit as u64 + 1, limit: limit as u64 })
 }
 

@@ -191,6 +191,39 @@ fn errors_name_what_is_wrong_and_where() {
 }
 
 #[test]
+fn errors_do_not_repeat_what_they_were_given_at_any_length() {
+    let long = "ä".repeat(100_000);
+    for value in [
+        json!({"type": long}),
+        json!({"type": "a", "x": 1, "kind": long}),
+        json!({"type": "a", "x": 1, "interval": long}),
+        json!({"type": "a", "x": 1, "server_id": long}),
+        json!({"type": "a", "x": 1, "timestamp": long}),
+        json!({"type": "a", "rows": [], &long: 1}),
+        json!({"type": "a", &long: 1}),
+        json!({"type": "a", &long: [1]}),
+        json!({"type": "m_known", "rows": [{&long: 1}]}),
+        json!({"type": "m_known", "rows": [{"seq_scan": long}]}),
+        json!({"type": "a", "rows": [], "columns": [{"name": long, "kind": "key", "type": "int"}]}),
+    ] {
+        let (code, message) = refused(&value);
+        assert!(message.len() < 500, "{code}: {} bytes", message.len());
+    }
+    let error = parse(json!({"metrics": [], "timestamp": long}).to_string().as_bytes()).unwrap_err();
+    assert!(error.to_string().len() < 500);
+    let error = parse(json!({"metrics": long}).to_string().as_bytes()).unwrap_err();
+    assert!(error.to_string().len() < 500);
+}
+
+#[test]
+fn a_column_may_be_said_to_be_derived() {
+    let column = |kind: &str| json!({"name": "idx_scan", "kind": kind, "type": "int", "derived": true});
+    let given = |kind: &str| json!({"type": "a", "rows": [[1]], "columns": [column(kind)], "family": "cumulative"});
+    assert_eq!(metric(&given("counter")).unwrap().schema.derived(), [0]);
+    assert_eq!(refused(&given("gauge")).0, "bad_columns");
+}
+
+#[test]
 fn a_document_that_is_none_is_refused_as_a_whole() {
     assert_eq!(parse(b"{").unwrap_err().code(), "bad_json");
     assert_eq!(parse(b"[]").unwrap_err().code(), "bad_document");

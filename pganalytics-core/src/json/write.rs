@@ -3,7 +3,12 @@
 use serde::{Serialize, Serializer, ser::SerializeMap, ser::SerializeSeq};
 
 use super::NAN_PREFIX;
-use crate::{batch::Batch, time::Timestamp, value::Value};
+use crate::{
+    batch::Batch,
+    schema::{Column, Schema},
+    time::Timestamp,
+    value::Value,
+};
 
 /// A batch as one metric of a push document. It says everything about itself,
 /// so it can be read back without knowing its schema, and comes back equal.
@@ -61,7 +66,7 @@ impl Serialize for Metric<'_> {
         if let Some(column) = schema.row_stamp().and_then(|at| schema.columns().get(at)) {
             map.serialize_entry("row_stamp", &column.name)?;
         }
-        map.serialize_entry("columns", schema.columns())?;
+        map.serialize_entry("columns", &AllColumns(schema))?;
         let gone: Vec<usize> = (0..rows.len()).filter(|&row| rows.is_gone(row)).collect();
         if !gone.is_empty() {
             map.serialize_entry("gone", &gone)?;
@@ -74,6 +79,23 @@ impl Serialize for Metric<'_> {
 /// In the largest unit that holds it exactly.
 fn interval(micros: u64) -> String {
     if micros.is_multiple_of(1_000_000) { format!("{}s", micros / 1_000_000) } else { format!("{micros}us") }
+}
+
+struct AllColumns<'a>(&'a Schema);
+
+impl Serialize for AllColumns<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Given<'a> {
+            #[serde(flatten)]
+            column: &'a Column,
+            #[serde(skip_serializing_if = "std::ops::Not::not")]
+            derived: bool,
+        }
+        let derived = |at| self.0.derived().binary_search(&at).is_ok();
+        serializer
+            .collect_seq(self.0.columns().iter().enumerate().map(|(at, column)| Given { column, derived: derived(at) }))
+    }
 }
 
 struct AllRows<'a>(&'a Batch);

@@ -29,6 +29,9 @@ pub(crate) struct Setup {
     password: Secret<String>,
 }
 
+/// What a login name looks like.
+pub(crate) const USERNAME_RULE: &str = "a user name has 1 to 64 letters, digits and _ . - @ +";
+
 /// Whether a text can be a login name.
 pub(crate) fn is_username(name: &str) -> bool {
     let letter = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.' | '-' | '@' | '+');
@@ -67,8 +70,7 @@ pub(crate) async fn setup(
         return Err(Problem::forbidden("setup_is_local", detail));
     }
     if !is_username(&setup.username) {
-        let detail = "a user name has 1 to 64 letters, digits and _ . - @ +";
-        return Err(Problem::invalid("bad_username", detail));
+        return Err(Problem::invalid("bad_username", USERNAME_RULE));
     }
     password::refuse_weak(&setup.password, &setup.username).map_err(|why| Problem::invalid("weak_password", why))?;
     let hash = app.passwords.hash(setup.password).await?;

@@ -53,10 +53,10 @@ impl From<Verdict> for Judged {
 
 impl Changes {
     pub(super) fn new(step: Step, wanted: &Wanted) -> Result<Self, DataFusionError> {
-        let Step { group, chunk, previous, runs, .. } = step;
+        let Step { group, chunk, previous, complete_from, runs, .. } = step;
         let mut sources = Sources::default();
         let own = sources.number(&chunk);
-        let judge = Judge::new(&chunk, previous)?;
+        let judge = Judge::new(&chunk, previous, complete_from)?;
         let range = wanted.scrapes(&chunk.scrapes);
         let (mut places, mut before, mut verdicts) = (Vec::new(), Vec::new(), Vec::new());
         for start in runs {
@@ -162,27 +162,36 @@ struct Judge<'a> {
     facts: &'a ValueFacts,
     /// For each scrape the time of the one before and what happened since.
     since: Vec<Option<(Timestamp, Continuity)>>,
+    complete_from: u32,
 }
 
 impl<'a> Judge<'a> {
-    fn new(chunk: &'a Arc<Decoded>, previous: Option<Scrape>) -> Result<Self, DataFusionError> {
+    fn new(
+        chunk: &'a Arc<Decoded>,
+        previous: Option<Scrape>,
+        complete_from: u32,
+    ) -> Result<Self, DataFusionError> {
         let family = chunk.shape.schema.family();
         let before = std::iter::once(previous).chain(chunk.scrapes.iter().copied().map(Some));
         let since = before
             .zip(chunk.scrapes.iter())
             .map(|(before, now)| before.map(|before| (before.collected_at, before.epoch.until(&now.epoch, family))))
             .collect();
-        Ok(Self { chunk, facts: chunk.values()?, since })
+        Ok(Self { chunk, facts: chunk.values()?, since, complete_from })
     }
 
     /// `None` when the row is as it was.
     fn row(&self, run: u32, row: u32, scrape: u32, last: Option<&Earlier>) -> Result<Option<Judged>, DataFusionError> {
+        let unknown = Verdict { rule: Rule::Unknown, quality: Quality::Unknown };
         let Some((previous_scrape, continuity)) = self.since.get(scrape as usize).copied().flatten() else {
-            return Ok(Some(Verdict { rule: Rule::Unknown, quality: Quality::Unknown }.into()));
+            return Ok(Some(unknown.into()));
         };
         let family = self.chunk.shape.schema.family();
         let now = Now { row_stamp: self.chunk.row_stamp(row)?, previous_scrape };
         let Some(last) = last else {
+            if scrape < self.complete_from {
+                return Ok(Some(unknown.into()));
+            }
             return Ok(Some(increase::judge(family, continuity, Before::Absent, now, || false).into()));
         };
         let adjacent = Arc::ptr_eq(&last.chunk, self.chunk) && last.row + 1 == row;
@@ -205,9 +214,9 @@ impl<'a> Judge<'a> {
                 && fell((&last.chunk, last.row), (self.chunk, row))?
         };
         let before = Before::Row { stamp, was_gone: last.gone_at.is_some() };
-        let Verdict { rule, quality } = increase::judge(family, continuity, before, now, || fallen);
-        let derived = if fallen { increase::judge(family, continuity, before, now, || false).rule } else { rule };
-        Ok(Some(Judged { rule, derived, quality }))
+        let verdict = increase::judge(family, continuity, before, now, || fallen);
+        let derived = increase::rule_of_derived(continuity, before, verdict);
+        Ok(Some(Judged { derived, ..verdict.into() }))
     }
 
     fn is_first(&self, run: u32, row: u32) -> bool {

@@ -39,7 +39,7 @@ pub(super) struct Shape {
     /// Positions of key columns, in the order of their names.
     pub(super) keys: Vec<usize>,
     pub(super) counters: Vec<usize>,
-    /// Those of them that fall only when the row's counters began anew.
+    /// Those of them that no other object keeps.
     pub(super) own_counters: Vec<usize>,
     /// Counters and gauges: what makes a row a changed one.
     pub(super) measured: Vec<usize>,
@@ -53,7 +53,7 @@ impl Shape {
         let mut keys: Vec<usize> = schema.positions_of(ColumnKind::Key).collect();
         keys.sort_by(|a, b| name(a).cmp(&name(b)));
         let counters: Vec<usize> = schema.positions_of(ColumnKind::Counter).collect();
-        let own_counters = counters.iter().copied().filter(|at| !schema.derived().contains(at)).collect();
+        let own_counters = schema.own_counters().collect();
         let measured = counters.iter().copied().chain(schema.positions_of(ColumnKind::Gauge)).collect();
         let fingerprint = schema.fingerprint();
         Self { schema, keys, counters, own_counters, measured, fingerprint }

@@ -54,6 +54,10 @@ pub(super) struct Step {
     pub(super) chunk: Arc<Decoded>,
     /// The scrape before the chunk's first.
     pub(super) previous: Option<Scrape>,
+    /// The first of the chunk's scrapes at which a key without an earlier row
+    /// is known to be new. Before it no keyframe was read, and the key may have
+    /// been there all along.
+    pub(super) complete_from: u32,
     pub(super) runs: Vec<RunStart>,
     pub(super) carried: Vec<Carried>,
 }
@@ -87,6 +91,8 @@ pub(super) type KeyMap<T> = HashMap<Key, T, BuildHasherDefault<KeyHasher>>;
 pub(super) struct History {
     keys: KeyMap<Earlier>,
     last: Option<Scrape>,
+    /// Whether there was a keyframe: all keys are known then.
+    complete: bool,
 }
 
 impl History {
@@ -125,7 +131,9 @@ impl History {
             }
         }
         self.last = chunk.scrapes.last().copied();
-        Step { group: Arc::clone(group), chunk, previous, runs, carried }
+        let complete_from = if self.complete { 0 } else { all_known.saturating_add(1) };
+        self.complete |= chunk.first_keyframe.is_some();
+        Step { group: Arc::clone(group), chunk, previous, complete_from, runs, carried }
     }
 
     /// Keys that the chunk does not speak of.

@@ -31,9 +31,11 @@
 //! # What must stay true
 //! * No query sees another tenant's rows: the tenant comes from the principal
 //!   and is part of every [`ChunkSelect`](crate::ChunkSelect).
-//! * To answer from a time on, [`LOOKBACK`] more is read; what lies before only
-//!   primes the state. The same rows come out whatever the range asked for, as
-//!   long as a source's keyframes are at most an hour apart.
+//! * To answer from a time on, [`LOOKBACK`] more is read, for `m_delta`
+//!   [`GONE_MEMORY`] on top; what lies before only primes the state. The same
+//!   rows come out whatever the range asked for, as long as a source's keyframes
+//!   are at most an hour apart. Where they are not, a row whose state before is
+//!   not in what was read has an unknown increase.
 //! * Increases follow [`pganalytics_core::increase`]: never negative, never
 //!   inflated. A counter that other objects keep
 //!   ([`Schema::with_derived`](pganalytics_core::Schema::with_derived)) has no
@@ -76,4 +78,4 @@ pub const LOOKBACK: Duration = Duration::from_secs(75 * 60);
 
 /// How long a key that is gone is remembered. One that comes back within this
 /// time is compared with its last row; later it counts as new.
-pub const GONE_MEMORY: Duration = Duration::from_secs(60 * 60);
+pub const GONE_MEMORY: Duration = Duration::from_secs(30 * 60);

@@ -13,7 +13,7 @@ use datafusion::{
 use pganalytics_core::{ColumnType, Presence, TenantId, Timestamp};
 
 use super::{
-    LOOKBACK,
+    GONE_MEMORY, LOOKBACK,
     decoded::{Shape, arrow_type},
     error::{SqlError, nearest},
     facts::FactCache,
@@ -270,7 +270,9 @@ impl Table {
             View::Latest if append => Timestamp::from_micros(i64::MIN),
             View::Latest => now().plus_micros(back(self.latest_lookback)),
             View::Rows if append => bounds.from,
-            View::Rows | View::Delta => bounds.from.plus_micros(back(LOOKBACK)),
+            View::Rows => bounds.from.plus_micros(back(LOOKBACK)),
+            // What a key counted before it went matters for as long as it is remembered.
+            View::Delta => bounds.from.plus_micros(back(LOOKBACK + GONE_MEMORY)),
         };
         let to = if self.layout.view == View::Latest { Timestamp::from_micros(i64::MAX) } else { bounds.to };
         let names = |wanted: &[Shared]| one_of(filters, wanted, &|name| self.layout.source_of(name));

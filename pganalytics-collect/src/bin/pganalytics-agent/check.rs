@@ -1,46 +1,67 @@
 //! `check`: tries everything and says what works, what does not, what to do.
 
-use std::{fmt::Write, process::ExitCode};
+use std::{fmt::Write, process::ExitCode, time::Duration};
 
-use futures::future::join_all;
+use futures::{future::join_all, join};
 use pganalytics_collect::{
-    Config, FrameGroup, Sink, SinkError,
-    postgres::{ServerCheck, State},
+    CollectContext, Collector, Config, FrameGroup, Sink, SinkError,
+    clock::{Clock, SystemClock},
+    postgres::{MeasurementCheck, PostgresServer, ServerCheck, State},
 };
 use pganalytics_core::StreamId;
 use serde_json::json;
+use tokio::time::Instant;
 
-use super::{FAILED, MISUSED, complain, say, say_json, table::Table};
+use super::{FAILED, say, say_json, table::Table};
+
+/// Time for the host's figures; a dead mount takes all of it.
+const HOST: Duration = Duration::from_secs(10);
 
 pub(crate) async fn check(config: &Config, as_json: bool) -> ExitCode {
-    // A server that can't be reached is a finding; no server at all a mistake.
-    if let Err(error) = config.agent().build() {
-        return complain(&error, MISUSED);
-    }
     let servers = config.servers();
-    let checks = join_all(servers.iter().map(pganalytics_collect::postgres::PostgresServer::check)).await;
-    let backend = backend(config).await;
-    let fine =
-        |check: &ServerCheck| check.reached() && check.findings.iter().all(|finding| finding.state != State::Off);
-    let all_fine =
-        checks.iter().all(fine) && backend.as_ref().is_none_or(Result::is_ok) && config.catalog_errors.is_empty();
+    let (checks, host, backend) =
+        join!(join_all(servers.iter().map(PostgresServer::check)), host(config), backend(config));
+    let failed = checks.iter().any(ServerCheck::failed)
+        || host.iter().any(|check| check.failed)
+        || backend.as_ref().is_some_and(Result::is_err)
+        || !config.catalog_errors.is_empty();
     if as_json {
         let backend = backend.as_ref().map(|result| match result {
             Ok(url) => json!({ "url": url, "state": "works" }),
             Err(message) => json!({ "state": "off", "why": message }),
         });
         let files: Vec<_> = config.catalog_errors.iter().map(ToString::to_string).collect();
-        say_json(&json!({ "servers": checks, "backend": backend, "catalog_errors": files, "ok": all_fine }));
+        say_json(&json!({
+            "servers": checks, "host": host, "backend": backend, "catalog_errors": files, "ok": !failed,
+        }));
     } else {
         let mut text: String = checks.iter().map(as_text).collect();
+        if checks.is_empty() {
+            text.push_str("servers: none set; name one with --postgres, POSTGRES_HOST or [[postgres]]\n\n");
+        }
+        let _ = writeln!(text, "this host\n{}", table_of(&host));
         let _ = match backend {
-            None => writeln!(text, "backend: none set (BACKEND_URL); only once and check will do"),
-            Some(Ok(url)) => writeln!(text, "backend {url}: works"),
+            None => writeln!(text, "backend: none set; run needs --backend-url, BACKEND_URL or [backend] url"),
+            Some(Ok(url)) => writeln!(text, "backend: {url} works"),
             Some(Err(message)) => writeln!(text, "backend: off: {message}"),
         };
         say(&text);
     }
-    if all_fine { ExitCode::SUCCESS } else { ExitCode::from(FAILED) }
+    if failed { ExitCode::from(FAILED) } else { ExitCode::SUCCESS }
+}
+
+/// The host's figures, those of them that the settings want.
+async fn host(config: &Config) -> Vec<MeasurementCheck> {
+    let mut host = config.host();
+    let wanted = host.measurements().into_iter().filter(|measurement| config.plan.interval_of(measurement).is_some());
+    let cx = CollectContext {
+        due: wanted.map(|measurement| measurement.name().clone()).collect(),
+        now: SystemClock.now(),
+        deadline: Instant::now() + HOST,
+    };
+    // What goes wrong with the host is in the reports.
+    let reports = host.collect(&cx).await.map(|collected| collected.reports).unwrap_or_default();
+    reports.into_iter().map(MeasurementCheck::from).collect()
 }
 
 /// Pushes nothing to the server: whether it can be reached and lets us in.
@@ -59,7 +80,11 @@ async fn backend(config: &Config) -> Option<Result<String, String>> {
 }
 
 fn as_text(check: &ServerCheck) -> String {
-    let mut text = format!("{} ({}): {}\n", check.server, check.address, word(check.worst()));
+    let mut text = check.server.clone();
+    if check.address != check.server {
+        let _ = write!(text, " at {}", check.address);
+    }
+    let _ = writeln!(text, ": {}", word(check.worst()));
     for finding in &check.findings {
         let _ = writeln!(text, "  {:9} {}: {}", word(finding.state), finding.about, finding.message);
         if let Some(fix) = &finding.fix {
@@ -67,21 +92,25 @@ fn as_text(check: &ServerCheck) -> String {
         }
     }
     if !check.measurements.is_empty() {
-        let mut table = Table::new(["  measurement", "database", "state", "rows", "ms", "why"].map(str::to_owned));
-        for found in &check.measurements {
-            table.long_row([
-                format!("  {}", found.measurement),
-                found.database.clone().unwrap_or_default(),
-                word(found.state).to_owned(),
-                found.rows.to_string(),
-                format!("{:.1}", found.elapsed.as_secs_f64() * 1000.0),
-                found.why.clone().unwrap_or_default(),
-            ]);
-        }
-        text.push_str(&table.to_string());
+        text.push_str(&table_of(&check.measurements));
     }
     text.push('\n');
     text
+}
+
+fn table_of(checks: &[MeasurementCheck]) -> String {
+    let mut table = Table::new(["  measurement", "database", "state", "rows", "ms", "why"].map(str::to_owned));
+    for check in checks {
+        table.long_row([
+            format!("  {}", check.measurement),
+            check.database.clone().unwrap_or_default(),
+            word(check.state).to_owned(),
+            check.rows.to_string(),
+            format!("{:.1}", check.elapsed.as_secs_f64() * 1000.0),
+            check.why.clone().unwrap_or_default(),
+        ]);
+    }
+    table.to_string()
 }
 
 fn word(state: State) -> &'static str {

@@ -16,11 +16,13 @@ pub(crate) fn config(config: &Config, as_json: bool) -> ExitCode {
         say_json(&settings.collect());
         return ExitCode::SUCCESS;
     }
-    let settings = config.settings();
+    let mut settings: Vec<_> = config.settings().iter().collect();
+    settings.sort_by_key(|setting| &setting.key);
     let width = settings.iter().map(|setting| setting.key.chars().count()).max().unwrap_or_default();
     let mut text = String::new();
     for setting in settings {
-        let _ = writeln!(text, "{:width$} = {}  # {}", setting.key, setting.value, setting.origin);
+        let value = if setting.value.is_empty() { "(not set)" } else { setting.value.as_str() };
+        let _ = writeln!(text, "{:width$} = {value}  # {}", setting.key, setting.origin);
     }
     say(&text);
     ExitCode::SUCCESS

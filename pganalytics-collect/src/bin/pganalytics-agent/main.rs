@@ -72,9 +72,11 @@ fn start_log(config: &Config, command: Command) {
         .settings()
         .iter()
         .any(|setting| setting.key == "collector.log_level" && setting.origin == Origin::Default);
-    // Who asks for a table does not want to read how it was made.
-    let level = if is_default && command != Command::Run { "warn" } else { config.log_level.as_str() };
-    let directives = if level.contains('=') {
+    let level = config.log_level.as_str();
+    let directives = if is_default && command != Command::Run {
+        // Who asks for a table finds in it what went wrong.
+        String::from("error,pganalytics_agent=warn")
+    } else if level.contains('=') {
         level.to_owned()
     } else {
         format!("warn,pganalytics_collect={level},pganalytics_agent={level}")

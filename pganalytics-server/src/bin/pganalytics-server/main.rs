@@ -1,1 +1,162 @@
-fn main() {}
+//! The server: a thin shell over the library.
+
+mod args;
+mod catalog;
+mod people;
+mod serve;
+mod show;
+
+use std::{
+    fmt,
+    io::{IsTerminal, Write},
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
+
+use pganalytics_core::Secret;
+use pganalytics_server::{
+    ServerError,
+    config::{Config, Gathered, KEYS, Origin},
+};
+use pganalytics_store::sqlite::{SqliteOptions, SqliteStore};
+use tracing_subscriber::EnvFilter;
+
+use self::args::{Args, Command};
+
+/// Where the settings file is looked for when nobody names one.
+const DEFAULT_FILE: &str = "/etc/pganalytics/server.toml";
+
+/// Something could not be done.
+const FAILED: u8 = 1;
+/// The command line or the settings are wrong.
+const MISUSED: u8 = 2;
+
+/// Why the program ends, for people, and its exit code.
+#[derive(Debug)]
+struct Failure {
+    code: u8,
+    message: String,
+}
+
+impl Failure {
+    fn new(message: impl fmt::Display) -> Self {
+        Self { code: FAILED, message: message.to_string() }
+    }
+
+    fn misused(message: impl fmt::Display) -> Self {
+        Self { code: MISUSED, message: message.to_string() }
+    }
+}
+
+impl From<ServerError> for Failure {
+    fn from(error: ServerError) -> Self {
+        match error {
+            ServerError::Setting { .. } | ServerError::Tls(_) => Self::misused(error),
+            other => Self::new(other),
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    match run(Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            let _ = writeln!(std::io::stderr(), "pganalytics-server: {}", failure.message);
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+fn run(args: Args) -> Result<(), Failure> {
+    let file = settings_file(args.config)?;
+    let gathered = Gathered::read(&args.flags, &|name| std::env::var(name).ok(), file)?;
+    let config = Config::build(&gathered)?;
+    if let Command::Config { json } = args.command {
+        return show::config(&gathered, json);
+    }
+    start_log(&config, &args.command)?;
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    for key in KEYS.iter().filter(|key| key.secret && gathered.origin(key.name) == Origin::Flag) {
+        let (flag, variable) = (key.flag(), key.env.first().copied().unwrap_or_default());
+        // An address of a server is a secret only for the password that may be in it.
+        if key.name != "monitor" || gathered.all(key.name).iter().any(|url| holds_password(url)) {
+            tracing::warn!("every user of this machine can read --{flag} in the list of processes; set {variable} instead");
+        }
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::new(format!("the runtime does not start: {error}")))?;
+    let done = runtime.block_on(async {
+        match args.command {
+            Command::Serve => serve::serve(config).await,
+            Command::OpenApi => show::openapi().await,
+            Command::People(command) => people::run(&config, command).await,
+            // Answered above, before there was anything to start.
+            Command::Config { .. } => Ok(()),
+        }
+    });
+    // A thread that waits for a dead file system must not hold the exit.
+    runtime.shutdown_timeout(Duration::from_secs(2));
+    done
+}
+
+fn holds_password(url: &Secret<String>) -> bool {
+    let text = url.expose();
+    let authority = text.split_once("://").map(|(_, rest)| rest.split('/').next().unwrap_or_default());
+    let in_authority = authority.and_then(|authority| authority.rsplit_once('@')).is_some_and(|(user, _)| user.contains(':'));
+    in_authority || text.contains("password=")
+}
+
+fn settings_file(named: Option<PathBuf>) -> Result<Option<(PathBuf, String)>, Failure> {
+    let path = named.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_FILE));
+    match std::fs::read_to_string(&path) {
+        Ok(text) => Ok(Some((path, text))),
+        Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Failure::misused(format!("the settings file {}: {error}", path.display()))),
+    }
+}
+
+/// Logs go to the standard error, results to the standard output.
+fn start_log(config: &Config, command: &Command) -> Result<(), Failure> {
+    // Who asks for a token does not want to read how it was made.
+    let level = if matches!(command, Command::Serve) { config.log_level.as_str() } else { "warn" };
+    let directives = if level.contains('=') {
+        level.to_owned()
+    } else {
+        format!("warn,pganalytics_server={level},pganalytics_store={level},pganalytics_collect={level}")
+    };
+    let filter = EnvFilter::try_new(&directives).map_err(|_| {
+        Failure::misused(format!(
+            "LOG_LEVEL: {level:?} is none of error, warn, info, debug, trace, nor filters as info,pganalytics_store=debug"
+        ))
+    })?;
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if config.log_json {
+        log.json().init();
+    } else {
+        log.with_ansi(std::io::stderr().is_terminal()).init();
+    }
+    Ok(())
+}
+
+/// Opens the embedded store.
+fn open_store(folder: &Path) -> Result<SqliteStore, Failure> {
+    SqliteStore::open(folder, SqliteOptions::default()).map_err(|error| {
+        let hint = match &error {
+            // These say themselves what to do.
+            pganalytics_store::StoreError::Unavailable(_)
+            | pganalytics_store::StoreError::TooNew { .. }
+            | pganalytics_store::StoreError::Corrupt(_) => "",
+            _ => "; make the folder writable for this user, or name another one in PGANALYTICS_DATA_DIR",
+        };
+        Failure::new(format!("the data folder {}: {error}{hint}", folder.display()))
+    })
+}
+
+/// Prints a result. A reader that went away (`| head`) is no error.
+fn say(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}

@@ -1,0 +1,93 @@
+//! Writes good examples of what each target reads, for the fuzzer to begin with:
+//! every measurement of the catalog as frames, a block, a push, a document and
+//! its file.
+
+use std::{error::Error, fs, path::Path, sync::Arc};
+
+use bytes::Bytes;
+use pganalytics_core::{
+    Batch, ColumnKind, ColumnType, Epoch, InstanceId, Rows, RowsBuilder, Schema, Scrape, ScrapeKind, Seq, ServerId,
+    Source, StreamId, Timestamp, Value,
+    catalog::Catalog,
+    frame::{self, Frame, Limits},
+    json,
+};
+
+/// Magic and version, which the target puts back.
+const START: usize = 6;
+/// The checksum, too.
+const END: usize = 4;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus");
+    for target in ["frame", "push", "json", "catalog"] {
+        fs::create_dir_all(folder.join(target))?;
+    }
+    for measurement in Catalog::builtin() {
+        let name = measurement.name();
+        let mut frames: Vec<Bytes> = Vec::new();
+        for (scrape, rows) in [(0, 0), (1, 1), (2, 40), (3, 3)] {
+            let batch = batch(measurement.schema(), scrape, rows)?;
+            frames.push(frame::encode(&batch)?.into());
+            let document = json::push_document("col_001", &[batch]);
+            fs::write(folder.join("json").join(format!("{name}-{rows}")), document)?;
+        }
+        let parsed: Result<Vec<Frame>, _> =
+            frames.iter().map(|bytes| Frame::parse(bytes.clone(), &Limits::default())).collect();
+        frames.push(frame::encode_block(&frame::compact(&parsed?)?)?.into());
+        for (number, bytes) in frames.iter().enumerate() {
+            let seed = bytes.get(START..bytes.len() - END).unwrap_or_default();
+            fs::write(folder.join("frame").join(format!("{name}-{number}")), seed)?;
+        }
+        let numbered: Vec<(Seq, Bytes)> = (1..).map(Seq).zip(frames).collect();
+        let stream = StreamId::from_uuid(ServerId::of_cluster(1).as_uuid());
+        fs::write(folder.join("push").join(name.as_str()), frame::encode_push(stream, &numbered))?;
+    }
+    for file in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../pganalytics-core/catalog"))? {
+        let file = file?;
+        fs::copy(file.path(), folder.join("catalog").join(file.file_name()))?;
+    }
+    Ok(())
+}
+
+fn batch(schema: &Arc<Schema>, scrape: i64, rows: i64) -> Result<Batch, Box<dyn Error>> {
+    let server_id = ServerId::of_cluster(1);
+    let instance_id = InstanceId::of_address(server_id, "db1:5432");
+    Ok(Batch {
+        schema: Arc::clone(schema),
+        source: Source { server_id, instance_id, server: "db1".into(), database: Some("shop".into()) },
+        scrape: Scrape {
+            collected_at: Timestamp::from_secs(1_769_860_800 + 60 * scrape),
+            interval_micros: 60_000_000,
+            kind: if scrape == 0 { ScrapeKind::Keyframe } else { ScrapeKind::Delta },
+            epoch: Epoch {
+                stamp: Some(Timestamp::from_secs(1_769_000_000)),
+                started: Some(Timestamp::from_secs(1_769_000_000)),
+                evictions: None,
+            },
+        },
+        rows: build(schema, scrape, rows)?,
+    })
+}
+
+/// Rows whose columns go through all the ways in which values are stored:
+/// alike, near to each other, far apart, few, NULL.
+fn build(schema: &Schema, scrape: i64, rows: i64) -> Result<Rows, Box<dyn Error>> {
+    let mut builder = RowsBuilder::new(schema);
+    for row in 0..rows {
+        let text = format!("text {}", row * 7 % 10);
+        let spread = |column: usize| row.wrapping_mul(7_919).wrapping_shl(column as u32 % 40) + scrape;
+        let values = schema.columns().iter().enumerate().map(|(at, column)| match column.ty {
+            _ if column.kind != ColumnKind::Key && (row as usize + at).is_multiple_of(9) => Value::Null,
+            ColumnType::Text => Value::Text(&text),
+            ColumnType::Int if at % 3 == 0 => Value::Int(row * 3 + scrape),
+            ColumnType::Int => Value::Int(spread(at)),
+            ColumnType::Float => Value::Float(spread(at) as f64 / 100.0),
+            ColumnType::Bool => Value::Bool(row % 3 == 0),
+            ColumnType::Timestamp => Value::Timestamp(1_769_860_800_000_000 + row * 1_000),
+        });
+        let values: Vec<Value<'_>> = values.collect();
+        if row % 11 == 10 { builder.push_gone(&values)? } else { builder.push(&values)? }
+    }
+    Ok(builder.finish())
+}

@@ -1,0 +1,165 @@
+//! The command line. Flags are made from the table of settings, so that every
+//! setting has one.
+
+use std::path::PathBuf;
+
+use clap::{Arg, ArgAction, ArgMatches, value_parser};
+use pganalytics_server::{
+    auth::scope::Scope,
+    config::{KEYS, Key, read::Flags},
+};
+use pganalytics_store::meta_store::Role;
+
+const ABOUT: &str = "Takes in, keeps and shows what agents collect from PostgreSQL servers";
+const AFTER: &str = "\
+Settings come from flags, then environment variables, then the settings file
+(--config, or /etc/pganalytics/server.toml), then defaults; the command config
+shows which.
+
+Exit codes: 0 all went well, 1 something failed, 2 bad usage or settings.";
+
+/// What the command line says.
+pub(crate) struct Args {
+    pub(crate) command: Command,
+    pub(crate) config: Option<PathBuf>,
+    pub(crate) flags: Flags,
+}
+
+pub(crate) enum Command {
+    Serve,
+    Config { json: bool },
+    OpenApi,
+    People(People),
+}
+
+/// Commands about users and tokens.
+pub(crate) enum People {
+    AddUser { name: String, role: Role },
+    ResetPassword { name: String },
+    AddToken { user: String, name: String, scopes: Vec<Scope> },
+}
+
+impl Args {
+    pub(crate) fn parse() -> Self {
+        let matches = command().get_matches();
+        let mut flags = Flags::new();
+        for key in KEYS {
+            // Given before the command or behind it: clap hands global flags down.
+            if let Some(values) = matches.get_many::<String>(key.name) {
+                flags.insert(key.name, values.cloned().collect());
+            }
+        }
+        Self { command: chosen(&matches), config: matches.get_one("config").cloned(), flags }
+    }
+}
+
+fn chosen(matches: &ArgMatches) -> Command {
+    let text = |matches: &ArgMatches, name: &str| matches.get_one::<String>(name).cloned().unwrap_or_default();
+    match matches.subcommand() {
+        Some(("config", matches)) => Command::Config { json: matches.get_flag("json") },
+        Some(("openapi", _)) => Command::OpenApi,
+        Some(("user", matches)) => Command::People(match matches.subcommand() {
+            Some(("add", matches)) => People::AddUser {
+                name: text(matches, "name"),
+                role: matches.get_one("role").copied().unwrap_or(Role::Viewer),
+            },
+            Some((_, matches)) => People::ResetPassword { name: text(matches, "name") },
+            // clap demands one of them.
+            None => People::ResetPassword { name: String::new() },
+        }),
+        Some(("token", matches)) => {
+            let add = matches.subcommand_matches("add").unwrap_or(matches);
+            Command::People(People::AddToken {
+                user: text(add, "user"),
+                name: text(add, "name"),
+                scopes: add.get_many("scope").map(|scopes| scopes.copied().collect()).unwrap_or_default(),
+            })
+        }
+        _ => Command::Serve,
+    }
+}
+
+fn command() -> clap::Command {
+    let name = || Arg::new("name").value_name("NAME").required(true);
+    let user = clap::Command::new("user")
+        .about("Manage users, while the server does not run")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand(
+            clap::Command::new("add").about("Add a user; prints the random password").arg(name()).arg(
+                Arg::new("role")
+                    .long("role")
+                    .value_parser(role)
+                    .default_value("viewer")
+                    .help("viewer, user or admin"),
+            ),
+        )
+        .subcommand(
+            clap::Command::new("reset-password").about("Give a user a new random password, and print it").arg(name()),
+        );
+    let token = clap::Command::new("token")
+        .about("Manage API tokens, while the server does not run")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand(
+            clap::Command::new("add")
+                .about("Make a token that acts as a user; it is printed once")
+                .arg(name())
+                .arg(Arg::new("user").long("user").default_value("admin").help("The user that it acts as"))
+                .arg(
+                    Arg::new("scope")
+                        .long("scope")
+                        .value_parser(|text: &str| text.parse::<Scope>())
+                        .action(ArgAction::Append)
+                        .default_value("push")
+                        .help("push, read, write or admin; may be given several times"),
+                ),
+        );
+    let json = Arg::new("json").long("json").action(ArgAction::SetTrue).help("Print JSON instead of a table");
+    clap::Command::new("pganalytics-server")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about(ABOUT)
+        .after_help(AFTER)
+        .max_term_width(100)
+        .subcommand(clap::Command::new("serve").about("Serve until told to stop (what happens without a command)"))
+        .subcommand(
+            clap::Command::new("config")
+                .about("Print the settings that hold, and where each comes from; secrets are masked")
+                .arg(json),
+        )
+        .subcommand(clap::Command::new("openapi").about("Print the API's description (OpenAPI 3.1)"))
+        .subcommand(user)
+        .subcommand(token)
+        .arg(
+            Arg::new("config")
+                .long("config")
+                .short('c')
+                .value_name("FILE")
+                .value_parser(value_parser!(PathBuf))
+                .global(true)
+                .help("The settings file"),
+        )
+        .args(KEYS.iter().map(flag))
+}
+
+fn role(text: &str) -> Result<Role, String> {
+    match text {
+        "viewer" => Ok(Role::Viewer),
+        "user" => Ok(Role::User),
+        "admin" => Ok(Role::Admin),
+        other => Err(format!("{other:?} is no role; there are viewer, user, admin")),
+    }
+}
+
+fn flag(key: &'static Key) -> Arg {
+    let mut help = format!("{} [env: {}]", key.doc, key.env.join(", "));
+    if !key.default.is_empty() && !key.is_switch() {
+        help += &format!(" [default: {}]", key.default);
+    }
+    let arg = Arg::new(key.name).long(key.flag()).help(help).global(true);
+    if key.is_switch() {
+        // `--setup` and `--setup=false` both work.
+        return arg.value_name("BOOL").num_args(0..=1).require_equals(true).default_missing_value("true");
+    }
+    if key.is_list() { arg.value_name("VALUE").action(ArgAction::Append) } else { arg.value_name("VALUE") }
+}

@@ -1,0 +1,162 @@
+//! `serve`: puts the parts together and runs them until a signal.
+
+use std::{io, net::SocketAddr, sync::Arc};
+
+use pganalytics_server::{Server, TlsFiles, config::Config};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{FAILED, Failure, catalog, open_store, say};
+
+pub(crate) async fn serve(config: Config) -> Result<(), Failure> {
+    // Everything that can be wrong without the store comes before it: the first
+    // admin's password is made once, and must not be lost to a port in use.
+    let monitors = monitors(&config)?;
+    let files = config.tls.as_ref().map(|(cert, key)| TlsFiles { certificate: cert.clone(), key: key.clone() });
+    if let Some(files) = &files {
+        files.load()?;
+    }
+    let listener = TcpListener::bind(config.listen).await.map_err(|error| cannot_listen(config.listen, &error))?;
+    let address = listener.local_addr().map_err(Failure::new)?;
+
+    let folder = config.data_dir.clone();
+    let store = tokio::task::spawn_blocking(move || open_store(&folder)).await.map_err(Failure::new)??;
+    let store = Arc::new(store);
+    let mut server = Server::builder()
+        .metric_store(store.clone())
+        .meta_store(store)
+        .catalog(Arc::new(catalog::load(config.catalog_dir.as_deref())))
+        .settings(config.settings.clone())
+        .build()
+        .await?;
+    welcome(&config, address, &mut server);
+
+    let stop = CancellationToken::new();
+    tokio::spawn(stop_on_signals(stop.clone()));
+    let watching = watch(&server, monitors, stop.clone()).await?;
+    match &files {
+        Some(files) => server.serve_tls(listener, files, stop.cancelled()).await?,
+        None => server.serve(listener, stop.cancelled()).await?,
+    }
+    // It delivers what it still has while requests end; both are over now.
+    stop.cancel();
+    let _ = watching.await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+#[cfg(feature = "agent")]
+type Monitors = Vec<pganalytics_collect::postgres::PostgresConfig>;
+
+#[cfg(feature = "agent")]
+fn monitors(config: &Config) -> Result<Monitors, Failure> {
+    let read = |url: &pganalytics_core::Secret<String>| {
+        pganalytics_collect::postgres::PostgresConfig::from_url(url.expose())
+            .map_err(|error| Failure::misused(format!("PGANALYTICS_MONITOR or --monitor: {error}")))
+    };
+    config.monitors.iter().map(read).collect()
+}
+
+/// Runs the agent in this process; it ends after `stop`.
+#[cfg(feature = "agent")]
+async fn watch(
+    server: &Server,
+    monitors: Monitors,
+    stop: CancellationToken,
+) -> Result<tokio::task::JoinHandle<()>, Failure> {
+    if monitors.is_empty() {
+        return Ok(tokio::spawn(async {}));
+    }
+    let names: Vec<String> = monitors.iter().map(|monitor| monitor.name.to_string()).collect();
+    tracing::info!(servers = names.join(", "), "watching from this process");
+    let agent = server.monitor(monitors).await?;
+    Ok(tokio::spawn(async move {
+        if let Err(error) = agent.run(stop).await {
+            tracing::error!(%error, "the agent in this process has stopped");
+        }
+    }))
+}
+
+#[cfg(not(feature = "agent"))]
+type Monitors = ();
+
+#[cfg(not(feature = "agent"))]
+fn monitors(config: &Config) -> Result<Monitors, Failure> {
+    if config.monitors.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::misused("--monitor: this program was built without the agent; run pganalytics-agent beside it"))
+}
+
+#[cfg(not(feature = "agent"))]
+#[expect(clippy::unused_async, reason = "the same as with the agent")]
+async fn watch(_: &Server, (): Monitors, _: CancellationToken) -> Result<tokio::task::JoinHandle<()>, Failure> {
+    Ok(tokio::spawn(async {}))
+}
+
+fn cannot_listen(address: SocketAddr, error: &io::Error) -> Failure {
+    let hint = match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "another program has this port; stop it, or choose another port with --port or PORT".to_owned()
+        }
+        io::ErrorKind::PermissionDenied => {
+            "ports below 1024 need a right that this user does not have; choose another with --port or PORT".to_owned()
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            "this machine has no such address; choose another with --listen or PGANALYTICS_LISTEN".to_owned()
+        }
+        _ => error.to_string(),
+    };
+    Failure::new(format!("can't listen on {address}: {hint}"))
+}
+
+/// What whoever started it wants to know.
+fn welcome(config: &Config, address: SocketAddr, server: &mut Server) {
+    let scheme = if config.tls.is_some() { "https" } else { "http" };
+    // "All addresses" is none that a browser can open.
+    let host = match address.ip() {
+        ip if ip.is_unspecified() => "localhost".to_owned(),
+        ip @ std::net::IpAddr::V6(_) => format!("[{ip}]"),
+        ip => ip.to_string(),
+    };
+    let mut text = format!(
+        "pgAnalytics {} is at {scheme}://{host}:{}/\nData is kept in {}\n",
+        env!("CARGO_PKG_VERSION"),
+        address.port(),
+        config.data_dir.display()
+    );
+    if let Some((user, password)) = server.first_admin() {
+        text += &format!(
+            "\n  Log in as   {user}\n  Password    {}\n\n\
+             It is shown this once. Lost it? Stop the server and run: pganalytics-server user reset-password {user}\n\n",
+            password.expose()
+        );
+    }
+    say(&text);
+}
+
+/// The first signal stops in order, the second at once.
+async fn stop_on_signals(stop: CancellationToken) {
+    let signals = signal(SignalKind::terminate()).and_then(|term| Ok((term, signal(SignalKind::interrupt())?)));
+    let (mut terminate, mut interrupt) = match signals {
+        Ok(signals) => signals,
+        Err(error) => {
+            tracing::warn!(%error, "signals are not handled: the server will stop without ending what is under way");
+            return;
+        }
+    };
+    for round in 0..2 {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        if round == 0 {
+            tracing::info!("stopping; once more to stop at once");
+            stop.cancel();
+        }
+    }
+    std::process::exit(i32::from(FAILED));
+}

@@ -1,0 +1,115 @@
+//! SQL over HTTP: only reading, only so long, and answers that can be used.
+
+use std::time::{Duration, Instant};
+
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+
+use crate::fixture::{Spool, problem, read, settings, start, start_with};
+
+#[tokio::test]
+async fn rows_come_as_json_and_csv() {
+    let server = start().await;
+    let (_, agent) = server.collector("agent").await;
+    read(server.push(&agent, Spool::new("answers", "db1").body(1..101)).send().await.unwrap(), StatusCode::OK).await;
+    let token = server.admin_token().await;
+    let ask = |body: Value, accept: &'static str| {
+        server.post("sql").bearer_auth(&token).header("Accept", accept).json(&body).send()
+    };
+    let query = json!({"sql": "select id, calls, server from answers where id > $1 order by id", "params": [98]});
+    let answer = read(ask(query.clone(), "application/json").await.unwrap(), StatusCode::OK).await;
+    assert_eq!(answer["columns"][0], json!({"name": "id", "type": "int8"}));
+    assert_eq!(answer["rows"], json!([[99, 990, "db1"], [100, 1000, "db1"]]));
+    assert_eq!((&answer["row_count"], &answer["truncated"]), (&json!(2), &json!(false)));
+
+    let csv = ask(query, "text/csv").await.unwrap();
+    assert_eq!(csv.headers()["content-type"], "text/csv; charset=utf-8");
+    assert_eq!(csv.text().await.unwrap().replace("\r\n", "\n"), "id,calls,server\n99,990,db1\n100,1000,db1\n");
+
+    let few = json!({"sql": "select id from answers", "max_rows": 7});
+    let answer = read(ask(few.clone(), "*/*").await.unwrap(), StatusCode::OK).await;
+    assert_eq!((&answer["row_count"], &answer["truncated"]), (&json!(7), &json!(true)));
+    problem(ask(few, "image/png").await.unwrap(), StatusCode::NOT_ACCEPTABLE).await;
+}
+
+#[tokio::test]
+async fn what_is_not_reading_is_refused_with_the_reason() {
+    let server = start().await;
+    let token = server.admin_token().await;
+    for sql in [
+        "insert into pg_up values (1)",
+        "update pg_up set up = false",
+        "delete from pg_up",
+        "drop table pg_up",
+        "create table t (a int)",
+        "create external table t stored as csv location '/etc/passwd'",
+        "copy (select 1) to '/tmp/x'",
+        "set datafusion.execution.batch_size = 1",
+        "select 1; select 2",
+        "select * from '/etc/passwd'",
+        "select pg_read_file('/etc/passwd')",
+        "with x as (delete from pg_up returning *) select * from x",
+        "selekt 1",
+        "",
+    ] {
+        let answer = server.post("sql").bearer_auth(&token).json(&json!({"sql": sql})).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::BAD_REQUEST, "{sql:?}");
+        let (code, message) = problem(answer, StatusCode::BAD_REQUEST).await;
+        assert!(!code.is_empty() && message.len() > 5, "{sql:?}: {code}: {message}");
+    }
+    for body in [json!({}), json!({"sql": 1}), json!({"sql": "select 1", "max_rows": -1})] {
+        let answer = server.post("sql").bearer_auth(&token).json(&body).send().await.unwrap();
+        problem(answer, StatusCode::UNPROCESSABLE_ENTITY).await;
+    }
+    let answer = server.post("sql").bearer_auth(&token).json(&json!({"sql": "select $1", "params": [[1]]}));
+    assert_eq!(problem(answer.send().await.unwrap(), StatusCode::BAD_REQUEST).await.0, "bad_parameters");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_query_that_never_ends_is_ended() {
+    let mut short = settings();
+    short.query.timeout = Duration::from_secs(1);
+    let server = start_with(short).await;
+    let (_, agent) = server.collector("agent").await;
+    read(server.push(&agent, Spool::new("endless", "db1").body(1..900)).send().await.unwrap(), StatusCode::OK).await;
+    let token = server.admin_token().await;
+    let started = Instant::now();
+    let sql = "select sum(a.id * b.id * c.id * d.id) from endless a, endless b, endless c, endless d";
+    let endless = server.post("sql").bearer_auth(&token).json(&json!({"sql": sql})).send();
+    // Others are served meanwhile.
+    let (endless, health) = tokio::join!(endless, server.get("health").send());
+    assert_eq!(health.unwrap().status(), StatusCode::OK);
+    let (code, message) = problem(endless.unwrap(), StatusCode::UNPROCESSABLE_ENTITY).await;
+    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
+    assert!(code.contains("timeout") && message.contains('1'), "{code}: {message}");
+}
+
+#[tokio::test]
+async fn series_for_charts_are_ready_made() {
+    let server = start().await;
+    let (_, agent) = server.collector("agent").await;
+    let metrics = json!({"collector_id": "x", "metrics": []});
+    assert_eq!(server.post("metrics/push").bearer_auth(&agent).json(&metrics).send().await.unwrap().status(), 403);
+    read(server.push(&agent, Spool::new("drawn", "db1").body(1..50)).send().await.unwrap(), StatusCode::OK).await;
+    let token = server.admin_token().await;
+    let get = |path: String| {
+        let request = server.get(&path).bearer_auth(&token);
+        async move { request.send().await.unwrap() }
+    };
+    let servers = read(get("servers".to_owned()).await, StatusCode::OK).await;
+    assert_eq!((&servers["count"], &servers["data"][0]["name"]), (&json!(1), &json!("db1")));
+    let id = servers["data"][0]["id"].as_str().unwrap();
+    read(get(format!("servers/{id}")).await, StatusCode::OK).await;
+    let path = format!("servers/{id}/metrics?measurement=drawn&columns=calls&step=3600&from=2020-01-01T00:00:00Z");
+    problem(get(path).await, StatusCode::UNPROCESSABLE_ENTITY).await;
+    let series = read(get(format!("servers/{id}/metrics?measurement=drawn&columns=calls")).await, StatusCode::OK).await;
+    assert_eq!(series["series"].as_array().unwrap().len(), 1, "{series}");
+    for (query, status) in [
+        ("measurement=nothing", StatusCode::NOT_FOUND),
+        ("measurement=drawn&columns=nothing", StatusCode::UNPROCESSABLE_ENTITY),
+        ("measurement=drawn&columns=calls%22%3B--", StatusCode::UNPROCESSABLE_ENTITY),
+        ("", StatusCode::BAD_REQUEST),
+    ] {
+        problem(get(format!("servers/{id}/metrics?{query}")).await, status).await;
+    }
+}

@@ -1,0 +1,146 @@
+//! A query is stopped where it asks for too much, with an error that says which
+//! bound it was, and others go on.
+
+use std::{sync::Arc, time::{Duration, Instant}};
+
+use pganalytics_core::{CounterFamily, Epoch, ScrapeKind, Value};
+use serde_json::json;
+
+use super::fixture::{Feed, options, query, rows, schema};
+use crate::{
+    MetricStore, StoreError,
+    sql::{Answer, EngineOptions, SqlError, SqlLimits},
+};
+
+fn limits() -> SqlLimits {
+    SqlLimits { timeout: Duration::from_millis(1_500), ..SqlLimits::default() }
+}
+
+async fn run(feed: &Feed, sql: &str, limits: SqlLimits) -> Result<Answer, StoreError> {
+    feed.store.query(query(sql, Vec::new(), feed.origin.tenant, limits)).await?.into_answer().await
+}
+
+async fn feed(options: EngineOptions) -> Feed {
+    let mut feed = Feed::with(options);
+    let schema = schema("m", CounterFamily::Cumulative, &[("id", "key:int"), ("calls", "counter:int")]);
+    let schema = Arc::new(schema);
+    let rows: Vec<_> = (0..2_000).map(|id| vec![Value::Int(id), Value::Int(id)]).collect();
+    feed.scrape(&schema, 0, ScrapeKind::Keyframe, Epoch::default(), &rows).await;
+    feed
+}
+
+/// Queries that would run for hours.
+const ENDLESS: &[&str] = &[
+    "SELECT count(*) FROM m a, m b, m c, m d",
+    "SELECT sum(a.calls * b.calls) FROM m a CROSS JOIN m b CROSS JOIN m c",
+    "SELECT count(*) FROM m a JOIN m b ON a.id <> b.id JOIN m c ON b.calls < c.calls",
+    "WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t) SELECT count(*) FROM t",
+    "WITH RECURSIVE t(n) AS (SELECT id FROM m UNION ALL SELECT t.n + 1 FROM t, m WHERE m.id = 1) SELECT max(n) FROM t",
+    "SELECT count(*) FROM generate_series(1, 9000000000000000) AS s",
+    "SELECT * FROM generate_series(1, 9000000000000000) AS s(n) WHERE n < 0",
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_never_ends_is_ended() {
+    // One query at a time: one that was not really stopped would keep out the next.
+    let feed = feed(EngineOptions { concurrent_queries: 1, ..options() }).await;
+    for sql in ENDLESS {
+        let begun = Instant::now();
+        let error = run(&feed, sql, limits()).await.expect_err(sql);
+        let took = begun.elapsed();
+        // Some hold so much that memory comes to its end before time does.
+        let bounded = matches!(error, StoreError::Sql(SqlError::Timeout { .. } | SqlError::OutOfMemory { .. }));
+        assert!(bounded, "{sql}: {error}");
+        assert!(took < Duration::from_secs(6), "{sql} took {took:?}");
+        let next = run(&feed, "SELECT count(*) FROM m", SqlLimits::default()).await;
+        let next = next.unwrap_or_else(|error| panic!("after {sql}: {error}"));
+        assert_eq!(json!(rows(&next)), json!([[2_000]]));
+    }
+    let error = run(&feed, ENDLESS[0], limits()).await.unwrap_err().to_string();
+    assert!(error.contains("longer than 1 s") && error.contains("shorter time range"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_that_goes_away_ends_its_query() {
+    let feed = feed(EngineOptions { concurrent_queries: 1, ..options() }).await;
+    for _ in 0..3 {
+        let endless = run(&feed, ENDLESS[0], SqlLimits::default());
+        assert!(tokio::time::timeout(Duration::from_millis(200), endless).await.is_err());
+    }
+    let begun = Instant::now();
+    assert_eq!(run(&feed, "SELECT 1", SqlLimits::default()).await.unwrap().rows(), 1);
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_too_many_is_told_to_come_again() {
+    let feed = feed(EngineOptions { concurrent_queries: 1, ..options() }).await;
+    let slow = tokio::spawn({
+        let query = query(ENDLESS[0], Vec::new(), feed.origin.tenant, SqlLimits::default());
+        let store = feed.store.clone();
+        async move { store.query(query).await?.into_answer().await }
+    });
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let error = run(&feed, "SELECT 1", limits()).await.unwrap_err();
+    assert!(matches!(error, StoreError::Sql(SqlError::Busy { running: 1 })), "{error}");
+    slow.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn memory_is_bounded() {
+    let feed = feed(EngineOptions { query_memory_bytes: 16 << 20, ..options() }).await;
+    for sql in [
+        "SELECT array_agg(value) FROM generate_series(1, 100000000)",
+        "SELECT value FROM generate_series(1, 100000000) ORDER BY -value",
+        "SELECT count(*) FROM (SELECT value % 90000000 AS v, count(*) FROM generate_series(1, 90000000) GROUP BY 1) t",
+        "SELECT count(DISTINCT value) FROM generate_series(1, 100000000)",
+        "SELECT a.id, array_agg(b.id * 100000 + c.id) FROM m a, m b, m c GROUP BY a.id",
+    ] {
+        let error = run(&feed, sql, SqlLimits::default()).await.expect_err(sql);
+        assert!(matches!(error, StoreError::Sql(SqlError::OutOfMemory { megabytes: 16 })), "{sql}: {error}");
+    }
+    // Within the bound it goes.
+    let sorted = run(&feed, "SELECT id FROM m ORDER BY calls DESC LIMIT 1", SqlLimits::default()).await.unwrap();
+    assert_eq!(json!(rows(&sorted)), json!([[1_999]]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_past_the_limit_are_left_out_and_it_is_said() {
+    let feed = feed(options()).await;
+    let ask = |sql: &'static str, max_rows| {
+        let limits = SqlLimits { max_rows, ..SqlLimits::default() };
+        let feed = &feed;
+        async move {
+            let answer = run(feed, sql, limits).await.unwrap();
+            (answer.rows(), answer.truncated)
+        }
+    };
+    assert_eq!(ask("SELECT * FROM m", 1_999).await, (1_999, true));
+    assert_eq!(ask("SELECT * FROM m", 2_000).await, (2_000, false));
+    assert_eq!(ask("SELECT * FROM m LIMIT 10", 10).await, (10, false));
+    assert_eq!(ask("SELECT * FROM m WHERE id < 0", 10).await, (0, false));
+    assert_eq!(ask("SELECT * FROM generate_series(1, 100000000)", 100).await, (100, true));
+    assert_eq!(ask("SELECT count(*) FROM m", 1).await, (1, false));
+}
+
+/// Files, the network and what changes anything are out of reach.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_but_the_tables_is_reached() {
+    let feed = feed(options()).await;
+    for sql in [
+        "SELECT * FROM '/etc/passwd'",
+        "SELECT * FROM '/etc/passwd.csv'",
+        "SELECT * FROM \"/etc/passwd\"",
+        "SELECT * FROM \"file:///etc/passwd\"",
+        "SELECT * FROM read_csv('/etc/passwd')",
+        "SELECT * FROM read_parquet('/tmp/x.parquet')",
+        "SELECT * FROM parquet_metadata('/tmp/x.parquet')",
+        "SELECT pg_read_file('/etc/passwd')",
+        "SELECT current_setting('data_directory')",
+        "SELECT * FROM pg_catalog.pg_authid",
+        "SELECT * FROM main.users",
+    ] {
+        let error = feed.refusal(sql).await;
+        assert!(matches!(&error, StoreError::Sql(error) if error.is_users()), "{sql}: {error}");
+    }
+}

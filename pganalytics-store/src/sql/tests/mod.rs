@@ -1,0 +1,11 @@
+//! The engine as a whole: over the memory store, against a naive model, within
+//! its limits.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+
+mod answers;
+mod fixture;
+mod increases;
+mod limits;
+mod model;
+mod random;
+mod tenants;
