@@ -64,6 +64,15 @@ fn frames(criterion: &mut Criterion) {
             }
         });
     });
+    // What a chart of one counter asks for.
+    let chosen = [0, 1, 2, 3];
+    group.bench_function("decode/wire keys and one counter", |bench| {
+        bench.iter(|| {
+            for frame in parse(black_box(&wire)) {
+                chosen.iter().for_each(|&column| drop(black_box(frame.column(column).unwrap())));
+            }
+        });
+    });
     group.bench_function("decode/at rest", |bench| {
         bench.iter(|| Frame::parse(black_box(&at_rest).clone(), &Limits::default()).unwrap().to_block().unwrap());
     });
@@ -72,6 +81,8 @@ fn frames(criterion: &mut Criterion) {
     group.bench_function("compact keyframes only", |bench| {
         bench.iter(|| frame::compact(black_box(&all_frames)).unwrap());
     });
+    group.sample_size(10);
+    group.bench_function("encode/JSON + gzip", |bench| bench.iter(|| gzip_of_json(black_box(&deltas))));
     group.finish();
 }
 

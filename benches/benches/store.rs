@@ -60,14 +60,19 @@ fn appends(criterion: &mut Criterion) {
             let store = SqliteStore::open(folder.path(), SqliteOptions::default()).unwrap();
             let all: Arc<Vec<Sender>> = Arc::new((0..senders).map(|_| Sender::new()).collect());
             let values = (TABLES * COUNTERS) as u64;
-            println!("{name}: {} values physically, {} bytes", frame.frame().value_count(), frame.frame().bytes().len());
+            println!(
+                "{name}: {} values physically, {} bytes",
+                frame.frame().value_count(),
+                frame.frame().bytes().len()
+            );
             group.throughput(Throughput::Elements(values * senders));
             group.bench_function(format!("{name}, {senders} at once"), |bencher| {
                 bencher.iter(|| {
                     runtime.block_on(async {
                         let pushes: Vec<_> = (0..all.len())
                             .map(|sender| {
-                                let (store, all, frame) = (store.clone(), Arc::clone(&all), frame.frame().bytes().clone());
+                                let (store, all, frame) =
+                                    (store.clone(), Arc::clone(&all), frame.frame().bytes().clone());
                                 tokio::spawn(async move { all[sender].push(&store, frame).await })
                             })
                             .collect();

@@ -146,14 +146,18 @@ impl Default for Tables {
     fn default() -> Self {
         let mut random = Random::new(2026);
         let mut relid = 16_384;
+        let mut active_left = TABLES * 15 / 100;
         let tables = (0..TABLES).map(|number| {
+            // As many of the tables to come as are still to be chosen: 15 % in the end, no more, no less.
+            let active = random.below(TABLES - number) < active_left;
+            active_left -= usize::from(active);
             relid += 3 + random.below(12) as i64;
             let thing = THINGS.get(random.below(THINGS.len())).copied().unwrap_or_default();
             Table {
                 schemaname: SCHEMAS.get(random.below(SCHEMAS.len())).copied().unwrap_or_default(),
                 relname: format!("{thing}_{number:04}"),
                 relid,
-                active: random.unit() < 0.15,
+                active,
                 counters: std::array::from_fn(|_| random.decades(9.0)),
             }
         });

@@ -1,9 +1,9 @@
 //! The sizes that frames are promised to have. They are the same on every run.
-#![allow(clippy::unwrap_used, clippy::cast_precision_loss)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::cast_precision_loss)]
 
 use pganalytics_benches::{VALUES, batches};
 use pganalytics_core::{
-    Batch,
+    Batch, ColumnKind, Mask, Rows,
     frame::{self, Frame, Limits},
 };
 
@@ -23,6 +23,8 @@ fn frames_on_the_wire_take_at_most_0_45_bytes_a_value() {
     let size = bytes_per_value(&frames(&batches(None)));
     println!("wire, one keyframe: {size:.4} bytes a value");
     assert!(size <= 0.45, "{size}");
+    let lens: Vec<usize> = frames(&batches(None)).iter().map(|frame| frame.bytes().len()).collect();
+    println!("keyframe: {} bytes, a delta: {} bytes", lens[0], lens[1..].iter().sum::<usize>() / (lens.len() - 1));
 }
 
 #[test]
@@ -38,8 +40,33 @@ fn a_compacted_block_takes_at_most_0_30_bytes_a_value() {
     let size = frame::encode_block(&block).unwrap().len() as f64 / VALUES as f64;
     println!("at rest: {size:.4} bytes a value");
     assert!(size <= 0.30, "{size}");
-    let with_keyframes = frame::compact(&frames(&batches(Some(10)))).unwrap();
-    assert_eq!(with_keyframes.rows(), block.rows(), "keyframes leave nothing behind in a block");
+    for keyframe_every in [10, 1] {
+        let with_keyframes = frame::compact(&frames(&batches(Some(keyframe_every)))).unwrap();
+        assert_eq!(with_keyframes.rows(), block.rows(), "keyframes leave nothing behind in a block");
+    }
+}
+
+#[test]
+fn a_dropped_table_costs_less_than_30_bytes() {
+    let batches = batches(None);
+    let (keyframe, delta) = (&batches[0], &batches[1]);
+    let gone = 20;
+    // Every hundredth table, of which only the key is said.
+    let dropped: Vec<u32> = (0..gone).map(|number| number * 100).collect();
+    let columns = keyframe.rows.columns().iter().zip(delta.rows.columns()).zip(delta.schema.columns());
+    let columns = columns.map(|((all, changed), column)| {
+        let mut data = changed.clone();
+        let rows = if column.kind == ColumnKind::Key { dropped.clone() } else { vec![u32::MAX; dropped.len()] };
+        data.append(&all.take(&rows)).unwrap();
+        data
+    });
+    let mask: Mask = (0..delta.rows.len() + dropped.len()).map(|row| row >= delta.rows.len()).collect();
+    let rows = Rows::new(&delta.schema, columns.collect(), Some(mask)).unwrap();
+    let with = frame::encode(&Batch { rows, ..delta.clone() }).unwrap().len();
+    let without = frame::encode(delta).unwrap().len();
+    let each = (with - without) as f64 / f64::from(gone);
+    println!("a dropped table: {each:.1} bytes");
+    assert!(each < 30.0, "{each}");
 }
 
 #[test]

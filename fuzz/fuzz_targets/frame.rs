@@ -21,5 +21,6 @@ fuzz_target!(|data: &[u8]| {
     let again = frame::encode_block(&block).expect("a block that was read can be written");
     let again = Frame::parse(again.into(), &Limits::default()).expect("and read again");
     assert_eq!(again.rows(), block.rows().len());
+    assert_eq!((again.schema(), again.source(), again.scrapes()), (frame.schema(), frame.source(), frame.scrapes()));
     frame::compact(&[frame.clone(), again]).expect("and compacted");
 });

@@ -4,7 +4,7 @@ use crate::{
     error::ModelError,
     mask::Mask,
     schema::{ColumnType, Schema},
-    value::{ColumnData, Value},
+    value::{ColumnData, Value, Values},
 };
 
 /// Rows of one schema, column by column; some may say only that their key is
@@ -147,8 +147,8 @@ impl<'a> RowsBuilder<'a> {
     /// Appends a row, its values in the schema's order.
     ///
     /// # Errors
-    /// When the number of values or a type does not fit; then no part of the
-    /// row is kept.
+    /// When the number of values or a type does not fit, or a column would
+    /// outgrow 4 GiB; then no part of the row is kept.
     pub fn push(&mut self, row: &[Value<'_>]) -> Result<(), ModelError> {
         self.append(row, false)
     }
@@ -171,7 +171,12 @@ impl<'a> RowsBuilder<'a> {
                 given: row.len(),
             });
         }
-        for (value, column) in row.iter().zip(columns) {
+        for ((value, column), data) in row.iter().zip(columns).zip(&self.columns) {
+            if let (Value::Text(text), Values::Text(texts)) = (value, data.values())
+                && !texts.fits(text)
+            {
+                return Err(ModelError::TextTooLong { column: column.name.clone() });
+            }
             let fits = match (value.ty(), column.ty) {
                 (None, _) | (Some(ColumnType::Int), ColumnType::Float) => true,
                 (Some(given), expected) => given == expected,

@@ -106,6 +106,9 @@ pub struct Schema {
 /// Most columns that a schema may have.
 pub const MAX_COLUMNS: usize = 512;
 
+/// Longest unit that catalog files and JSON may give a column.
+pub(crate) const MAX_UNIT_BYTES: usize = 63;
+
 impl Schema {
     /// A schema of these columns, without a row stamp, of [`Presence::State`].
     ///

@@ -85,10 +85,16 @@ impl TextValues {
         self.bytes.get(start..end).unwrap_or_default()
     }
 
+    /// Whether the column has room for this text.
+    #[must_use]
+    pub fn fits(&self, text: &str) -> bool {
+        self.bytes.len() + text.len() <= u32::MAX as usize
+    }
+
     /// Appends a text. Returns false, and appends an empty one, when the column
     /// would outgrow 4 GiB.
     pub fn push(&mut self, text: &str) -> bool {
-        let fits = self.bytes.len() + text.len() <= u32::MAX as usize;
+        let fits = self.fits(text);
         if fits {
             self.bytes.push_str(text);
         }
@@ -282,9 +288,10 @@ impl ColumnData {
             (Values::Float(values), Value::Int(v)) => values.push(v as f64),
             (Values::Bool(values), Value::Bool(v)) => values.push(v),
             (Values::Text(values), Value::Text(v)) => {
-                if !values.push(v) {
+                if !values.fits(v) {
                     return Err(ColumnType::Text);
                 }
+                values.push(v);
             }
             (values, Value::Null) => {
                 match values {

@@ -26,7 +26,44 @@
 //! # Ok(()) }
 //! ```
 //!
-//! What must stay true:
+//! [`Server::maintenance`] is the background work (compaction, retention); who
+//! nests the service spawns it beside it. A server that has its own listener
+//! does that by itself, and ends in order:
+//!
+//! ```no_run
+//! # async fn run(server: pganalytics_server::Server) -> Result<(), Box<dyn std::error::Error>> {
+//! let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
+//! let stop = async { tokio::signal::ctrl_c().await.unwrap_or(()) };
+//! server.serve(listener, stop).await?; // ends when all requests have
+//! # Ok(()) }
+//! ```
+//!
+//! # Where things are
+//!
+//! | part | what it is for |
+//! |---|---|
+//! | [`Server`], [`ServerBuilder`], [`Settings`] | making, nesting, serving |
+//! | [`auth::permission`] | the one table of who may do what |
+//! | [`auth::routes`] | the registry of routes, each with its permission |
+//! | [`Principal`] | who makes a request |
+//! | [`Admin`] | users and tokens without the API |
+//! | `Server::monitor`, `LocalSink` | an agent in the same process (feature `agent`) |
+//! | `config` | settings of the binary from flags, environment, file (feature `bin`) |
+//!
+//! `GET /api/v1/docs` of a running server browses the API; [`Server::openapi`]
+//! gives the same document.
+//!
+//! # Features
+//!
+//! All are on by default; embedders take what they need with
+//! `default-features = false`.
+//!
+//! * `bin`: what only the binary `pganalytics-server` needs.
+//! * `agent`: watch PostgreSQL servers from the same process.
+//! * `sqlite`: the embedded store.
+//! * `tls`: HTTPS of `Server::serve_tls`.
+//!
+//! # What stays true
 //!
 //! * A route without a [`Permission`](auth::permission::Permission) does not
 //!   compile; no handler runs before its guard.

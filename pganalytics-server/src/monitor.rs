@@ -59,7 +59,8 @@ impl Server {
         };
         let servers: Vec<PostgresServer> =
             servers.into_iter().map(|config| PostgresServer::new(config, wanted())).collect();
-        let agent = Agent::builder().plan(plan.clone()).collector(HostCollector::default()).sink(self.local_sink().await?);
+        let agent =
+            Agent::builder().plan(plan.clone()).collector(HostCollector::default()).sink(self.local_sink().await?);
         let agent = servers.into_iter().fold(agent, pganalytics_collect::AgentBuilder::server);
         agent.build().map_err(|error| ServerError::Agent(error.to_string()))
     }

@@ -3,8 +3,9 @@
 
 const Api = (() => {
   const base = "api/v1";
-  // The cookie is httpOnly; this token proves that a request comes from this page.
-  let csrf = sessionStorage.getItem("csrf") || "";
+  // The session's cookies are httpOnly but for this one: its token proves that a
+  // request comes from this page. Read each time: another tab may have renewed it.
+  const csrf = () => document.cookie.match(/(?:^|; )pga_csrf=([^;]+)/)?.[1] || "";
 
   class ApiError extends Error {
     constructor(status, code, message) {
@@ -17,7 +18,7 @@ const Api = (() => {
   async function call(method, path, body) {
     const headers = {};
     if (body !== undefined) headers["Content-Type"] = "application/json";
-    if (csrf) headers["X-CSRF-Token"] = csrf;
+    if (csrf()) headers["X-CSRF-Token"] = csrf();
     let answer;
     try {
       answer = await fetch(`${base}/${path}`, {
@@ -34,14 +35,6 @@ const Api = (() => {
     return document;
   }
 
-  function remember(answer) {
-    if (answer.csrf_token) {
-      csrf = answer.csrf_token;
-      sessionStorage.setItem("csrf", csrf);
-    }
-    return answer;
-  }
-
   let renewing = null;
   // An access token lives for minutes: renew it once, then try again.
   async function withRenewal(request) {
@@ -49,7 +42,7 @@ const Api = (() => {
       return await request();
     } catch (error) {
       if (error.status !== 401) throw error;
-      renewing ??= call("POST", "auth/refresh?cookie=true", {}).then(remember).finally(() => { renewing = null; });
+      renewing ??= call("POST", "auth/refresh?cookie=true", {}).finally(() => { renewing = null; });
       await renewing;
       return request();
     }
@@ -57,8 +50,8 @@ const Api = (() => {
 
   return {
     ApiError,
-    login: (username, password) => call("POST", "auth/login?cookie=true", { username, password }).then(remember),
-    logout: () => call("POST", "auth/logout", {}).finally(() => sessionStorage.removeItem("csrf")),
+    login: (username, password) => call("POST", "auth/login?cookie=true", { username, password }),
+    logout: () => withRenewal(() => call("POST", "auth/logout", {})),
     me: () => withRenewal(() => call("GET", "auth/me")),
     version: () => call("GET", "version"),
     // Rows as objects. A measurement that nobody has sent yet is no rows.

@@ -96,6 +96,7 @@ pub fn at_rest() -> Limits {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::single_range_in_vec_init)] // a plan of one run
     use super::*;
 
     fn piece(kind: char, block: bool, values: u64) -> Piece<char> {

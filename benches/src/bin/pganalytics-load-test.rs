@@ -98,7 +98,8 @@ fn main() -> anyhow::Result<()> {
         }
     };
     eprintln!("making frames of {} collectors …", args.collectors);
-    let senders: Vec<Sender> = (0..args.collectors).map(|number| Sender::new(&args, number)).collect::<Result<_, _>>()?;
+    let senders: Vec<Sender> =
+        (0..args.collectors).map(|number| Sender::new(&args, number)).collect::<Result<_, _>>()?;
     let client = Runtime::new()?;
     eprintln!("pushing at {} for {} s …", target.url, args.duration);
     let (pushes, elapsed) = client.block_on(push_all(&args, Arc::new(target), senders))?;
@@ -195,9 +196,7 @@ impl Sender {
         };
         let Some(ready) = self.ready.get(at) else { return (Bytes::new(), 0) };
         match self.format {
-            Format::Frame => {
-                (encode_push(self.stream, &[(Seq(number + 1), ready.frame.clone())]).into(), ready.values)
-            }
+            Format::Frame => (encode_push(self.stream, &[(Seq(number + 1), ready.frame.clone())]).into(), ready.values),
             Format::Json => (ready.frame.clone(), ready.values),
         }
     }
@@ -227,7 +226,8 @@ struct Push {
 }
 
 async fn push_all(args: &Args, target: Arc<Target>, senders: Vec<Sender>) -> anyhow::Result<(Vec<Push>, Duration)> {
-    let http = reqwest::Client::builder().timeout(Duration::from_secs(60)).pool_max_idle_per_host(senders.len()).build()?;
+    let http =
+        reqwest::Client::builder().timeout(Duration::from_secs(60)).pool_max_idle_per_host(senders.len()).build()?;
     let started = Instant::now();
     let until = started + Duration::from_secs(args.duration);
     let interval = Duration::from_secs_f64(args.interval);

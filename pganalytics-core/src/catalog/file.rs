@@ -16,7 +16,7 @@ use super::{
 use crate::{
     epoch::CounterFamily,
     id::{MeasurementName, check_identifier},
-    schema::{Column, ColumnKind, ColumnType, MAX_COLUMNS, Presence, Schema},
+    schema::{Column, ColumnKind, ColumnType, MAX_COLUMNS, MAX_UNIT_BYTES, Presence, Schema},
 };
 
 const FILE: &[&str] = &[
@@ -145,11 +145,15 @@ fn columns(top: &Table<'_>) -> Result<Vec<CatalogColumn>, CatalogError> {
         if derived && kind != ColumnKind::Counter {
             return Err(table.error("derived", "only a counter is derived from others; remove it"));
         }
+        let unit = table.text("unit")?.unwrap_or_default();
+        if unit.len() > MAX_UNIT_BYTES {
+            return Err(table.error("unit", format!("it has more than {MAX_UNIT_BYTES} bytes; shorten it")));
+        }
         columns.push(CatalogColumn {
             name: name.to_owned(),
             kind,
             ty,
-            unit: table.text("unit")?.unwrap_or_default().to_owned(),
+            unit: unit.to_owned(),
             doc: table.text("doc")?.unwrap_or_default().trim().to_owned(),
             derived,
             postgres: table.parsed("postgres")?,

@@ -112,6 +112,8 @@ fn a_bad_file_is_an_error_that_names_line_and_field_and_what_to_do() {
         ("unit = \"orders\"", "postgres = \">17<\"", 25, "column orders: postgres", "write as"),
         ("type = \"text\"", "type = \"text\"\nderived = true", 20, "column state: derived", "only a counter"),
     ];
+    let long = format!("unit = \"{}\"", "o".repeat(64));
+    assert_eq!(broken("unit = \"orders\"", &long).1, "column orders: unit");
     for (part, by, line, field, problem) in cases {
         // A table where a list stands is found by TOML itself, whose words are its own.
         if *by == "[column]" {

@@ -18,7 +18,7 @@ use crate::{
     batch::{Batch, Scrape, ScrapeKind},
     epoch::{CounterFamily, Epoch},
     id::{InstanceId, MeasurementName, ServerId},
-    schema::{Column, ColumnKind, ColumnType, MAX_COLUMNS, Presence, Schema},
+    schema::{Column, ColumnKind, ColumnType, MAX_COLUMNS, MAX_UNIT_BYTES, Presence, Schema},
     source::Source,
     time::Timestamp,
 };
@@ -257,9 +257,12 @@ fn schema(
     };
     let family: CounterFamily = fields.optional("bad_columns", "family")?.unwrap_or_default();
     let presence: Presence = fields.optional("bad_columns", "presence")?.unwrap_or_default();
-    let too_long = |column: &&Column| column.unit.len() > 63;
+    let too_long = |column: &&Column| column.unit.len() > MAX_UNIT_BYTES;
     if let Some(column) = columns.iter().find(too_long) {
-        return Err(Failure::new("bad_columns", format!("column {}: its unit is longer than 63 bytes", column.name)));
+        return Err(Failure::new(
+            "bad_columns",
+            format!("column {}: its unit is longer than {MAX_UNIT_BYTES} bytes", column.name),
+        ));
     }
     let mut schema = Schema::new(name, family, columns).map_err(bad)?.with_presence(presence);
     schema = schema.with_derived(derived.iter().map(String::as_str)).map_err(bad)?;

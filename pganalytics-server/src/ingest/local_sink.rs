@@ -2,10 +2,7 @@
 
 use async_trait::async_trait;
 use http::StatusCode;
-use pganalytics_collect::{
-    Delivery, FrameGroup, Sink, SinkError,
-    sink::Rejected,
-};
+use pganalytics_collect::{Delivery, FrameGroup, Sink, SinkError, sink::Rejected};
 use pganalytics_core::{CollectorId, TenantId};
 use pganalytics_store::{Origin, meta_store::Role};
 use uuid::Uuid;

@@ -53,7 +53,10 @@ async fn the_page_and_its_files_are_there() {
 async fn health_and_version_need_no_login() {
     let server = start().await;
     let health = read(server.get("health").send().await.unwrap(), StatusCode::OK).await;
-    assert_eq!((&health["status"], &health["checks"]["metric_store"]["status"]), (&json!("healthy"), &json!("healthy")));
+    assert_eq!(
+        (&health["status"], &health["checks"]["metric_store"]["status"]),
+        (&json!("healthy"), &json!("healthy"))
+    );
     assert!(health["uptime_seconds"].is_u64() && health["version"].is_string() && health["timestamp"].is_string());
     read(server.get("health/live").send().await.unwrap(), StatusCode::OK).await;
     read(server.get("health/ready").send().await.unwrap(), StatusCode::OK).await;
@@ -157,11 +160,15 @@ async fn lists_come_in_pages() {
     let page = read(get("page=2&page_size=2").await.unwrap(), StatusCode::OK).await;
     assert_eq!(page["data"].as_array().unwrap().len(), 2);
     assert_eq!((&page["count"], &page["total"], &page["total_pages"]), (&json!(5), &json!(5), &json!(3)));
-    assert_eq!((&page["page"], &page["page_size"], &page["data"][0]["name"]), (&json!(2), &json!(2), &json!("agent-2")));
+    assert_eq!(
+        (&page["page"], &page["page_size"], &page["data"][0]["name"]),
+        (&json!(2), &json!(2), &json!("agent-2"))
+    );
     for query in ["page=0", "page_size=0", "page_size=100000", "page=x"] {
         problem(get(query).await.unwrap(), StatusCode::BAD_REQUEST).await;
     }
-    let known = read(server.get("measurements?page_size=100").bearer_auth(&token).send().await.unwrap(), StatusCode::OK).await;
+    let known =
+        read(server.get("measurements?page_size=100").bearer_auth(&token).send().await.unwrap(), StatusCode::OK).await;
     assert!(known["count"].as_u64().unwrap() > 15);
     let one = server.get("measurements/pg_stat_database").bearer_auth(&token).send().await.unwrap();
     let one = read(one, StatusCode::OK).await;

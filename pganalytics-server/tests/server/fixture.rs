@@ -183,12 +183,8 @@ impl Spool {
         let id = i64::try_from(number).unwrap();
         let mut rows = RowsBuilder::new(&self.schema);
         rows.push(&[Value::Int(id), Value::Int(10 * id)]).unwrap();
-        let scrape = Scrape {
-            collected_at,
-            interval_micros: 60_000_000,
-            kind: ScrapeKind::Delta,
-            epoch: Epoch::default(),
-        };
+        let scrape =
+            Scrape { collected_at, interval_micros: 60_000_000, kind: ScrapeKind::Delta, epoch: Epoch::default() };
         let (schema, source) = (Arc::clone(&self.schema), self.source.clone());
         let batch = Batch { schema, source, scrape, rows: rows.finish() };
         (Seq(number), encode(&batch).unwrap().into())

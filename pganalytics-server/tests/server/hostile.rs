@@ -84,11 +84,8 @@ async fn clocks_that_are_years_off() {
 async fn too_large_is_refused_before_it_is_read() {
     let (server, token) = agent().await;
     let nine = vec![b' '; 9 << 20];
-    let (code, message) = problem(
-        server.push(&token, nine.clone()).send().await.unwrap(),
-        StatusCode::PAYLOAD_TOO_LARGE,
-    )
-    .await;
+    let (code, message) =
+        problem(server.push(&token, nine.clone()).send().await.unwrap(), StatusCode::PAYLOAD_TOO_LARGE).await;
     assert_eq!(code, "body_too_large");
     assert!(message.contains("fewer frames"), "{message}");
 

@@ -51,7 +51,10 @@ impl Watching {
 async fn a_watched_server_is_seen_over_http() {
     let Some(version) = versions().last().copied() else { return };
     let cluster = Cluster::builder(version).with_statements().start().await.unwrap();
-    cluster.sql("postgres", "create table watched (a int); insert into watched select 1 from generate_series(1, 7)").await.unwrap();
+    cluster
+        .sql("postgres", "create table watched (a int); insert into watched select 1 from generate_series(1, 7)")
+        .await
+        .unwrap();
     let watching = Watching::start(&cluster.monitor_url("postgres")).await;
 
     assert_eq!(watching.first("select up, error from pg_up_latest").await, json!([true, null]));
@@ -63,7 +66,8 @@ async fn a_watched_server_is_seen_over_http() {
     // Counters become increases: what is done from now on, exactly.
     watching.first("select 1 from pg_stat_user_tables_delta where relname = 'watched'").await;
     cluster.sql("postgres", "insert into watched select 1 from generate_series(1, 35)").await.unwrap();
-    let sql = "select sum(n_tup_ins) from pg_stat_user_tables_delta where relname = 'watched' having sum(n_tup_ins) >= 35";
+    let sql =
+        "select sum(n_tup_ins) from pg_stat_user_tables_delta where relname = 'watched' having sum(n_tup_ins) >= 35";
     assert_eq!(watching.first(sql).await, json!([35]));
     watching.first("select 1 from pg_stat_statements_delta").await;
     watching.first("select 1 from pg_stat_activity_summary").await;

@@ -29,7 +29,8 @@ async fn the_service_works_under_a_path_of_another_application() {
     let login = json!({"username": "admin", "password": ADMIN_PASSWORD});
     let login = http.post(format!("{base}/monitoring/api/v1/auth/login")).json(&login).send().await.unwrap();
     let token = read(login, StatusCode::OK).await["token"].as_str().unwrap().to_owned();
-    let sql = http.post(format!("{base}/monitoring/api/v1/sql")).bearer_auth(token).json(&json!({"sql": "select 1 as one"}));
+    let sql =
+        http.post(format!("{base}/monitoring/api/v1/sql")).bearer_auth(token).json(&json!({"sql": "select 1 as one"}));
     assert_eq!(read(sql.send().await.unwrap(), StatusCode::OK).await["rows"], json!([[1]]));
     // Problems name the path as the client knows it; whose peer is not known is nobody local.
     let lost = http.get(format!("{base}/monitoring/api/v1/metrics/count")).send().await.unwrap();

@@ -55,19 +55,8 @@ use Who::{
     Admin, Collector, Editor, Forger, Neighbour, PushToken, ReadToken, Scraper, Stranger, Viewer, ViewersPushToken,
 };
 
-const EVERYBODY: [Who; 11] = [
-    Stranger,
-    Neighbour,
-    Scraper,
-    Collector,
-    Viewer,
-    Editor,
-    Admin,
-    ReadToken,
-    PushToken,
-    ViewersPushToken,
-    Forger,
-];
+const EVERYBODY: [Who; 11] =
+    [Stranger, Neighbour, Scraper, Collector, Viewer, Editor, Admin, ReadToken, PushToken, ViewersPushToken, Forger];
 
 /// Who gets past the guard. Written down a second time, apart from the server's
 /// own table: a change of either must be meant.
@@ -77,9 +66,7 @@ fn allowed(permission: Permission) -> &'static [Who] {
         Permission::ReadOrLocal => &[Neighbour, Viewer, Editor, Admin, ReadToken],
         Permission::Scrape => &[Neighbour, Scraper, Viewer, Editor, Admin, ReadToken],
         Permission::Register => &[],
-        Permission::Identified => {
-            &[Collector, Viewer, Editor, Admin, ReadToken, PushToken, ViewersPushToken]
-        }
+        Permission::Identified => &[Collector, Viewer, Editor, Admin, ReadToken, PushToken, ViewersPushToken],
         Permission::Session => &[Viewer, Editor, Admin],
         Permission::Read | Permission::Query => &[Viewer, Editor, Admin, ReadToken],
         Permission::Push => &[Collector, Editor, Admin, PushToken],
@@ -99,9 +86,8 @@ impl<'a> Everybody<'a> {
         let viewer = server.user("viewer", Role::Viewer).await;
         let editor = server.user("editor", Role::User).await;
         let (_, collector) = server.collector("matrix").await;
-        let token = async |user: &str, scope| {
-            server.admin.add_token(user, "matrix", [scope]).await.unwrap().expose().clone()
-        };
+        let token =
+            async |user: &str, scope| server.admin.add_token(user, "matrix", [scope]).await.unwrap().expose().clone();
         let fixed = vec![
             (Collector, collector),
             (Scraper, SCRAPE_TOKEN.to_owned()),

@@ -94,9 +94,8 @@ async fn a_collector_speaks_for_itself_only() {
     let (own, token) = server.collector("agent").await;
     let (other, _) = server.collector("other").await;
     let spool = Spool::new("spoken", "db1");
-    let push = |id: &str, first: u64| {
-        server.push(&token, spool.body(first..first + 1)).header("X-Collector-ID", id).send()
-    };
+    let push =
+        |id: &str, first: u64| server.push(&token, spool.body(first..first + 1)).header("X-Collector-ID", id).send();
     read(push(&own, 1).await.unwrap(), StatusCode::OK).await;
     let (code, message) = problem(push(&other, 2).await.unwrap(), StatusCode::FORBIDDEN).await;
     assert_eq!(code, "not_your_collector");

@@ -18,7 +18,7 @@ async fn rows_come_as_json_and_csv() {
     };
     let query = json!({"sql": "select id, calls, server from answers where id > $1 order by id", "params": [98]});
     let answer = read(ask(query.clone(), "application/json").await.unwrap(), StatusCode::OK).await;
-    assert_eq!(answer["columns"][0], json!({"name": "id", "type": "int8"}));
+    assert_eq!(answer["columns"][0], json!({"name": "id", "type": "bigint"}));
     assert_eq!(answer["rows"], json!([[99, 990, "db1"], [100, 1000, "db1"]]));
     assert_eq!((&answer["row_count"], &answer["truncated"]), (&json!(2), &json!(false)));
 

@@ -166,11 +166,7 @@ struct Judge<'a> {
 }
 
 impl<'a> Judge<'a> {
-    fn new(
-        chunk: &'a Arc<Decoded>,
-        previous: Option<Scrape>,
-        complete_from: u32,
-    ) -> Result<Self, DataFusionError> {
+    fn new(chunk: &'a Arc<Decoded>, previous: Option<Scrape>, complete_from: u32) -> Result<Self, DataFusionError> {
         let family = chunk.shape.schema.family();
         let before = std::iter::once(previous).chain(chunk.scrapes.iter().copied().map(Some));
         let since = before

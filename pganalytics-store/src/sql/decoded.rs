@@ -116,6 +116,7 @@ pub(super) fn read_column(frame: &Frame, shape: &Shape, column: usize) -> Result
 }
 
 /// The error of a chunk that can't be read.
+#[expect(clippy::needless_pass_by_value, reason = "`map_err` gives it so")]
 pub(super) fn corrupt(error: FrameError) -> DataFusionError {
     DataFusionError::External(Box::new(StoreError::Corrupt(error.to_string())))
 }

@@ -27,10 +27,10 @@ use tokio::{
 use super::{
     error::{SqlError, translate},
     facts::FactCache,
+    growth,
     guard::{SqlParam, SqlQuery},
     stream::{AbortOnDrop, Message, RecordStream},
     table::{self, Tables},
-    udf,
 };
 use crate::{chunk::ChunkSource, error::StoreError};
 
@@ -106,7 +106,8 @@ impl Engine {
             .enable_time()
             .build()
             .map_err(|error| StoreError::backend("starting the SQL engine's threads", error))?;
-        let template = udf::register(template(&options)).map_err(|error| translate(error, 0))?;
+        let mut template = template(&options);
+        growth::leave_out(&mut template).map_err(|error| translate(error, 0))?;
         Ok(Self {
             inner: Arc::new(Inner {
                 runtime: Some(runtime),
@@ -129,9 +130,9 @@ impl Engine {
         let inner = &self.inner;
         let seconds = query.timeout().as_secs();
         let deadline = Instant::now() + query.timeout();
-        let permit = match timeout_at(deadline, Arc::clone(&inner.permits).acquire_owned()).await {
-            Ok(Ok(permit)) => permit,
-            _ => return Err(SqlError::Busy { running: inner.options.concurrent_queries }.into()),
+        let turn = timeout_at(deadline, Arc::clone(&inner.permits).acquire_owned()).await;
+        let Ok(Ok(permit)) = turn else {
+            return Err(SqlError::Busy { running: inner.options.concurrent_queries }.into());
         };
         let Some(runtime) = &inner.runtime else {
             return Err(StoreError::Unavailable("the SQL engine is shutting down".to_owned()));
@@ -234,10 +235,11 @@ impl Run {
             .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled))
             .build_arc()?;
         let tables = Arc::new(tables);
-        let state = SessionStateBuilder::new_from_existing(self.template)
+        let mut state = SessionStateBuilder::new_from_existing(self.template)
             .with_runtime_env(environment)
             .with_catalog_list(Arc::new(table::Catalogs::new(Arc::clone(&tables))))
             .build();
+        growth::bound(&mut state, self.options.query_memory_bytes)?;
         let context = SessionContext::new_with_state(state);
         let plan = context.state().statement_to_plan(self.query.statement().clone()).await;
         let plan = plan.map_err(|error| tables.explain(error))?;

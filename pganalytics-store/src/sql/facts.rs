@@ -268,7 +268,7 @@ fn compare_neighbours(array: &ArrayRef, counter: bool, flags: &mut [u8]) {
         let flags = flags.iter_mut().skip(1);
         if counter {
             for ((&before, &now), flag) in values.iter().zip(values.iter().skip(1)).zip(flags) {
-                *flag |= u8::from(less(now, before)) * FELL | u8::from(bits(now) != bits(before)) * CHANGED;
+                *flag |= (u8::from(less(now, before)) * FELL) | (u8::from(bits(now) != bits(before)) * CHANGED);
             }
         } else {
             for ((&before, &now), flag) in values.iter().zip(values.iter().skip(1)).zip(flags) {

@@ -49,6 +49,7 @@ mod engine;
 mod error;
 mod facts;
 mod gather;
+mod growth;
 mod guard;
 mod history;
 mod merge;
@@ -60,7 +61,6 @@ mod stream;
 mod table;
 #[cfg(test)]
 mod tests;
-mod udf;
 
 use std::time::Duration;
 

@@ -201,7 +201,7 @@ fn put_csv(out: &mut String, text: &str) {
 
 #[cfg(test)]
 mod unit {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
     use std::sync::Arc;
 
     use datafusion::arrow::{

@@ -10,11 +10,13 @@ use pganalytics_core::Secret;
 ///
 /// Settings come from flags, then environment variables, then the settings file
 /// (--config, or /etc/pganalytics/agent.toml), then defaults; the command config
-/// shows which.
+/// shows which. A first look at a server:
+///
+///   pganalytics-agent check --postgres postgres://monitor@db1/postgres
 ///
 /// Exit codes: 0 all went well, 1 something failed, 2 bad usage or settings.
 #[derive(Parser)]
-#[command(name = "pganalytics-agent", version, max_term_width = 100)]
+#[command(name = "pganalytics-agent", version, verbatim_doc_comment)]
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
@@ -24,13 +26,12 @@ pub(crate) struct Args {
     config: Option<PathBuf>,
 
     /// A server to watch, instead of those of the settings file; may be repeated.
-    /// Other users of this host see the command line: give passwords in PGPASSWORD,
-    /// ~/.pgpass or a password_file, not here
-    #[arg(long, value_name = "URL", global = true)]
+    /// Other users of this host see the command line: give passwords in
+    /// PGPASSWORD, ~/.pgpass or a password_file, not here
+    #[arg(long, value_name = "URL", global = true, verbatim_doc_comment)]
     postgres: Vec<String>,
 
-    /// Address of the pgAnalytics server, as https://metrics.example.com
-    #[arg(long, value_name = "URL", global = true)]
+    #[arg(help = "Address of the pgAnalytics server, as https://metrics.example.com", long, value_name = "URL", global = true)]
     backend_url: Option<String>,
 
     /// error, warn, info, debug or trace

@@ -85,15 +85,9 @@ fn command() -> clap::Command {
         .about("Manage users, while the server does not run")
         .subcommand_required(true)
         .arg_required_else_help(true)
-        .subcommand(
-            clap::Command::new("add").about("Add a user; prints the random password").arg(name()).arg(
-                Arg::new("role")
-                    .long("role")
-                    .value_parser(role)
-                    .default_value("viewer")
-                    .help("viewer, user or admin"),
-            ),
-        )
+        .subcommand(clap::Command::new("add").about("Add a user; prints the random password").arg(name()).arg(
+            Arg::new("role").long("role").value_parser(role).default_value("viewer").help("viewer, user or admin"),
+        ))
         .subcommand(
             clap::Command::new("reset-password").about("Give a user a new random password, and print it").arg(name()),
         );

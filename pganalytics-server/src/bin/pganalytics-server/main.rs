@@ -83,7 +83,9 @@ fn run(args: Args) -> Result<(), Failure> {
         let (flag, variable) = (key.flag(), key.env.first().copied().unwrap_or_default());
         // An address of a server is a secret only for the password that may be in it.
         if key.name != "monitor" || gathered.all(key.name).iter().any(|url| holds_password(url)) {
-            tracing::warn!("every user of this machine can read --{flag} in the list of processes; set {variable} instead");
+            tracing::warn!(
+                "every user of this machine can read --{flag} in the list of processes; set {variable} instead"
+            );
         }
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
@@ -105,7 +107,8 @@ fn run(args: Args) -> Result<(), Failure> {
 fn holds_password(url: &Secret<String>) -> bool {
     let text = url.expose();
     let authority = text.split_once("://").map(|(_, rest)| rest.split('/').next().unwrap_or_default());
-    let in_authority = authority.and_then(|authority| authority.rsplit_once('@')).is_some_and(|(user, _)| user.contains(':'));
+    let in_authority =
+        authority.and_then(|authority| authority.rsplit_once('@')).is_some_and(|(user, _)| user.contains(':'));
     in_authority || text.contains("password=")
 }
 

@@ -36,22 +36,28 @@ async fn functions_of_the_common_dialect_work() {
         .await,
         json!([["2026-01-31T12:00:00Z", 177], ["2026-01-31T13:00:00Z", 180]])
     );
-    assert_eq!(
-        one("SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY size) FROM m").await,
-        json!([[15.0]])
-    );
+    assert_eq!(one("SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY size) FROM m").await, json!([[15.0]]));
     assert_eq!(
         one("SELECT id, lag(calls) OVER (PARTITION BY id ORDER BY time) FROM m ORDER BY time DESC, id LIMIT 1").await,
         json!([[1, 118]])
     );
     assert_eq!(one("SELECT count(*) FILTER (WHERE calls > 100) FROM m WHERE id = 2").await, json!([[69]]));
-    assert_eq!(one("SELECT extract(hour FROM max(time)), date_trunc('hour', min(time)) FROM m").await,
-        json!([[13, "2026-01-31T12:00:00Z"]]));
-    assert_eq!(one("SELECT coalesce(NULL, 'x') || 'y', 7 / 2, 'AbC' ILIKE 'abc', now() > '2020-01-01'").await,
-        json!([["xy", 3, true, true]]));
-    assert_eq!(one("SELECT DISTINCT ON (id) id, calls FROM m ORDER BY id, time DESC").await, json!([[1, 119], [2, 238]]));
-    assert_eq!(one("WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t WHERE n < 5) SELECT sum(n) FROM t").await,
-        json!([[15]]));
+    assert_eq!(
+        one("SELECT extract(hour FROM max(time)), date_trunc('hour', min(time)) FROM m").await,
+        json!([[13, "2026-01-31T12:00:00Z"]])
+    );
+    assert_eq!(
+        one("SELECT coalesce(NULL, 'x') || 'y', 7 / 2, 'AbC' ILIKE 'abc', now() > '2020-01-01'").await,
+        json!([["xy", 3, true, true]])
+    );
+    assert_eq!(
+        one("SELECT DISTINCT ON (id) id, calls FROM m ORDER BY id, time DESC").await,
+        json!([[1, 119], [2, 238]])
+    );
+    assert_eq!(
+        one("WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t WHERE n < 5) SELECT sum(n) FROM t").await,
+        json!([[15]])
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -111,10 +117,19 @@ async fn the_examples_of_the_page_run() {
     let now = i64::try_from(std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs());
     let now = (now.unwrap() - super::fixture::START) / 60;
     let measurements: [(&str, &[(&str, &str)]); 5] = [
-        ("pg_stat_database", &[("datname", "key:text"), ("xact_commit", "counter:int"), ("xact_rollback", "counter:int")]),
-        ("pg_stat_statements", &[("queryid", "key:int"), ("total_exec_time", "counter:float"), ("calls", "counter:int")]),
+        (
+            "pg_stat_database",
+            &[("datname", "key:text"), ("xact_commit", "counter:int"), ("xact_rollback", "counter:int")],
+        ),
+        (
+            "pg_stat_statements",
+            &[("queryid", "key:int"), ("total_exec_time", "counter:float"), ("calls", "counter:int")],
+        ),
         ("pg_query_text", &[("queryid", "key:int"), ("query", "info:text")]),
-        ("pg_stat_user_tables", &[("schemaname", "key:text"), ("relname", "key:text"), ("relid", "key:int"), ("idx_scan", "counter:int")]),
+        (
+            "pg_stat_user_tables",
+            &[("schemaname", "key:text"), ("relname", "key:text"), ("relid", "key:int"), ("idx_scan", "counter:int")],
+        ),
         ("pg_table_size", &[("relid", "key:int"), ("total_size", "gauge:int")]),
     ];
     for (name, columns) in measurements {
@@ -130,8 +145,11 @@ async fn the_examples_of_the_page_run() {
             feed.scrape(&schema, minute, ScrapeKind::Keyframe, Epoch::default(), &[row]).await;
         }
     }
-    let examples: Vec<&str> =
-        page.split("```sql\n").skip(1).map(|rest| rest.split("```").next().unwrap().trim().trim_end_matches(';')).collect();
+    let examples: Vec<&str> = page
+        .split("```sql\n")
+        .skip(1)
+        .map(|rest| rest.split("```").next().unwrap().trim().trim_end_matches(';'))
+        .collect();
     assert!(examples.len() >= 4, "the page has lost its examples");
     for example in examples {
         assert!(!feed.ask(example).await.is_empty(), "no rows: {example}");

@@ -107,8 +107,7 @@ impl Feed {
         for (row, gone) in rows {
             if *gone { builder.push_gone(row).unwrap() } else { builder.push(row).unwrap() }
         }
-        let batch =
-            Batch { schema: Arc::clone(schema), source: self.source.clone(), scrape, rows: builder.finish() };
+        let batch = Batch { schema: Arc::clone(schema), source: self.source.clone(), scrape, rows: builder.finish() };
         self.next += 1;
         VerifiedFrame::of_batch(Seq(self.next), &batch).unwrap()
     }

@@ -39,9 +39,10 @@ async fn a_monotone_counter_adds_up_to_what_was_done() {
         for (from, what) in [(0, value - 1_000_000), (61, 0), (239, 0)] {
             let first = feed.ask(&format!("SELECT writes FROM m WHERE id = 1 AND time = '{}'", minute(from))).await;
             let last = feed.ask("SELECT writes FROM m_latest WHERE id = 1").await;
-            let sum = feed.ask(&format!("SELECT sum(writes) FROM m_delta WHERE id = 1 AND time > '{}'", minute(from)));
+            let sum = format!("SELECT sum(writes) FROM m_delta WHERE id = 1 AND time > '{}'", minute(from));
+            let sum = feed.ask(&sum).await;
             let done = last[0][0].as_i64().unwrap() - first[0][0].as_i64().unwrap();
-            assert_eq!(sum.await[0][0].as_i64().unwrap_or_default(), done, "{when} from {from}");
+            assert_eq!(sum[0][0].as_i64().unwrap_or_default(), done, "{when} from {from}");
             assert!(what == 0 || done == what);
         }
         let idle = feed.ask("SELECT count(*), count(writes) FROM m_delta WHERE id = 2").await;
@@ -106,8 +107,7 @@ async fn statements_go_by_their_stamp() {
     let now = [row(1, 15, 30), row(2, 25, -600), row(3, 2, 40), row(4, 900, -600)];
     feed.scrape(&schema, 1, Delta, NOW, &now).await;
     let sql = "SELECT id, calls, delta_quality FROM m_delta WHERE delta_seconds > 0 ORDER BY id";
-    let expected =
-        json!([[1, 15, "lower_bound"], [2, 5, "exact"], [3, 2, "exact"], [4, null, "unknown"]]);
+    let expected = json!([[1, 15, "lower_bound"], [2, 5, "exact"], [3, 2, "exact"], [4, null, "unknown"]]);
     assert_eq!(json!(feed.ask(sql).await), expected);
 }
 
@@ -123,13 +123,7 @@ async fn a_range_without_a_keyframe_before_it_inflates_nothing() {
     feed.scrape(&schema, 300, Keyframe, NOW, &[row(1, 800, 0), row(2, 901, 0)]).await;
     feed.scrape(&schema, 301, Delta, NOW, &[row(2, 902, 0), row(3, 4, 0)]).await;
     let sql = format!("{} WHERE time >= '{}'", "SELECT id, writes, delta_quality FROM m_delta", minute(299));
-    let expected = json!([
-        [1, 1, "exact"],
-        [1, 1, "exact"],
-        [2, null, "unknown"],
-        [2, 1, "exact"],
-        [3, 4, "exact"],
-    ]);
+    let expected = json!([[1, 1, "exact"], [1, 1, "exact"], [2, null, "unknown"], [2, 1, "exact"], [3, 4, "exact"],]);
     for _ in 0..2 {
         assert_eq!(json!(feed.ask(&format!("{sql} ORDER BY time, id")).await), expected);
         compacted(&feed).await;

@@ -1,7 +1,10 @@
 //! A query is stopped where it asks for too much, with an error that says which
 //! bound it was, and others go on.
 
-use std::{sync::Arc, time::{Duration, Instant}};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use pganalytics_core::{CounterFamily, Epoch, ScrapeKind, Value};
 use serde_json::json;
@@ -143,4 +146,38 @@ async fn nothing_but_the_tables_is_reached() {
         let error = feed.refusal(sql).await;
         assert!(matches!(&error, StoreError::Sql(error) if error.is_users()), "{sql}: {error}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn functions_do_not_write_more_than_a_query_may_hold() {
+    let feed = feed(EngineOptions { query_memory_bytes: 16 << 20, ..options() }).await;
+    for sql in [
+        "SELECT length(repeat('x', 100000000))",
+        "SELECT length(repeat(repeat('x', 100000), 100000))",
+        "SELECT length(lpad('x', 2000000000)) FROM m",
+        "SELECT length(rpad(id::text, 50000)) FROM m",
+        "SELECT length(replace(repeat('x', 1000000), 'x', repeat('y', 1000000)))",
+        "SELECT length(regexp_replace(repeat('x', 1000000), 'x', repeat('y', 1000), 'g'))",
+        "SELECT max(length(repeat('x', calls * 100))) FROM m",
+        "WITH a AS (SELECT repeat('x', 1000000) AS s), b AS (SELECT s || s || s || s AS s FROM a),
+              c AS (SELECT s || s || s || s AS s FROM b) SELECT length(s || s) FROM c",
+        "WITH a AS (SELECT repeat('x', 1000000) AS s), b AS (SELECT concat(s, s, s, s, s, s, s, s) AS s FROM a)
+         SELECT length(concat(s, s, s, s)) FROM b",
+        "WITH a AS (SELECT repeat('x', 1000000) AS s), b AS (SELECT [s, s, s, s, s, s, s, s] AS s FROM a)
+         SELECT cardinality([s, s, s, s]) FROM b",
+        "SELECT length(array_to_string(array_agg(id), repeat('x', 100000))) FROM m",
+    ] {
+        let error = run(&feed, sql, SqlLimits::default()).await.expect_err(sql);
+        assert!(matches!(error, StoreError::Sql(SqlError::OutOfMemory { megabytes: 16 })), "{sql}: {error}");
+    }
+    for sql in ["SELECT range(1, 1000000000)", "SELECT array_repeat(1, 1000000000)"] {
+        let error = run(&feed, sql, SqlLimits::default()).await.expect_err(sql);
+        assert!(matches!(error, StoreError::Sql(SqlError::Invalid(_))), "{sql}: {error}");
+    }
+    let plain = "SELECT repeat('ab', 3), lpad('7', 3, '0'), replace('a-b', '-', '+'), 'x' || 1 || NULL, 'x' || 1,
+                        concat('a', NULL, 'b'), array_to_string([1, 2], ', '), [1] || [2]";
+    let plain = json!(rows(&run(&feed, plain, SqlLimits::default()).await.unwrap()));
+    assert_eq!(plain, json!([["ababab", "007", "a+b", null, "x1", "ab", "1, 2", [1, 2]]]));
+    let many = "SELECT count(*) FROM m a, m b WHERE a.id || '/' || b.id = '7/9'";
+    assert_eq!(json!(rows(&run(&feed, many, SqlLimits::default()).await.unwrap())), json!([[1]]));
 }

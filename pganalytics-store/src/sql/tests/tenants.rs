@@ -5,7 +5,7 @@ use std::sync::Arc;
 use pganalytics_core::{CounterFamily, Epoch, ScrapeKind, Value};
 
 use super::fixture::{Feed, answer, options, rows, schema, source, tenant};
-use crate::{memory::MemoryStore, sql::SqlError, StoreError};
+use crate::{StoreError, memory::MemoryStore, sql::SqlError};
 
 /// Two tenants with measurements of one name and of names of their own; one
 /// collector id, one server.
