@@ -21,10 +21,13 @@
 //!     .build()
 //!     .await?;
 //!
-//! let app: axum::Router = axum::Router::new().nest("/monitoring", server.into_service());
+//! let app: axum::Router = axum::Router::new().nest_service("/monitoring", server.into_service());
 //! # let _ = app;
 //! # Ok(()) }
 //! ```
+//!
+//! With `nest_service`, the page is at `/monitoring/`; axum's `nest` would leave
+//! out the path with the slash at its end.
 //!
 //! [`Server::maintenance`] is the background work (compaction, retention); who
 //! nests the service spawns it beside it. A server that has its own listener

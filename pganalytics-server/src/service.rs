@@ -191,21 +191,19 @@ impl Server {
         self.first_admin.take()
     }
 
-    /// The service. Nest it under any path of an axum application, or hand it
-    /// to whatever serves a tower service. Background work is
+    /// The service. Nest it under any path of an axum application (with
+    /// `nest_service`), or hand it to whatever serves a tower service. Background work is
     /// [`Server::maintenance`]'s.
     ///
     /// Peers are known where requests carry
     /// [`ConnectInfo<SocketAddr>`](axum::extract::ConnectInfo), as those of
     /// `into_make_service_with_connect_info` do; without it nobody counts as
     /// local and all who are not logged in share one rate limit.
-    #[must_use]
     pub fn into_service(self) -> Router {
         self.router
     }
 
     /// The service, and the server stays.
-    #[must_use]
     pub fn service(&self) -> Router {
         self.router.clone()
     }

@@ -133,7 +133,7 @@ pub struct IngestLimits {
     pub max_ratio: usize,
     /// Bytes of bodies that are worked on at once.
     pub bytes_in_flight: usize,
-    /// Of these, what one collector may have.
+    /// Of these, what one collector may have; at least what its largest body takes.
     pub bytes_per_collector: usize,
     /// Longest time from the first to the last byte of a body.
     pub body_timeout: Duration,

@@ -2,8 +2,9 @@
 
 use axum::{
     body::Body,
+    extract::OriginalUri,
     http::{HeaderMap, HeaderValue, StatusCode, header},
-    response::{IntoResponse, Response},
+    response::{IntoResponse, Redirect, Response},
     routing::{self, MethodRouter},
 };
 use bytes::Bytes;
@@ -22,21 +23,43 @@ const FILES: &[(&str, &[u8])] = &include!(concat!(env!("OUT_DIR"), "/ui_files.rs
 /// chooses a file with.
 pub(crate) fn routes(mut routes: Routes) -> Routes {
     for (name, bytes) in FILES {
-        let path = if *name == "index.html" { "/".to_owned() } else { format!("/{name}") };
-        routes = routes.page(Permission::Public, Class::Page, &path, file(name, bytes));
+        routes = if *name == "index.html" {
+            routes.page(Permission::Public, Class::Page, "/", page(name, bytes))
+        } else {
+            routes.page(Permission::Public, Class::Page, &format!("/{name}"), file(name, bytes))
+        };
     }
     routes
 }
 
+/// The page names its files and the API relative to its own path, so that it
+/// works under any; that path has to end with a slash.
+fn page(name: &'static str, bytes: &'static [u8]) -> MethodRouter<App> {
+    let (tag, kind) = (tag_of(bytes), kind_of(name));
+    routing::get(move |OriginalUri(asked): OriginalUri, headers: HeaderMap| {
+        let tag = tag.clone();
+        async move {
+            if asked.path().ends_with('/') {
+                answer(&headers, tag, kind, bytes)
+            } else {
+                Redirect::permanent(&format!("{}/", asked.path())).into_response()
+            }
+        }
+    })
+}
+
 fn file(name: &'static str, bytes: &'static [u8]) -> MethodRouter<App> {
-    let hash = random::hash(bytes);
-    let tag = format!("\"{}\"", random::hex(hash.get(..12).unwrap_or_default()));
-    let tag = HeaderValue::from_str(&tag).unwrap_or(HeaderValue::from_static("\"0\""));
-    let kind = kind_of(name);
+    let (tag, kind) = (tag_of(bytes), kind_of(name));
     routing::get(move |headers: HeaderMap| {
         let tag = tag.clone();
         async move { answer(&headers, tag, kind, bytes) }
     })
+}
+
+fn tag_of(bytes: &[u8]) -> HeaderValue {
+    let hash = random::hash(bytes);
+    let tag = format!("\"{}\"", random::hex(hash.get(..12).unwrap_or_default()));
+    HeaderValue::from_str(&tag).unwrap_or(HeaderValue::from_static("\"0\""))
 }
 
 fn answer(asked: &HeaderMap, tag: HeaderValue, kind: &'static str, bytes: &'static [u8]) -> Response {

@@ -30,9 +30,12 @@
       const [up, info, load, connections] = await Promise.all([
         Api.sql("select instance_id, server_id, server, time, up, error from pg_up_latest order by server"),
         Api.sql("select * from pg_server_latest"),
-        Api.sql(`select instance_id, sum(xact_commit + xact_rollback) / 120.0 as tps,
+        // The first increase covers the time before its row, too.
+        Api.sql(`select instance_id,
+                        sum(xact_commit + xact_rollback) / (extract(epoch from max(time) - min(time)) + min(delta_seconds)) as tps,
                         100.0 * sum(blks_hit) / nullif(sum(blks_hit) + sum(blks_read), 0) as hit
-                 from pg_stat_database_delta where time > now() - interval '120 seconds' group by 1`),
+                 from pg_stat_database_delta
+                 where time > now() - interval '120 seconds' and delta_seconds > 0 group by 1`),
         Api.sql("select instance_id, sum(numbackends) as connections from pg_stat_database_latest group by 1"),
       ]);
       const by = (rows) => new Map(rows.map((row) => [row.instance_id, row]));
@@ -50,7 +53,7 @@
         `select ${s.stamp} as time, coalesce(nullif(datname, ''), 'shared') as series,
                 sum(xact_commit + xact_rollback) / ${s.bucket}.0 as value
          from pg_stat_database_delta where ${s.where} group by 1, 2 having sum(xact_commit + xact_rollback) > 0`, s.params);
-      Charts.draw("chart-tps", top(rows, 7), window_(s));
+      Charts.draw("chart-tps", top(rows, 7), { ...window_(s), missing: 0 });
     },
 
     async connections(s) {
@@ -58,7 +61,7 @@
         `select time, series, avg(value) as value from (
            select ${s.stamp} as time, coalesce(nullif(state, ''), 'background') as series, time as at, sum("count") as value
            from pg_stat_activity_summary where ${s.where} group by 1, 2, 3) as each group by 1, 2`, s.params);
-      Charts.draw("chart-connections", top(rows, 7), window_(s));
+      Charts.draw("chart-connections", top(rows, 7), { ...window_(s), missing: 0 });
     },
 
     async cache(s) {
@@ -74,10 +77,12 @@
                 sum(tup_updated) / ${s.bucket}.0 as updated, sum(tup_deleted) / ${s.bucket}.0 as deleted
          from pg_stat_database_delta where ${s.where} group by 1`, s.params);
       const long = rows.flatMap((row) => ["inserted", "updated", "deleted"].map((series) => ({ time: row.time, series, value: row[series] })));
-      Charts.draw("chart-rows", long, window_(s));
+      Charts.draw("chart-rows", long, { ...window_(s), missing: 0 });
     },
 
     async queries(s) {
+      // A range may reach back to before anybody watched.
+      const since = Api.sql(`select min(time) as since from pg_up where ${s.where}`, s.params);
       const rows = await Api.sql(
         `select d.server, d.datname, cast(d.queryid as text) as queryid, sum(d.calls) as calls, sum(d.total_exec_time) as total,
                 sum(d.total_exec_time) / nullif(sum(d.calls), 0) as mean, sum(d.rows) as rows,
@@ -93,13 +98,15 @@
           texts.set(row.queryid, row.query);
         }
       }
+      const [{ since: first } = {}] = await since;
+      const seconds = first ? Math.max(10, Math.min(s.range, s.now - Date.parse(first) / 1000)) : s.range;
       const all = rows.reduce((sum, row) => sum + row.total, 0);
       table("top-queries", [
         ["Query", (row) => texts.get(row.queryid) || `query ${row.queryid}`, "sql"],
         ["Database", (row) => row.datname],
         ["Time", (row) => Format.millis(row.total), "num"],
         ["Share", (row) => share(row.total / all)],
-        ["Calls/s", (row) => Format.number(row.calls / s.range), "num"],
+        ["Calls/s", (row) => Format.number(row.calls / seconds), "num"],
         ["Mean", (row) => Format.millis(row.mean), "num"],
         ["Rows/call", (row) => Format.number(row.rows / row.calls), "num"],
         ["Cache hit", (row) => Format.percent(row.hit), "num"],
@@ -184,7 +191,8 @@
     }
     const role = info.in_recovery === undefined ? "" : info.in_recovery ? "standby" : "primary";
     const started = info.start_time ? `up ${Format.age((Date.now() - Date.parse(info.start_time)) / 1000)}` : "";
-    card.append(title, element("p", [info.version && `PostgreSQL ${info.version}`, role, started].filter(Boolean).join(" · ")), figures);
+    const version = info.server_version_num && `PostgreSQL ${Math.floor(info.server_version_num / 10000)}.${info.server_version_num % 10000}`;
+    card.append(title, element("p", [version, role, started].filter(Boolean).join(" · ")), figures);
     if (!up.up && up.error) card.append(element("p", up.error, "error"));
     return card;
   }

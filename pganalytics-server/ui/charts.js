@@ -44,7 +44,9 @@ const Charts = (() => {
   }
 
   // rows: {time: RFC 3339, series: text, value: number}; one line a series.
-  function draw(id, rows, { format = Format.number, from, to, max } = {}) {
+  // `missing` stands where a line has no row but another has one: what did not
+  // change sends none.
+  function draw(id, rows, { format = Format.number, from, to, max, missing = null } = {}) {
     const host = document.getElementById(id);
     drawn.get(id)?.destroy();
     drawn.delete(id);
@@ -59,16 +61,18 @@ const Charts = (() => {
     }
     const times = [...new Set(rows.map((row) => Date.parse(row.time) / 1000))].sort((a, b) => a - b);
     const place = new Map(times.map((time, at) => [time, at]));
-    const lines = names.map(() => new Array(times.length).fill(null));
+    const lines = names.map(() => new Array(times.length).fill(missing));
     for (const row of rows) lines[names.indexOf(row.series)][place.get(Date.parse(row.time) / 1000)] = row.value;
+    const clock = new Intl.DateTimeFormat("en-GB", to - from > 172800
+      ? { day: "numeric", month: "short" } : { hour: "2-digit", minute: "2-digit", ...(to - from <= 300 && { second: "2-digit" }) });
     const axis = { stroke: css("--dim"), grid: { stroke: css("--line"), width: 1 }, ticks: { stroke: css("--line") } };
     const chart = new uPlot({
       width: host.clientWidth || 420,
       height: 210,
       cursor: { sync: { key: "time" } },
       scales: { x: { time: true, range: () => [from, to] }, y: { range: (_, low, high) => [0, max ?? (high > 0 ? high * 1.08 : 1)] } },
-      axes: [axis, { ...axis, size: 58, values: (_, ticks) => ticks.map(format) }],
-      series: [{}, ...names.map((label, at) => ({
+      axes: [{ ...axis, values: (_, ticks) => ticks.map((at) => clock.format(at * 1000)) }, { ...axis, size: 66, values: (_, ticks) => ticks.map(format) }],
+      series: [{ value: (_, at) => (at === null ? "–" : clock.format(at * 1000)) }, ...names.map((label, at) => ({
         label, stroke: palette[at % palette.length], width: 1.7, spanGaps: false,
         points: { show: times.length < 40, size: 4 },
         value: (_, value) => (value === null ? "–" : format(value)),

@@ -18,10 +18,7 @@ pub(crate) mod version;
 use utoipa_axum::routes;
 
 use crate::{
-    auth::{
-        permission::Permission as Needs,
-        routes::{RouteEntry, Routes},
-    },
+    auth::{permission::Permission as Needs, routes::Routes},
     ingest::push,
     prometheus,
     rate::Class,
@@ -69,9 +66,4 @@ pub(crate) fn pages(routes: Routes) -> Routes {
     let routes = docs::routes(routes);
     let routes = routes.page(Needs::Scrape, Class::Read, "/metrics", axum::routing::get(prometheus::exposition));
     ui::routes(routes)
-}
-
-/// The table of routes, for those who check it.
-pub(crate) fn finish(routes: Routes) -> (axum::Router, Vec<RouteEntry>) {
-    routes.finish()
 }

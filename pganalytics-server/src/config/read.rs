@@ -49,9 +49,9 @@ impl Gathered {
     pub fn read(
         flags: &Flags,
         environment: &dyn Fn(&str) -> Option<String>,
-        file: Option<(PathBuf, String)>,
+        file: Option<&(PathBuf, String)>,
     ) -> Result<Self, ServerError> {
-        let mut in_file = match &file {
+        let mut in_file = match file {
             Some((path, text)) => parse(path, text)?,
             None => BTreeMap::new(),
         };
@@ -65,7 +65,7 @@ impl Gathered {
                 let (text, name) = key.env.iter().find_map(set)?;
                 Some((split(key, text), Origin::Environment(name)))
             };
-            let from_file = in_file.remove(key.name).zip(file.as_ref());
+            let from_file = in_file.remove(key.name).zip(file);
             let from_file = from_file.map(|(values, (path, _))| (values, Origin::File(path.clone())));
             let default = || {
                 let default = if key.default.is_empty() { vec![] } else { vec![key.default.to_owned()] };

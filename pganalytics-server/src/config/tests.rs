@@ -9,7 +9,7 @@ fn gather(flags: &[(&'static str, &str)], environment: &[(&str, &str)], file: &s
     let environment: BTreeMap<String, String> =
         environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let file = (!file.is_empty()).then(|| (PathBuf::from("server.toml"), file.to_owned()));
-    Gathered::read(&flags, &|name| environment.get(name).cloned(), file).map_err(|error| error.to_string())
+    Gathered::read(&flags, &|name| environment.get(name).cloned(), file.as_ref()).map_err(|error| error.to_string())
 }
 
 fn config(flags: &[(&'static str, &str)], environment: &[(&str, &str)], file: &str) -> Result<Config, String> {
@@ -58,7 +58,8 @@ fn the_defaults_are_the_librarys_own() {
 
 #[test]
 fn mistakes_say_what_where_and_what_to_do() {
-    let cases: &[(&[(&str, &str)], &str, &str)] = &[
+    type Case = (&'static [(&'static str, &'static str)], &'static str, &'static str);
+    let cases: &[Case] = &[
         (&[], "prot = 8080", "server.toml: prot: there is no such setting"),
         (&[], "port = [1]", "server.toml: port: it must be a text"),
         (&[], "port = ", "server.toml"),

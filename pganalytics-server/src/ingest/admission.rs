@@ -34,8 +34,9 @@ pub(crate) struct Admitted {
 impl Admission {
     pub(crate) fn new(limits: &IngestLimits) -> Self {
         let all = limits.bytes_in_flight.div_ceil(PIECE).clamp(1, Semaphore::MAX_PERMITS);
-        // A body of the largest size must always have a chance.
-        let body = limits.max_body_bytes.div_ceil(PIECE);
+        // The largest body must always have a chance, as it came and expanded: refused
+        // for want of room it would come again for ever.
+        let body = limits.max_body_bytes.saturating_add(limits.max_expanded_bytes).div_ceil(PIECE);
         let share = limits.bytes_per_collector.div_ceil(PIECE).max(body).min(all);
         Self { pieces: Arc::new(Semaphore::new(all)), all, share, taken: Arc::default() }
     }
@@ -112,7 +113,8 @@ mod tests {
 
     fn admission() -> Admission {
         let limits = IngestLimits {
-            max_body_bytes: 8 * PIECE,
+            max_body_bytes: 4 * PIECE,
+            max_expanded_bytes: 4 * PIECE,
             bytes_in_flight: 20 * PIECE,
             bytes_per_collector: 8 * PIECE,
             ..IngestLimits::default()

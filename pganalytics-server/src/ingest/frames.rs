@@ -27,10 +27,7 @@ pub(crate) struct Checked {
 
 /// Limits of a frame on the wire.
 pub(crate) fn wire_limits() -> Limits {
-    let mut limits = Limits::default();
-    limits.max_frame_bytes = 8 << 20;
-    limits.max_decoded_bytes = 256 << 20;
-    limits
+    Limits { max_frame_bytes: 8 << 20, max_decoded_bytes: 256 << 20, ..Limits::default() }
 }
 
 /// Looks at each frame by itself.

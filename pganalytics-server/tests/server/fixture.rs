@@ -4,8 +4,8 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use pganalytics_core::{
-    Batch, Column, ColumnKind, ColumnType, CounterFamily, Epoch, InstanceId, MeasurementName, RowsBuilder, Schema,
-    Scrape, ScrapeKind, Secret, Seq, ServerId, Source, StreamId, Timestamp, Value,
+    Batch, Column, ColumnKind, ColumnType, CounterFamily, Epoch, InstanceId, MeasurementName, Presence, RowsBuilder,
+    Schema, Scrape, ScrapeKind, Secret, Seq, ServerId, Source, StreamId, Timestamp, Value,
     frame::{CONTENT_TYPE, encode, encode_push},
 };
 use pganalytics_server::{Admin, FirstAdmin, Server, Settings, auth::routes::RouteEntry};
@@ -162,13 +162,14 @@ impl Spool {
     pub(crate) fn new(measurement: &str, server: &str) -> Self {
         let columns = vec![
             Column::new("id", ColumnKind::Key, ColumnType::Int),
-            Column::new("calls", ColumnKind::Counter, ColumnType::Int),
+            Column::new("calls", ColumnKind::Gauge, ColumnType::Int),
         ];
         let name = MeasurementName::new(measurement).unwrap();
         let server_id = ServerId::of_host(server);
         Self {
             stream: StreamId::random(),
-            schema: Arc::new(Schema::new(name, CounterFamily::Cumulative, columns).unwrap()),
+            // Facts: a row is there as often as it was sent, and stands for itself.
+            schema: Arc::new(Schema::new(name, CounterFamily::None, columns).unwrap().with_presence(Presence::Append)),
             source: Source {
                 server_id,
                 instance_id: InstanceId::of_address(server_id, server),
@@ -193,8 +194,8 @@ impl Spool {
     /// The body of a push of these frames. They were collected in their order,
     /// all within the last hour.
     pub(crate) fn body(&self, numbers: impl IntoIterator<Item = u64>) -> Vec<u8> {
-        let start = now().plus_micros(-3_600_000_000);
-        let at = |number: u64| start.plus_micros(i64::try_from(number % 3_000_000).unwrap() * 1000);
+        let start = now().plus_micros(-1_800_000_000);
+        let at = |number: u64| start.plus_micros(i64::try_from(number % 1_000_000).unwrap() * 1000);
         let frames: Vec<_> = numbers.into_iter().map(|number| self.frame_at(number, at(number))).collect();
         encode_push(self.stream, &frames)
     }

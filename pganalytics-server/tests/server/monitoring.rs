@@ -59,7 +59,7 @@ async fn a_watched_server_is_seen_over_http() {
 
     assert_eq!(watching.first("select up, error from pg_up_latest").await, json!([true, null]));
     let server = watching.first("select version, in_recovery from pg_server_latest").await;
-    assert!(server[0].as_str().unwrap().starts_with(&version.to_string()), "{server}");
+    assert!(server[0].as_str().unwrap().starts_with(&format!("PostgreSQL {version}")), "{server}");
     assert_eq!(server[1], json!(false));
     let sql = "select n_tup_ins from pg_stat_user_tables_latest where relname = 'watched'";
     assert_eq!(watching.first(sql).await, json!([7]));

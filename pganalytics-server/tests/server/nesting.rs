@@ -16,15 +16,21 @@ async fn the_service_works_under_a_path_of_another_application() {
     let store = Arc::new(MemoryStore::new(EngineOptions::default()).unwrap());
     let builder = Server::builder().metric_store(store.clone()).meta_store(store);
     let server = builder.settings(settings()).build().await.unwrap();
-    let app = Router::new().route("/", get(|| async { "mine" })).nest("/monitoring", server.into_service());
+    let app = Router::new().route("/", get(|| async { "mine" })).nest_service("/monitoring", server.into_service());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move { axum::serve(listener, app).await });
 
     let http = reqwest::Client::new();
     assert_eq!(http.get(&base).send().await.unwrap().text().await.unwrap(), "mine");
-    let page = http.get(format!("{base}/monitoring/")).send().await.unwrap();
-    assert!(page.text().await.unwrap().contains("pgAnalytics"));
+    // Without its slash the page would look for its files beside itself.
+    for path in ["/monitoring/", "/monitoring"] {
+        let page = http.get(format!("{base}{path}")).send().await.unwrap();
+        assert_eq!(page.url().path(), "/monitoring/");
+        assert!(page.text().await.unwrap().contains("pgAnalytics"));
+    }
+    let script = http.get(format!("{base}/monitoring/app.js")).send().await.unwrap();
+    assert_eq!(script.status(), StatusCode::OK);
     read(http.get(format!("{base}/monitoring/api/v1/health")).send().await.unwrap(), StatusCode::OK).await;
     let login = json!({"username": "admin", "password": ADMIN_PASSWORD});
     let login = http.post(format!("{base}/monitoring/api/v1/auth/login")).json(&login).send().await.unwrap();

@@ -4,19 +4,22 @@ use std::{ops::Range, sync::Arc};
 
 use datafusion::{
     arrow::{
-        array::{Array as _, ArrayRef, AsArray as _, Float64Array, Int64Array, RecordBatch, StringViewArray},
+        array::{
+            Array as _, ArrayRef, AsArray as _, Float64Array, Int64Array, RecordBatch, StringViewArray,
+            TimestampMicrosecondArray,
+        },
         datatypes::{DataType, Float64Type, Int64Type},
     },
     common::DataFusionError,
 };
 use pganalytics_core::{
-    Scrape, Timestamp,
+    CounterFamily, Scrape, Timestamp,
     epoch::Continuity,
     increase::{self, Before, Now, Quality, Rule, Verdict},
 };
 
 use super::{
-    decoded::{Decoded, fell},
+    decoded::{Decoded, fell, stamp_of},
     facts::{ValueFacts, bits_of},
     gather::Sources,
     history::{Earlier, Group, Step, remembered},
@@ -59,30 +62,29 @@ impl Changes {
         let judge = Judge::new(&chunk, previous, complete_from)?;
         let range = wanted.scrapes(&chunk.scrapes);
         let (mut places, mut before, mut verdicts) = (Vec::new(), Vec::new(), Vec::new());
-        for start in runs {
+        for start in &runs {
             let Some(run) = chunk.keys.runs.get(start.run as usize) else { continue };
-            let mut last = start.before;
+            let mut last = start.before.as_ref().map(Last::Earlier);
+            let mut gone_at = start.before.as_ref().and_then(|before| before.gone_at);
             for row in run.start..run.end {
                 let scrape = chunk.scrape_of(row);
-                let time = chunk.time_of(scrape);
                 if chunk.keys.is_gone(row) {
-                    if let Some(last) = &mut last {
-                        last.gone_at.get_or_insert(time);
-                    }
+                    gone_at = gone_at.or_else(|| last.is_some().then(|| chunk.time_of(scrape)));
                     continue;
                 }
                 if range.contains(&scrape) {
-                    let known = last.as_ref().filter(|last| last.gone_at.is_none_or(|gone| remembered(gone, time)));
-                    if let Some(verdict) = judge.row(start.run, row, scrape, known)? {
+                    let known = last.filter(|_| gone_at.is_none_or(|gone| remembered(gone, chunk.time_of(scrape))));
+                    if let Some(verdict) = judge.row(start.run, row, scrape, known, gone_at.is_some())? {
                         places.push((own, row));
                         before.push(match known {
-                            Some(known) => (sources.number(&known.chunk), known.row),
+                            Some(Last::Own(before)) => (own, before),
+                            Some(Last::Earlier(known)) => (sources.number(&known.chunk), known.row),
                             None => (own, row),
                         });
                         verdicts.push(verdict);
                     }
                 }
-                last = Some(Earlier { chunk: Arc::clone(&chunk), run: start.run, row, gone_at: None });
+                (last, gone_at) = (Some(Last::Own(row)), None);
             }
         }
         Ok(Self { group, chunk, previous, sources, places, before, verdicts, given: 0 })
@@ -156,10 +158,20 @@ impl Changes {
     }
 }
 
+/// The row before: in an earlier chunk, or in the same one.
+#[derive(Clone, Copy)]
+enum Last<'a> {
+    Earlier(&'a Earlier),
+    Own(u32),
+}
+
 /// Says what became of each row's counters.
 struct Judge<'a> {
     chunk: &'a Arc<Decoded>,
     facts: &'a ValueFacts,
+    family: CounterFamily,
+    /// When each row's counters began, where rows say so.
+    stamps: Option<&'a TimestampMicrosecondArray>,
     /// For each scrape the time of the one before and what happened since.
     since: Vec<Option<(Timestamp, Continuity)>>,
     complete_from: u32,
@@ -173,43 +185,56 @@ impl<'a> Judge<'a> {
             .zip(chunk.scrapes.iter())
             .map(|(before, now)| before.map(|before| (before.collected_at, before.epoch.until(&now.epoch, family))))
             .collect();
-        Ok(Self { chunk, facts: chunk.values()?, since, complete_from })
+        let stamps = chunk.row_stamps()?;
+        Ok(Self { chunk, facts: chunk.values()?, family, stamps, since, complete_from })
     }
 
     /// `None` when the row is as it was.
-    fn row(&self, run: u32, row: u32, scrape: u32, last: Option<&Earlier>) -> Result<Option<Judged>, DataFusionError> {
+    fn row(
+        &self,
+        run: u32,
+        row: u32,
+        scrape: u32,
+        last: Option<Last<'_>>,
+        was_gone: bool,
+    ) -> Result<Option<Judged>, DataFusionError> {
         let unknown = Verdict { rule: Rule::Unknown, quality: Quality::Unknown };
         let Some((previous_scrape, continuity)) = self.since.get(scrape as usize).copied().flatten() else {
             return Ok(Some(unknown.into()));
         };
-        let family = self.chunk.shape.schema.family();
-        let now = Now { row_stamp: self.chunk.row_stamp(row)?, previous_scrape };
+        let family = self.family;
+        let now = |row_stamp| Now { row_stamp, previous_scrape };
         let Some(last) = last else {
             if scrape < self.complete_from {
                 return Ok(Some(unknown.into()));
             }
+            let now = now(stamp_of(self.stamps, row));
             return Ok(Some(increase::judge(family, continuity, Before::Absent, now, || false).into()));
         };
-        let adjacent = Arc::ptr_eq(&last.chunk, self.chunk) && last.row + 1 == row;
-        let changed = if adjacent {
-            self.facts.changed(row)
-        } else if self.is_first(run, row) && ends_its_run(last) {
-            self.facts.first(run) != last.chunk.values()?.last(last.run)
-        } else {
-            differs(last, self.chunk, row)?
+        // What was learned of neighbours beforehand is enough for most rows.
+        let changed = match last {
+            Last::Own(before) if before + 1 == row => self.facts.changed(row),
+            Last::Own(before) => differs((self.chunk, before), (self.chunk, row))?,
+            Last::Earlier(last) if self.is_first(run, row) && ends_its_run(last) => {
+                self.facts.first(run) != last.chunk.values()?.last(last.run)
+            }
+            Last::Earlier(last) => differs((&last.chunk, last.row), (self.chunk, row))?,
         };
         if !changed {
             return Ok(None);
         }
-        let stamp = last.chunk.row_stamp(last.row)?;
-        let fallen = if adjacent {
-            self.facts.fell(row)
-        } else {
-            continuity != Continuity::BeganAnew
-                && !increase::stamp_decides(family, stamp, now.row_stamp)
-                && fell((&last.chunk, last.row), (self.chunk, row))?
+        let now = now(stamp_of(self.stamps, row));
+        let stamp = match last {
+            Last::Own(before) => stamp_of(self.stamps, before),
+            Last::Earlier(last) => stamp_of(last.chunk.row_stamps()?, last.row),
         };
-        let before = Before::Row { stamp, was_gone: last.gone_at.is_some() };
+        let asked = || continuity != Continuity::BeganAnew && !increase::stamp_decides(family, stamp, now.row_stamp);
+        let fallen = match last {
+            Last::Own(before) if before + 1 == row => self.facts.fell(row),
+            Last::Own(before) => asked() && fell((self.chunk, before), (self.chunk, row))?,
+            Last::Earlier(last) => asked() && fell((&last.chunk, last.row), (self.chunk, row))?,
+        };
+        let before = Before::Row { stamp, was_gone };
         let verdict = increase::judge(family, continuity, before, now, || fallen);
         let derived = increase::rule_of_derived(continuity, before, verdict);
         Ok(Some(Judged { derived, ..verdict.into() }))
@@ -226,10 +251,10 @@ fn ends_its_run(last: &Earlier) -> bool {
 }
 
 /// Whether two rows differ in what they measured.
-fn differs(last: &Earlier, chunk: &Decoded, row: u32) -> Result<bool, DataFusionError> {
-    for &column in &chunk.shape.measured {
-        let (before, now) = (last.chunk.column(column)?, chunk.column(column)?);
-        if bits_of(before)(last.row as usize) != bits_of(now)(row as usize) {
+fn differs(last: (&Decoded, u32), now: (&Decoded, u32)) -> Result<bool, DataFusionError> {
+    for &column in &now.0.shape.measured {
+        let (before, after) = (last.0.column(column)?, now.0.column(column)?);
+        if bits_of(before)(last.1 as usize) != bits_of(after)(now.1 as usize) {
             return Ok(true);
         }
     }

@@ -11,8 +11,8 @@ use std::sync::{Arc, OnceLock};
 use datafusion::{
     arrow::{
         array::{
-            Array as _, ArrayRef, AsArray as _, BooleanArray, Float64Array, Int64Array, StringViewArray, UInt32Array,
-            make_view, new_null_array,
+            Array as _, ArrayRef, AsArray as _, BooleanArray, Float64Array, Int64Array, StringViewArray,
+            TimestampMicrosecondArray, UInt32Array, make_view, new_null_array,
         },
         buffer::{BooleanBuffer, Buffer, NullBuffer},
         compute::{cast, interleave, take},
@@ -130,7 +130,7 @@ fn to_arrow(data: ColumnData) -> ArrayRef {
         Values::Float(values) => Arc::new(Float64Array::new(values.into(), nulls)),
         Values::Bool(values) => Arc::new(BooleanArray::new(values.into(), nulls)),
         Values::Timestamp(values) => {
-            let array = datafusion::arrow::array::TimestampMicrosecondArray::new(values.into(), nulls);
+            let array = TimestampMicrosecondArray::new(values.into(), nulls);
             Arc::new(array.with_timezone(ZONE))
         }
         Values::Text(texts) => {
@@ -257,13 +257,17 @@ impl Decoded {
         (time(self.scrapes.first()), time(self.scrapes.last()))
     }
 
-    /// A row's stamp.
-    pub(super) fn row_stamp(&self, row: u32) -> Result<Option<Timestamp>, DataFusionError> {
+    /// The rows' stamps, in measurements that have them.
+    pub(super) fn row_stamps(&self) -> Result<Option<&TimestampMicrosecondArray>, DataFusionError> {
         let Some(column) = self.shape.schema.row_stamp() else { return Ok(None) };
-        let stamps = self.column(column)?.as_primitive::<TimestampMicrosecondType>();
-        let row = row as usize;
-        Ok(stamps.is_valid(row).then(|| Timestamp::from_micros(stamps.value(row))))
+        Ok(Some(self.column(column)?.as_primitive::<TimestampMicrosecondType>()))
     }
+}
+
+/// The stamp of a row.
+pub(super) fn stamp_of(stamps: Option<&TimestampMicrosecondArray>, row: u32) -> Option<Timestamp> {
+    let (stamps, row) = (stamps?, row as usize);
+    (row < stamps.len() && stamps.is_valid(row)).then(|| Timestamp::from_micros(stamps.value(row)))
 }
 
 /// Whether any of a row's own counters is lower than in another one.

@@ -26,7 +26,7 @@ use tokio::{
 
 use super::{
     error::{SqlError, translate},
-    facts::FactCache,
+    fact_cache::FactCache,
     growth,
     guard::{SqlParam, SqlQuery},
     stream::{AbortOnDrop, Message, RecordStream},

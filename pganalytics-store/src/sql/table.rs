@@ -16,7 +16,7 @@ use super::{
     GONE_MEMORY, LOOKBACK,
     decoded::{Shape, arrow_type},
     error::{SqlError, nearest},
-    facts::FactCache,
+    fact_cache::FactCache,
     gather::Shared,
     pushdown::{Bounds, Use, classify, one_of},
     rows::{ColumnSource, Wanted},

@@ -1,6 +1,6 @@
 //! Runs the demo cluster: `pganalytics-demo-cluster [major version]`.
 //!
-//! Prints one line `PG_URL=postgres://…` when it is ready, and runs until SIGINT or SIGTERM, or until
+//! Prints `REPLICA_PG_URL=postgres://…` and then `PG_URL=postgres://…` when it is ready, and runs until SIGINT or SIGTERM, or until
 //! its standard input closes, so that a script which holds the other end can't leave it behind.
 
 use std::io::{IsTerminal, Read, Write};
@@ -24,6 +24,7 @@ async fn main() -> anyhow::Result<()> {
     let work = async {
         let demo = Demo::start(version).await?;
         let mut out = std::io::stdout().lock();
+        writeln!(out, "REPLICA_PG_URL={}", demo.replica().monitor_url("postgres"))?;
         writeln!(out, "PG_URL={}", demo.monitor_url())?;
         out.flush()?;
         drop(out);

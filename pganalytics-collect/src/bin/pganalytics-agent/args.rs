@@ -31,7 +31,12 @@ pub(crate) struct Args {
     #[arg(long, value_name = "URL", global = true, verbatim_doc_comment)]
     postgres: Vec<String>,
 
-    #[arg(help = "Address of the pgAnalytics server, as https://metrics.example.com", long, value_name = "URL", global = true)]
+    #[arg(
+        help = "Address of the pgAnalytics server, as https://metrics.example.com",
+        long,
+        value_name = "URL",
+        global = true
+    )]
     backend_url: Option<String>,
 
     /// error, warn, info, debug or trace

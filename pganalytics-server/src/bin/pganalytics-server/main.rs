@@ -69,8 +69,8 @@ fn main() -> ExitCode {
 }
 
 fn run(args: Args) -> Result<(), Failure> {
-    let file = settings_file(args.config)?;
-    let gathered = Gathered::read(&args.flags, &|name| std::env::var(name).ok(), file)?;
+    let file = settings_file(args.config.as_deref())?;
+    let gathered = Gathered::read(&args.flags, &|name| std::env::var(name).ok(), file.as_ref())?;
     let config = Config::build(&gathered)?;
     if let Command::Config { json } = args.command {
         return show::config(&gathered, json);
@@ -82,7 +82,7 @@ fn run(args: Args) -> Result<(), Failure> {
     for key in KEYS.iter().filter(|key| key.secret && gathered.origin(key.name) == Origin::Flag) {
         let (flag, variable) = (key.flag(), key.env.first().copied().unwrap_or_default());
         // An address of a server is a secret only for the password that may be in it.
-        if key.name != "monitor" || gathered.all(key.name).iter().any(|url| holds_password(url)) {
+        if key.name != "monitor" || gathered.all(key.name).iter().any(holds_password) {
             tracing::warn!(
                 "every user of this machine can read --{flag} in the list of processes; set {variable} instead"
             );
@@ -112,10 +112,10 @@ fn holds_password(url: &Secret<String>) -> bool {
     in_authority || text.contains("password=")
 }
 
-fn settings_file(named: Option<PathBuf>) -> Result<Option<(PathBuf, String)>, Failure> {
-    let path = named.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_FILE));
-    match std::fs::read_to_string(&path) {
-        Ok(text) => Ok(Some((path, text))),
+fn settings_file(named: Option<&Path>) -> Result<Option<(PathBuf, String)>, Failure> {
+    let path = named.unwrap_or(Path::new(DEFAULT_FILE));
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(Some((path.to_owned(), text))),
         Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(Failure::misused(format!("the settings file {}: {error}", path.display()))),
     }

@@ -1,0 +1,113 @@
+//! Keeps what was learned of chunks, in bounded memory, found again by a hash of
+//! the chunk's bytes.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use pganalytics_core::frame::Frame;
+use xxhash_rust::xxh3::xxh3_128;
+
+use super::{
+    decoded::Shape,
+    facts::{KeyFacts, ValueFacts},
+};
+
+/// Facts of chunks, the least recently used forgotten first.
+#[derive(Debug)]
+pub(super) struct FactCache {
+    capacity: usize,
+    inner: Mutex<Inner>,
+}
+
+/// Identity of a chunk under a schema.
+pub(super) type ChunkId = (u128, u64);
+
+#[derive(Debug, Default)]
+struct Inner {
+    entries: HashMap<ChunkId, Entry>,
+    /// Entries by when they were last used.
+    by_use: BTreeMap<u64, ChunkId>,
+    clock: u64,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+struct Entry {
+    keys: Arc<KeyFacts>,
+    values: Option<Arc<ValueFacts>>,
+    used: u64,
+    bytes: usize,
+}
+
+impl FactCache {
+    pub(super) fn new(capacity: usize) -> Self {
+        Self { capacity, inner: Mutex::default() }
+    }
+
+    /// The chunk's name in the cache.
+    pub(super) fn id(frame: &Frame, shape: &Shape) -> ChunkId {
+        (xxh3_128(frame.bytes()), shape.fingerprint)
+    }
+
+    pub(super) fn get(&self, id: ChunkId) -> Option<(Arc<KeyFacts>, Option<Arc<ValueFacts>>)> {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let inner = &mut *inner;
+        let entry = inner.entries.get_mut(&id)?;
+        inner.clock += 1;
+        inner.by_use.remove(&entry.used);
+        inner.by_use.insert(inner.clock, id);
+        entry.used = inner.clock;
+        Some((Arc::clone(&entry.keys), entry.values.clone()))
+    }
+
+    pub(super) fn put(&self, id: ChunkId, keys: Arc<KeyFacts>, values: Option<Arc<ValueFacts>>) {
+        const OVERHEAD: usize = 256;
+        let bytes = OVERHEAD + keys.bytes() + values.as_ref().map_or(0, |values| values.bytes());
+        if bytes > self.capacity {
+            return;
+        }
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.remove(id);
+        while inner.bytes + bytes > self.capacity {
+            let Some((_, &oldest)) = inner.by_use.first_key_value() else { break };
+            inner.remove(oldest);
+        }
+        inner.clock += 1;
+        let used = inner.clock;
+        inner.by_use.insert(used, id);
+        inner.bytes += bytes;
+        inner.entries.insert(id, Entry { keys, values, used, bytes });
+    }
+}
+
+impl Inner {
+    fn remove(&mut self, id: ChunkId) {
+        if let Some(entry) = self.entries.remove(&id) {
+            self.by_use.remove(&entry.used);
+            self.bytes -= entry.bytes;
+        }
+    }
+}
+
+#[cfg(test)]
+mod unit {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn the_cache_forgets_what_was_not_used() {
+        let cache = FactCache::new(1_000);
+        let facts = Arc::new(KeyFacts::of_keys(&[1], vec![0], None));
+        for id in 0..3 {
+            cache.put((id, 0), Arc::clone(&facts), None);
+            cache.get((0, 0)).unwrap();
+        }
+        cache.put((3, 0), Arc::clone(&facts), None);
+        assert!(cache.get((0, 0)).is_some());
+        assert!(cache.get((1, 0)).is_none());
+        assert!(cache.get((3, 0)).is_some());
+        assert!(cache.get((3, 1)).is_none());
+    }
+}
