@@ -87,7 +87,10 @@ impl Epoch {
             CounterFamily::Shared | CounterFamily::Statements | CounterFamily::Host if stamp_moved => {
                 Continuity::BeganAnew
             }
-            CounterFamily::Statements if self.evictions != later.evictions => Continuity::Evicting,
+            // Before pg_stat_statements 1.9 nobody counts evictions: there may be some.
+            CounterFamily::Statements if later.evictions.is_none() || self.evictions != later.evictions => {
+                Continuity::Evicting
+            }
             _ => Continuity::Continues,
         }
     }
@@ -201,6 +204,8 @@ mod tests {
         }
         let evicted = Epoch { evictions: Some(4), ..before };
         assert_eq!(before.until(&evicted, CounterFamily::Statements), Continuity::Evicting);
+        let uncounted = Epoch { evictions: None, ..before };
+        assert_eq!(uncounted.until(&uncounted, CounterFamily::Statements), Continuity::Evicting);
         for family in [CounterFamily::None, CounterFamily::Process] {
             assert_eq!(before.until(&reset, family), Continuity::Continues);
         }

@@ -238,10 +238,10 @@ async fn push_all(args: &Args, target: Arc<Target>, senders: Vec<Sender>) -> any
             let mut pushes = Vec::new();
             let mut due = started + Duration::from_secs_f64(sender.phase);
             for number in 0.. {
-                sleep_until(due.into()).await;
-                if Instant::now() >= until {
+                if due.max(Instant::now()) >= until {
                     break;
                 }
+                sleep_until(due.into()).await;
                 let push = push(&http, &target, &sender, number).await;
                 let failed = push.problem.is_some();
                 pushes.push(push);

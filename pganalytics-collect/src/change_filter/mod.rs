@@ -12,8 +12,10 @@
 //! # What must stay true
 //!
 //! * Applying keyframe and deltas in order gives exactly the full scrapes.
-//! * A keyframe comes first, after a change of schema, after counters began anew
-//!   ([`Continuity::BeganAnew`]), after [`ChangeFilter::force_keyframe`] (which
+//! * A keyframe comes first, after a change of schema, after counters began anew or
+//!   may have
+//!   ([`Continuity::BeganAnew`], [`Continuity::Unsure`]), after
+//!   [`ChangeFilter::force_keyframe`] (which
 //!   the agent calls after any loss), and at least every
 //!   [`keyframe_period`].
 //! * No key occurs twice in what leaves: of duplicates the last one counts, and
@@ -184,6 +186,10 @@ impl Track {
     fn needs_keyframe(&self, batch: &Batch, now: Instant) -> bool {
         !self.is_of(&batch.schema)
             || self.keyframe_is_due(now)
-            || self.epoch().until(&batch.scrape.epoch, batch.schema.family()) == Continuity::BeganAnew
+            || matches!(
+                self.epoch().until(&batch.scrape.epoch, batch.schema.family()),
+                // A counter may have fallen and come back to where it was.
+                Continuity::BeganAnew | Continuity::Unsure
+            )
     }
 }

@@ -130,6 +130,21 @@ fn a_keyframe_comes_after_loss_after_schema_change_and_when_counters_began_anew(
 }
 
 #[test]
+fn a_keyframe_comes_where_counters_may_have_begun_anew() {
+    let (cumulative, now) = (schema(CounterFamily::Cumulative), Instant::now());
+    let table = [(key(1), row(1))];
+    let mut filter = ChangeFilter::new();
+    let mut kind = |stamp, started| {
+        let at = |secs| Some(Timestamp::from_secs(secs));
+        let epoch = Epoch { stamp: at(stamp), started: at(started), ..Epoch::default() };
+        filter.apply(batch(&cumulative, &table, epoch), now).unwrap().batch.scrape.kind
+    };
+    assert_eq!(kind(1, 1), ScrapeKind::Keyframe);
+    assert_eq!(kind(1, 50), ScrapeKind::Delta, "a clean restart");
+    assert_eq!(kind(60, 90), ScrapeKind::Keyframe, "a reset and a restart, or a crash between them");
+}
+
+#[test]
 fn keyframes_come_at_least_every_period() {
     for (interval, period) in [(1, 600), (10, 600), (30, 1800), (60, 3600), (300, 3600), (86_400, 3600)] {
         assert_eq!(keyframe_period(Duration::from_secs(interval)), Duration::from_secs(period));

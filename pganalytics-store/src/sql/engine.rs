@@ -14,7 +14,7 @@ use datafusion::{
         runtime_env::RuntimeEnvBuilder,
     },
     logical_expr::{LogicalPlan, LogicalPlanBuilder},
-    physical_plan::SendableRecordBatchStream,
+    physical_plan::{SendableRecordBatchStream, execute_stream},
     prelude::{SessionConfig, SessionContext},
 };
 use futures::StreamExt as _;
@@ -31,6 +31,7 @@ use super::{
     guard::{SqlParam, SqlQuery},
     stream::{AbortOnDrop, Message, RecordStream},
     table::{self, Tables},
+    watch::{Stop, watched},
 };
 use crate::{chunk::ChunkSource, error::StoreError};
 
@@ -130,6 +131,7 @@ impl Engine {
         let inner = &self.inner;
         let seconds = query.timeout().as_secs();
         let deadline = Instant::now() + query.timeout();
+        let stop = Arc::new(Stop::after(query.timeout()));
         let turn = timeout_at(deadline, Arc::clone(&inner.permits).acquire_owned()).await;
         let Ok(Ok(permit)) = turn else {
             return Err(SqlError::Busy { running: inner.options.concurrent_queries }.into());
@@ -146,6 +148,7 @@ impl Engine {
             options: inner.options.clone(),
             source,
             query,
+            stop: Arc::clone(&stop),
         };
         let task = runtime.spawn(async move {
             let _permit = permit;
@@ -157,7 +160,7 @@ impl Engine {
             // Whoever asked may be gone.
             drop(rows.send(end).await);
         });
-        let task = AbortOnDrop(task.abort_handle());
+        let task = AbortOnDrop(task.abort_handle(), stop);
         let mut stream = RecordStream::of_engine(messages, deadline, seconds, task);
         match timeout_at(deadline, first).await {
             Ok(Ok(schema)) => Ok(stream.with_schema(schema)),
@@ -191,6 +194,7 @@ struct Run {
     options: EngineOptions,
     source: Arc<dyn ChunkSource>,
     query: SqlQuery,
+    stop: Arc<Stop>,
 }
 
 impl Run {
@@ -250,7 +254,10 @@ impl Run {
             .verify_plan(&plan)?;
         let plan = with_params(plan, self.query.params())?;
         let plan = at_most(plan, self.query.max_rows())?;
-        Ok(context.execute_logical_plan(plan).await?.execute_stream().await?)
+        let frame = context.execute_logical_plan(plan).await?;
+        let task = Arc::new(frame.task_ctx());
+        let plan = watched(frame.create_physical_plan().await?, &self.stop)?;
+        Ok(execute_stream(plan, task)?)
     }
 }
 

@@ -18,7 +18,7 @@ pub enum SqlError {
     #[error("{0} statements given; send exactly one")]
     StatementCount(usize),
     /// The statement would change something.
-    #[error("{0} is not allowed: only SELECT, WITH, VALUES, TABLE, EXPLAIN, SHOW and DESCRIBE are")]
+    #[error("{0} is not allowed: only SELECT, WITH, VALUES, EXPLAIN, SHOW and DESCRIBE are")]
     NotReadOnly(String),
     /// The statement is too long or too deeply nested.
     #[error("the query is too complex: {what}: {given}, at most {limit} are allowed; split it into smaller queries")]

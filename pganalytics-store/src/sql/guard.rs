@@ -325,7 +325,6 @@ mod unit {
             "select 1;",
             "with a as (select 1) select * from a",
             "values (1), (2)",
-            "table pg_stat_database",
             "explain select 1",
             "explain analyze select 1",
             "show tables",

@@ -64,6 +64,7 @@ mod stream;
 mod table;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 use std::time::Duration;
 

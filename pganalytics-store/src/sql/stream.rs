@@ -3,6 +3,7 @@
 use std::{
     future::Future as _,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -17,7 +18,7 @@ use tokio::{
     time::{Instant, Sleep},
 };
 
-use super::error::SqlError;
+use super::{error::SqlError, watch::Stop};
 use crate::error::StoreError;
 
 /// What the engine's task tells its reader.
@@ -29,10 +30,11 @@ pub(super) enum Message {
 
 /// Stops the engine's task when nobody waits for it any more.
 #[derive(Debug)]
-pub(super) struct AbortOnDrop(pub(super) AbortHandle);
+pub(super) struct AbortOnDrop(pub(super) AbortHandle, pub(super) Arc<Stop>);
 
 impl Drop for AbortOnDrop {
     fn drop(&mut self) {
+        self.1.now();
         self.0.abort();
     }
 }
