@@ -28,10 +28,12 @@ if [ -n "$PG_URL" ]; then
 else
   ready=$(mktemp -d)
   echo "Starting a throw-away PostgreSQL with a workload …"
-  # Its stdin stays open as long as this script lives: it stops when we do.
-  "$target/debug/pganalytics-demo-cluster" < <(sleep infinity) > "$ready/out" &
+  # Its stdin stays open as long as this script lives, however it ends.
+  mkfifo "$ready/alive"
+  exec 3<> "$ready/alive"
+  "$target/debug/pganalytics-demo-cluster" < "$ready/alive" > "$ready/out" 3>&- &
   cluster=$!
-  for _ in $(seq 300); do
+  for _ in $(seq 1200); do
     grep -q '^PG_URL=' "$ready/out" 2>/dev/null && break
     kill -0 "$cluster" 2>/dev/null || { echo "demo: the throw-away cluster did not start" >&2; exit 1; }
     sleep 0.1
@@ -42,12 +44,13 @@ else
     rm -rf "$data"
   fi
   mapfile -t urls < <(sed -n 's/^[A-Z_]*PG_URL=//p;' "$ready/out")
+  [ ${#urls[@]} -gt 0 ] || { echo "demo: the throw-away cluster is not ready after two minutes" >&2; exit 1; }
 fi
 
 # The address may hold a password: the environment is not shown to other users,
 # a command line is.
 export PGANALYTICS_MONITOR="${urls[*]}"
 export PGANALYTICS_DATA_DIR="$data" PORT COLLECTION_INTERVAL="${COLLECTION_INTERVAL:-10}"
-"$target/debug/pganalytics-server" serve &
+"$target/debug/pganalytics-server" serve 3>&- &
 server=$!
 wait "$server"

@@ -1,9 +1,10 @@
 //! Who may do what: the one table.
 //!
 //! Every route is registered with one [`Permission`] (see
-//! [`Routes`](super::routes::Routes)); its guard asks [`Permission::allows`]
-//! before anything else is done with a request. A test walks every route with
-//! every kind of principal and compares the answers with this table.
+//! [`RouteEntry`](super::routes::RouteEntry)); its guard asks
+//! [`Permission::allows`] before anything else is done with a request. A test
+//! walks every route with every kind of principal and compares the answers with
+//! this table.
 
 use pganalytics_store::meta_store::Role;
 
