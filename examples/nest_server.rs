@@ -28,7 +28,7 @@ async fn main() -> anyhow::Result<()> {
 
     let app = Router::new()
         .route("/", get(|| async { "the application's own page" }))
-        .nest("/monitoring", server.into_service());
+        .nest_service("/monitoring", server.into_service());
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
     println!("listening on http://{}", listener.local_addr()?);
     let asked_to_stop = async {
