@@ -49,7 +49,7 @@ impl<W: Write + Send> Sink for JsonLines<W> {
             match VerifiedFrame::verify(seq, bytes, &Limits::default()).and_then(|frame| frame.frame().to_batch()) {
                 // It will never be readable: refused for good, so the agent declares it lost.
                 Err(error) => {
-                    delivery.rejected.push(Rejected { seq, code: error.code().to_owned(), message: error.to_string() })
+                    delivery.rejected.push(Rejected { seq, code: error.code().to_owned(), message: error.to_string() });
                 }
                 Ok(batch) => {
                     // Not now, but perhaps later: the agent keeps the frames and comes back.

@@ -1,9 +1,10 @@
 //! Runs every example as its own process against a real PostgreSQL.
+#![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use std::{
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Lines},
     path::PathBuf,
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStdout, Command, Stdio},
     sync::LazyLock,
 };
 
@@ -41,7 +42,7 @@ fn output(example: &str, url: Option<String>) -> String {
 /// A program that listens until it is interrupted.
 struct Service {
     child: Child,
-    lines: std::io::Lines<BufReader<std::process::ChildStdout>>,
+    lines: Lines<BufReader<ChildStdout>>,
 }
 
 impl Service {
@@ -49,13 +50,14 @@ impl Service {
         let mut command = command(example);
         command.envs(url.map(|url| ("PG_URL", url)));
         let mut child = command.stdout(Stdio::piped()).spawn().expect("example starts");
-        let mut lines = BufReader::new(child.stdout.take().expect("stdout")).lines();
+        let lines = BufReader::new(child.stdout.take().expect("stdout")).lines();
+        // From here on it is stopped also when the test fails.
+        let mut service = Self { child, lines };
         let mut before = Vec::new();
         loop {
-            let line = lines.next().expect("example says where it listens").expect("text");
+            let line = service.lines.next().expect("example says where it listens").expect("text");
             if let Some(address) = line.strip_prefix("listening on ") {
-                let address = address.to_owned();
-                return (Self { child, lines }, before, address);
+                return (service, before, address.to_owned());
             }
             before.push(line);
         }
