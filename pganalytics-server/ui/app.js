@@ -41,6 +41,8 @@
       const by = (rows) => new Map(rows.map((row) => [row.instance_id, row]));
       const infos = by(info), loads = by(load), counts = by(connections);
       fillServerChoice(up);
+      const standby = (row) => (infos.get(row.instance_id)?.in_recovery ? 1 : 0);
+      up.sort((a, b) => standby(a) - standby(b));
       $("servers").replaceChildren(...up.map((row) => serverCard(
         row, infos.get(row.instance_id) || {}, loads.get(row.instance_id) || {}, counts.get(row.instance_id) || {})));
       if (!up.length) showProblem("No server has been seen yet. Start one with: pganalytics-server serve --monitor postgres://…");
@@ -115,11 +117,13 @@
 
     async sizes(s) {
       const rows = await Api.sql(
-        `select z.server, z.database_name, z.schemaname, z.relname, z.total_size, t.n_live_tup, t.n_dead_tup
+        // A standby has the same tables as its primary, but knows little of their rows.
+        `select z.server_id, z.database_name, z.schemaname, z.relname, max(z.total_size) as total_size,
+                max(t.n_live_tup) as n_live_tup, max(t.n_dead_tup) as n_dead_tup
          from pg_table_size_latest z
-         left join pg_stat_user_tables_latest t on t.server_id = z.server_id
+         left join pg_stat_user_tables_latest t on t.instance_id = z.instance_id
            and t.database_name = z.database_name and t.relid = z.relid
-         ${s.only.replace("server_id", "z.server_id")} order by z.total_size desc nulls last limit 15`, s.params);
+         ${s.only.replace("server_id", "z.server_id")} group by 1, 2, 3, 4 order by total_size desc nulls last limit 15`, s.params);
       table("table-sizes", [
         ["Table", (row) => `${row.database_name}.${row.schemaname}.${row.relname}`],
         ["Size", (row) => Format.bytes(row.total_size), "num"],
