@@ -13,6 +13,10 @@ use crate::error::StoreError;
 pub struct Chunk {
     /// The collector that sent it.
     pub collector: CollectorId,
+    /// A number that this source gives to no other chunk as long as it lives, of
+    /// whatever tenant: what was learned of the chunk is found again by it.
+    /// `None` where there is no such number; then its bytes are looked at.
+    pub id: Option<u64>,
     /// The frame or block; its columns are decoded when asked for.
     pub frame: Frame,
 }

@@ -6,8 +6,8 @@
 //! lets a store promise "at most once, for ever".
 //!
 //! Invariants: ranges do not overlap and do not touch; a number once held stays
-//! held; [`Ledger::changes`] brings a copy that holds what was held before to
-//! what is held now.
+//! held; the [`Changes`] of [`Ledger::insert_noting`] bring a copy that holds what
+//! was held before to what is held now.
 
 use std::collections::BTreeMap;
 

@@ -61,7 +61,7 @@
 //!     kind: ScrapeKind::Keyframe,
 //!     epoch: Epoch::default(),
 //! };
-//! let batch = Batch { schema, source, scrape, rows: rows.finish() };
+//! let batch = Batch { rows: rows.finish(), schema, source, scrape };
 //!
 //! // Frames of a stream are numbered from 1. Sent again, one is a duplicate.
 //! let origin =

@@ -162,7 +162,11 @@ impl Metrics {
         series
             .flat_map(|(series, chunks)| {
                 let wanted = chunks.iter().filter(|((from, to, _), _)| *from <= select.to && *to >= select.from);
-                wanted.map(|(_, stored)| Chunk { collector: series.collector, frame: stored.frame.clone() })
+                wanted.map(|((.., id), stored)| Chunk {
+                    collector: series.collector,
+                    id: Some(*id),
+                    frame: stored.frame.clone(),
+                })
             })
             .collect()
     }

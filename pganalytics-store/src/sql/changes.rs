@@ -5,8 +5,8 @@ use std::{ops::Range, sync::Arc};
 use datafusion::{
     arrow::{
         array::{
-            Array as _, ArrayRef, AsArray as _, Float64Array, Int64Array, RecordBatch, StringViewArray,
-            TimestampMicrosecondArray,
+            Array as _, ArrayRef, ArrowPrimitiveType, AsArray as _, Float64Array, NullBufferBuilder, PrimitiveArray,
+            RecordBatch, StringViewArray, TimestampMicrosecondArray,
         },
         datatypes::{DataType, Float64Type, Int64Type},
     },
@@ -142,20 +142,33 @@ impl Changes {
         let rules = rules.map(|judged| if own { judged.rule } else { judged.derived });
         match now.data_type() {
             DataType::Int64 => {
-                let rows = rules.zip(before.as_primitive::<Int64Type>()).zip(now.as_primitive::<Int64Type>());
-                let increases = rows.map(|((rule, before), now)| increase::of_int(rule, before, now));
-                Ok(Arc::new(increases.collect::<Int64Array>()))
+                Ok(gains(rules, before.as_primitive::<Int64Type>(), now.as_primitive(), increase::of_int))
             }
             DataType::Float64 => {
-                let (before, now) = (before.as_primitive::<Float64Type>(), now.as_primitive::<Float64Type>());
-                let rows = rules.zip(before).zip(now);
-                let increases = rows.map(|((rule, before), now)| increase::of_float(rule, before, now));
-                Ok(Arc::new(increases.collect::<Float64Array>()))
+                Ok(gains(rules, before.as_primitive::<Float64Type>(), now.as_primitive(), increase::of_float))
             }
             // Nothing else counts.
             _ => Ok(now),
         }
     }
+}
+
+/// A counter's increases, row by row.
+fn gains<T: ArrowPrimitiveType>(
+    rules: impl Iterator<Item = Rule>,
+    before: &PrimitiveArray<T>,
+    now: &PrimitiveArray<T>,
+    of: impl Fn(Rule, Option<T::Native>, Option<T::Native>) -> Option<T::Native>,
+) -> ArrayRef {
+    let rows = now.len().min(before.len());
+    let value = |array: &PrimitiveArray<T>, row| array.is_valid(row).then(|| array.value(row));
+    let (mut values, mut nulls) = (Vec::with_capacity(rows), NullBufferBuilder::new(rows));
+    for (row, rule) in (0..rows).zip(rules) {
+        let gain = of(rule, value(before, row), value(now, row));
+        values.push(gain.unwrap_or_default());
+        nulls.append(gain.is_some());
+    }
+    Arc::new(PrimitiveArray::<T>::new(values.into(), nulls.finish()))
 }
 
 /// The row before: in an earlier chunk, or in the same one.

@@ -1,18 +1,18 @@
-//! Keeps what was learned of chunks, in bounded memory, found again by a hash of
-//! the chunk's bytes.
+//! Keeps what was learned of chunks, in bounded memory, found again by the
+//! number that the store gave the chunk, or by a hash of its bytes.
 
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, PoisonError},
 };
 
-use pganalytics_core::frame::Frame;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::{
     decoded::Shape,
     facts::{KeyFacts, ValueFacts},
 };
+use crate::chunk::Chunk;
 
 /// Facts of chunks, the least recently used forgotten first.
 #[derive(Debug)]
@@ -21,8 +21,15 @@ pub(super) struct FactCache {
     inner: Mutex<Inner>,
 }
 
-/// Identity of a chunk under a schema.
-pub(super) type ChunkId = (u128, u64);
+/// Identity of a chunk: its store's number, or a hash of its bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Identity {
+    Number(u64),
+    Hash(u128),
+}
+
+/// A chunk under a schema.
+pub(super) type ChunkId = (Identity, u64);
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -47,8 +54,9 @@ impl FactCache {
     }
 
     /// The chunk's name in the cache.
-    pub(super) fn id(frame: &Frame, shape: &Shape) -> ChunkId {
-        (xxh3_128(frame.bytes()), shape.fingerprint)
+    pub(super) fn id(chunk: &Chunk, shape: &Shape) -> ChunkId {
+        let hash = || Identity::Hash(xxh3_128(chunk.frame.bytes()));
+        (chunk.id.map_or_else(hash, Identity::Number), shape.fingerprint)
     }
 
     pub(super) fn get(&self, id: ChunkId) -> Option<(Arc<KeyFacts>, Option<Arc<ValueFacts>>)> {
@@ -101,13 +109,13 @@ mod unit {
         let cache = FactCache::new(1_000);
         let facts = Arc::new(KeyFacts::of_keys(&[1], vec![0], None));
         for id in 0..3 {
-            cache.put((id, 0), Arc::clone(&facts), None);
-            cache.get((0, 0)).unwrap();
+            cache.put((Identity::Number(id), 0), Arc::clone(&facts), None);
+            cache.get((Identity::Number(0), 0)).unwrap();
         }
-        cache.put((3, 0), Arc::clone(&facts), None);
-        assert!(cache.get((0, 0)).is_some());
-        assert!(cache.get((1, 0)).is_none());
-        assert!(cache.get((3, 0)).is_some());
-        assert!(cache.get((3, 1)).is_none());
+        cache.put((Identity::Number(3), 0), Arc::clone(&facts), None);
+        assert!(cache.get((Identity::Number(0), 0)).is_some());
+        assert!(cache.get((Identity::Number(1), 0)).is_none());
+        assert!(cache.get((Identity::Number(3), 0)).is_some());
+        assert!(cache.get((Identity::Number(3), 1)).is_none());
     }
 }

@@ -13,7 +13,7 @@ use datafusion::{
     execution::memory_pool::MemoryReservation,
 };
 use futures::StreamExt as _;
-use pganalytics_core::{Presence, Timestamp, frame::Frame};
+use pganalytics_core::{Presence, Timestamp};
 
 use super::{
     decoded::Decoded,
@@ -248,13 +248,12 @@ fn prepare(
     chunk: Chunk,
     memory: MemoryReservation,
 ) -> Result<(Arc<Decoded>, Option<BooleanBuffer>), DataFusionError> {
-    let frame = chunk.frame;
     let delta = scan.view == View::Delta;
     let decoded = if scan.view == View::Rows && scan.shape.schema.presence() == Presence::Append {
-        let keys = Arc::new(KeyFacts::of_events(&frame)?);
-        Decoded::of_frame(frame, Arc::clone(&scan.shape), keys, memory)
+        let keys = Arc::new(KeyFacts::of_events(&chunk.frame)?);
+        Decoded::of_frame(chunk.frame, Arc::clone(&scan.shape), keys, memory)
     } else {
-        with_facts(scan, frame, memory)?
+        with_facts(scan, chunk, memory)?
     };
     let wanted = wanted_runs(scan, &decoded)?;
     let asked = !scan.wanted.scrapes(&decoded.scrapes).is_empty() && scan.view != View::Latest;
@@ -273,8 +272,8 @@ fn prepare(
 }
 
 /// A chunk with the facts that the query needs, from the cache where they are.
-fn with_facts(scan: &Scan, frame: Frame, memory: MemoryReservation) -> Result<Decoded, DataFusionError> {
-    let id = FactCache::id(&frame, &scan.shape);
+fn with_facts(scan: &Scan, chunk: Chunk, memory: MemoryReservation) -> Result<Decoded, DataFusionError> {
+    let id = FactCache::id(&chunk, &scan.shape);
     let (keys, values) = match scan.cache.get(id) {
         Some((keys, values)) => (Some(keys), values),
         None => (None, None),
@@ -283,9 +282,9 @@ fn with_facts(scan: &Scan, frame: Frame, memory: MemoryReservation) -> Result<De
     let complete = keys.is_some() && (values.is_some() || !delta);
     let keys = match keys {
         Some(keys) => keys,
-        None => Arc::new(KeyFacts::of_frame(&frame, &scan.shape)?),
+        None => Arc::new(KeyFacts::of_frame(&chunk.frame, &scan.shape)?),
     };
-    let decoded = Decoded::of_frame(frame, Arc::clone(&scan.shape), keys, memory);
+    let decoded = Decoded::of_frame(chunk.frame, Arc::clone(&scan.shape), keys, memory);
     if let Some(values) = values {
         decoded.set_values(values);
     }

@@ -1,10 +1,12 @@
-//! Makes sure that a query can be stopped wherever it is.
+//! Makes sure that a query can be stopped wherever it is, and holds no more than
+//! it may.
 //!
 //! The engine's operators give way to others when they have read for a while.
 //! A join can compute for hours between two reads: so joins (and what else makes
 //! many rows of few) give way after some batches of their own, and the conditions
 //! of joins, which may be all that is computed while no row comes out, look at
-//! the clock.
+//! the clock. Windows that need all rows at once keep them uncounted: so what goes
+//! into them is counted.
 
 use std::{
     fmt,
@@ -23,19 +25,24 @@ use datafusion::{
     },
     common::{
         DataFusionError,
-        tree_node::{Transformed, TreeNode as _},
+        tree_node::{Transformed, TreeNode as _, TreeNodeRecursion},
     },
+    execution::{TaskContext, memory_pool::MemoryConsumer},
     logical_expr::ColumnarValue,
     physical_plan::{
-        ExecutionPlan, PhysicalExpr,
+        DisplayAs, DisplayFormatType, ExecutionPlan, PhysicalExpr, PlanProperties, SendableRecordBatchStream,
         coop::CooperativeExec,
+        execution_plan::{ChildrenPropertiesMode, ReplaceChildrenOptions},
         joins::{
             CrossJoinExec, HashJoinExec, NestedLoopJoinExec, NestedLoopJoinExecBuilder, PiecewiseMergeJoinExec,
             SortMergeJoinExec, SymmetricHashJoinExec, utils::JoinFilter,
         },
+        stream::RecordBatchStreamAdapter,
         unnest::UnnestExec,
+        windows::WindowAggExec,
     },
 };
+use futures::StreamExt as _;
 
 use super::error::SqlError;
 use crate::error::StoreError;
@@ -90,7 +97,14 @@ pub(super) fn watched(
         {
             plan
         } else {
-            return Ok(Transformed::no(plan));
+            return match (plan.is::<WindowAggExec>(), plan.children().as_slice()) {
+                (true, [input]) => {
+                    let counted = Arc::new(Counted { input: Arc::clone(input) });
+                    let recompute = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
+                    Ok(Transformed::yes(plan.replace_children(vec![counted], recompute)?))
+                }
+                _ => Ok(Transformed::no(plan)),
+            };
         };
         Ok(Transformed::yes(Arc::new(CooperativeExec::new(join)) as Arc<dyn ExecutionPlan>))
     })?;
@@ -156,5 +170,60 @@ impl PhysicalExpr for Watch {
 
     fn fmt_sql(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.inner.fmt_sql(f)
+    }
+}
+
+/// Counts all that goes through as held until the stream ends.
+#[derive(Debug)]
+struct Counted {
+    input: Arc<dyn ExecutionPlan>,
+}
+
+impl DisplayAs for Counted {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Counted")
+    }
+}
+
+impl ExecutionPlan for Counted {
+    fn name(&self) -> &'static str {
+        "Counted"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        self.input.properties()
+    }
+
+    fn maintains_input_order(&self) -> Vec<bool> {
+        vec![true]
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![&self.input]
+    }
+
+    fn apply_expressions(
+        &self,
+        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion, DataFusionError>,
+    ) -> Result<TreeNodeRecursion, DataFusionError> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn with_new_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
+        let Some(input) = children.into_iter().next() else { return Ok(self) };
+        Ok(Arc::new(Self { input }))
+    }
+
+    fn execute(&self, partition: usize, task: Arc<TaskContext>) -> Result<SendableRecordBatchStream, DataFusionError> {
+        let held = MemoryConsumer::new("window").register(task.memory_pool());
+        let batches = self.input.execute(partition, task)?.map(move |batch| {
+            let batch = batch?;
+            held.try_grow(batch.get_array_memory_size())?;
+            Ok(batch)
+        });
+        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), batches)))
     }
 }

@@ -2,10 +2,10 @@
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
+    io::Read as _,
     sync::{Arc, Mutex, PoisonError},
 };
 
-use bytes::Bytes;
 use futures::{
     StreamExt,
     stream::{self, BoxStream},
@@ -13,10 +13,10 @@ use futures::{
 use pganalytics_core::{
     CollectorId, InstanceId, MeasurementName, Schema, ServerId, Source, TenantId, Timestamp, frame::Frame,
 };
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, MAIN_DB, Row, params};
 
 use super::{
-    error::Doing,
+    error::{Doing, meaning},
     pool::{Reader, Readers, blocking},
     value::Id,
 };
@@ -181,7 +181,7 @@ impl State {
             let Some(place) = places.pop_front() else { return Ok((chunks, Self::Ended)) };
             let frame = frame(&reader, place.id)?;
             bytes += frame.bytes().len();
-            chunks.push(Ok(Chunk { collector: place.collector, frame }));
+            chunks.push(Ok(Chunk { collector: place.collector, id: u64::try_from(place.id).ok(), frame }));
         }
         Ok((chunks, Self::Reading(reader, places)))
     }
@@ -189,13 +189,16 @@ impl State {
 
 /// One chunk's frame.
 pub(super) fn frame(connection: &Connection, id: i64) -> Result<Frame, StoreError> {
-    let mut statement = connection.prepare_cached("SELECT data FROM chunks WHERE id = ?1").doing("reading a frame")?;
-    let data = statement
-        .query_row([id], |row| Ok(Bytes::copy_from_slice(row.get_ref(0)?.as_blob()?)))
-        .optional()
-        .doing("reading a frame")?
-        .ok_or_else(|| StoreError::Corrupt(format!("chunk {id} is in an index but not in its table")))?;
-    Frame::parse(data, &at_rest()).map_err(|error| StoreError::Corrupt(format!("chunk {id}: {error}")))
+    let doing = "reading a frame";
+    // Straight into its place: a query may read hundreds of megabytes.
+    let mut blob = connection.blob_open(MAIN_DB, "chunks", "data", id, true).doing(doing)?;
+    let mut data = vec![0; blob.len()];
+    let read = blob.read_exact(&mut data).map_err(|error| match error.downcast::<rusqlite::Error>() {
+        Ok(error) => meaning(doing, error),
+        Err(error) => StoreError::backend(doing, error),
+    });
+    read?;
+    Frame::parse(data.into(), &at_rest()).map_err(|error| StoreError::Corrupt(format!("chunk {id}: {error}")))
 }
 
 fn find(connection: &Connection, select: &ChunkSelect) -> Result<VecDeque<Place>, StoreError> {

