@@ -85,12 +85,13 @@
     async queries(s) {
       // A range may reach back to before anybody watched.
       const since = Api.sql(`select min(time) as since from pg_up where ${s.where}`, s.params);
-      const rows = await Api.sql(
+      const most = Api.sql(
         `select d.server, d.datname, cast(d.queryid as text) as queryid, sum(d.calls) as calls, sum(d.total_exec_time) as total,
                 sum(d.total_exec_time) / nullif(sum(d.calls), 0) as mean, sum(d.rows) as rows,
                 100.0 * sum(d.shared_blks_hit) / nullif(sum(d.shared_blks_hit) + sum(d.shared_blks_read), 0) as hit
          from pg_stat_statements_delta d where ${s.where} group by 1, 2, 3
          having sum(d.calls) > 0 order by total desc limit 20`, s.params);
+      const [rows, [{ since: first } = {}]] = await Promise.all([most, since]);
       // As text: a bigint is more than a number of JavaScript holds.
       const ids = rows.map((row) => row.queryid).filter((id) => id !== null);
       const texts = new Map();
@@ -100,7 +101,6 @@
           texts.set(row.queryid, row.query);
         }
       }
-      const [{ since: first } = {}] = await since;
       const seconds = first ? Math.max(10, Math.min(s.range, s.now - Date.parse(first) / 1000)) : s.range;
       const all = rows.reduce((sum, row) => sum + row.total, 0);
       table("top-queries", [
