@@ -28,7 +28,8 @@ use crate::{
 const TYPES: [ColumnType; 5] =
     [ColumnType::Text, ColumnType::Int, ColumnType::Float, ColumnType::Bool, ColumnType::Timestamp];
 const KINDS: [ColumnKind; 4] = [ColumnKind::Key, ColumnKind::Counter, ColumnKind::Gauge, ColumnKind::Info];
-const FAMILIES: [CounterFamily; 6] = [
+/// Every family of counters.
+pub(crate) const FAMILIES: [CounterFamily; 6] = [
     CounterFamily::None,
     CounterFamily::Cumulative,
     CounterFamily::Shared,

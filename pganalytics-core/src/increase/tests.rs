@@ -3,16 +3,9 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::testing::FAMILIES;
 
 const T0: Timestamp = Timestamp::from_secs(1_000);
-const FAMILIES: [CounterFamily; 6] = [
-    CounterFamily::None,
-    CounterFamily::Cumulative,
-    CounterFamily::Shared,
-    CounterFamily::Statements,
-    CounterFamily::Host,
-    CounterFamily::Process,
-];
 
 fn now(stamp: Option<i64>) -> Now {
     Now { row_stamp: stamp.map(Timestamp::from_secs), previous_scrape: T0 }
