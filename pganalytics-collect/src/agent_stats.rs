@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use pganalytics_core::{
-    Batch, Epoch, ModelError, RowsBuilder, Scrape, ScrapeKind, Source, Timestamp, Value,
+    Batch, ModelError, Source, Timestamp, Value,
     catalog::{Catalog, Measurement},
 };
 use tokio::time::Instant;
@@ -15,6 +15,7 @@ use crate::{
     error::CollectError,
     host::process,
     scheduler::SchedulerStats,
+    scrape::full_scrape,
 };
 
 /// Reports what the agent costs and how its delivery goes.
@@ -29,52 +30,45 @@ pub(crate) struct AgentStats {
 
 impl AgentStats {
     fn batch(&self, measurement: &Measurement, now: Timestamp) -> Result<Batch, ModelError> {
-        let schema = measurement.schema();
         let outbox = self.outbox.stats();
         let stream = self.outbox.stream().to_string();
         let gap = outbox.last_gap.as_ref();
         let reason = gap.map(|gap| gap.reason.to_string());
         let usage = process::usage();
         let count = |count: u64| Value::Int(i64::try_from(count).unwrap_or(i64::MAX));
-        let values = schema.columns().iter().map(|column| match column.name.as_str() {
-            "agent" => Value::Text(&self.agent),
-            "version" => Value::Text(env!("CARGO_PKG_VERSION")),
-            "started_at" => Value::Timestamp(self.started.as_micros()),
-            "stream" => Value::Text(&stream),
-            "cpu" => usage.cpu.map_or(Value::Null, Value::Float),
-            "rss" => usage.rss.map_or(Value::Null, count),
-            "visits" => count(self.scheduler.visits()),
-            "ticks_skipped" => count(self.scheduler.skipped()),
-            "scrape_failures" => count(self.scheduler.failures()),
-            "panics" => count(self.scheduler.panics()),
-            "duplicate_rows" => count(self.scheduler.duplicates()),
-            "frames" => count(outbox.produced),
-            "delivered_frames" => count(outbox.delivered),
-            "delivered_bytes" => count(outbox.delivered_bytes),
-            "dropped_frames" => count(outbox.dropped),
-            "rejected_frames" => count(outbox.rejected),
-            "queue_frames" => count(outbox.queued_frames as u64),
-            "queue_bytes" => count(outbox.queued_bytes as u64),
-            "queue_age" => Value::Float(outbox.oldest.map_or(0.0, |age| age.as_secs_f64())),
-            "pushes" => count(self.sender.pushes()),
-            "push_failures" => count(self.sender.failures()),
-            "gap_first" => gap.map_or(Value::Null, |gap| count(gap.first.0)),
-            "gap_last" => gap.map_or(Value::Null, |gap| count(gap.last.0)),
-            "gap_reason" => reason.as_deref().map_or(Value::Null, Value::Text),
-            _ => {
-                debug_assert!(false, "agent_stats has a column that nobody fills: {}", column.name);
-                Value::Null
-            }
-        });
-        let mut rows = RowsBuilder::new(schema);
-        rows.push(&values.collect::<Vec<_>>())?;
-        let scrape = Scrape {
-            collected_at: now,
-            interval_micros: measurement.interval_micros(),
-            kind: ScrapeKind::Keyframe,
-            epoch: Epoch::default(),
-        };
-        Ok(Batch { schema: Arc::clone(schema), source: self.source.clone(), scrape, rows: rows.finish() })
+        let row = [()];
+        full_scrape(measurement, self.source.clone(), now, &row, |(), column| {
+            Some(match column {
+                "agent" => Value::Text(&self.agent),
+                "version" => Value::Text(env!("CARGO_PKG_VERSION")),
+                "started_at" => Value::Timestamp(self.started.as_micros()),
+                "stream" => Value::Text(&stream),
+                "cpu" => usage.cpu.map_or(Value::Null, Value::Float),
+                "rss" => usage.rss.map_or(Value::Null, count),
+                "visits" => count(self.scheduler.visits()),
+                "ticks_skipped" => count(self.scheduler.skipped()),
+                "scrape_failures" => count(self.scheduler.failures()),
+                "panics" => count(self.scheduler.panics()),
+                "duplicate_rows" => count(self.scheduler.duplicates()),
+                "frames" => count(outbox.produced),
+                "delivered_frames" => count(outbox.delivered),
+                "delivered_bytes" => count(outbox.delivered_bytes),
+                "dropped_frames" => count(outbox.dropped),
+                "rejected_frames" => count(outbox.rejected),
+                "queue_frames" => count(outbox.queued_frames as u64),
+                "queue_bytes" => count(outbox.queued_bytes as u64),
+                "queue_age" => Value::Float(outbox.oldest.map_or(0.0, |age| age.as_secs_f64())),
+                "pushes" => count(self.sender.pushes()),
+                "push_failures" => count(self.sender.failures()),
+                "gap_first" => gap.map_or(Value::Null, |gap| count(gap.first.0)),
+                "gap_last" => gap.map_or(Value::Null, |gap| count(gap.last.0)),
+                "gap_reason" => reason.as_deref().map_or(Value::Null, Value::Text),
+                _ => {
+                    debug_assert!(false, "agent_stats has a column that nobody fills: {column}");
+                    return None;
+                }
+            })
+        })
     }
 }
 

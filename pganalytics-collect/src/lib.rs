@@ -56,10 +56,9 @@
 //! use async_trait::async_trait;
 //! use pganalytics_collect::{
 //!     Agent, CollectContext, CollectError, Collected, Collector, MemorySink, Outcome, Report,
+//!     scrape::full_scrape,
 //! };
-//! use pganalytics_core::{
-//!     Batch, Epoch, InstanceId, RowsBuilder, Scrape, ScrapeKind, ServerId, Source, Value, catalog::Measurement,
-//! };
+//! use pganalytics_core::{InstanceId, ServerId, Source, Value, catalog::Measurement};
 //! use tokio_util::sync::CancellationToken;
 //!
 //! /// What is measured: the same file as for measurements by SQL.
@@ -98,27 +97,17 @@
 //!
 //!     async fn collect(&mut self, cx: &CollectContext) -> Result<Collected, CollectError> {
 //!         let started = Instant::now();
-//!         let schema = self.measurement.schema();
-//!         let mut rows = RowsBuilder::new(schema);
-//!         for (queue, waiting) in [("mail", 3), ("invoices", 0)] {
-//!             rows.push(&[Value::Text(queue), Value::Int(waiting)])?;
-//!         }
+//!         let rows = [("mail", 3), ("invoices", 0)];
+//!         let batch = full_scrape(&self.measurement, self.source.clone(), cx.now, &rows, |row, column| match column {
+//!             "queue" => Some(Value::Text(row.0)),
+//!             "waiting" => Some(Value::Int(row.1)),
+//!             _ => None,
+//!         })?;
 //!         let report = Report {
 //!             measurement: self.measurement.name().clone(),
 //!             source: Some(self.source.clone()),
-//!             outcome: Outcome::Collected { rows: rows.len() },
+//!             outcome: Outcome::Collected { rows: batch.rows.len() },
 //!             elapsed: started.elapsed(),
-//!         };
-//!         let batch = Batch {
-//!             schema: Arc::clone(schema),
-//!             source: self.source.clone(),
-//!             scrape: Scrape {
-//!                 collected_at: cx.now,
-//!                 interval_micros: self.measurement.interval_micros(),
-//!                 kind: ScrapeKind::Keyframe,
-//!                 epoch: Epoch::default(),
-//!             },
-//!             rows: rows.finish(),
 //!         };
 //!         Ok(Collected { batches: vec![batch], reports: vec![report] })
 //!     }
@@ -160,6 +149,7 @@
 //! |---|---|
 //! | [`collector`] | the trait of everything that collects |
 //! | [`postgres`], [`host`] | the collectors that come with it |
+//! | [`scrape`] | from values of your own to a batch |
 //! | [`scheduler`] | visits collectors on their rhythm, apart from each other |
 //! | [`change_filter`] | leaves out rows that did not change |
 //! | [`deliver`] | holds frames until they are delivered; retries |
@@ -184,6 +174,7 @@ pub mod host;
 pub mod memory_sink;
 pub mod postgres;
 pub mod scheduler;
+pub mod scrape;
 pub mod sink;
 
 pub use agent::{Agent, AgentBuilder};

@@ -18,7 +18,7 @@ use std::{
 
 use async_trait::async_trait;
 use pganalytics_core::{
-    Batch, Epoch, ModelError, RowsBuilder, Scrape, ScrapeKind, Source, Timestamp, Value,
+    Batch, Epoch, ModelError, Source, Timestamp, Value,
     catalog::{Catalog, Measurement},
 };
 use tokio::time::Instant;
@@ -33,6 +33,7 @@ use self::{
 use crate::{
     collector::{CollectContext, Collected, Collector, Outcome, Report},
     error::CollectError,
+    scrape::full_scrape,
 };
 
 const MEASUREMENTS: &[&str] = &["sysstat", "sysstat_disk", "sysstat_net", "disk_usage"];
@@ -112,19 +113,9 @@ impl HostCollector {
         rows: &'a [R],
         value: impl Fn(&'a R, &str) -> Option<Value<'a>>,
     ) -> Result<Batch, ModelError> {
-        let schema = measurement.schema();
-        let mut builder = RowsBuilder::new(schema);
-        for row in rows.iter().take(measurement.max_rows()) {
-            let values = schema.columns().iter().map(|column| value(row, &column.name).unwrap_or(Value::Null));
-            builder.push(&values.collect::<Vec<_>>())?;
-        }
-        let scrape = Scrape {
-            collected_at: now,
-            interval_micros: measurement.interval_micros(),
-            kind: ScrapeKind::Keyframe,
-            epoch: Epoch { stamp: self.booted, ..Epoch::default() },
-        };
-        Ok(Batch { schema: Arc::clone(schema), source: self.source.clone(), scrape, rows: builder.finish() })
+        let mut batch = full_scrape(measurement, self.source.clone(), now, rows, value)?;
+        batch.scrape.epoch.stamp = self.booted;
+        Ok(batch)
     }
 
     fn sysstat(&self, measurement: &Measurement, now: Timestamp) -> Result<Batch, CollectError> {

@@ -3,13 +3,12 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use pganalytics_core::{
-    Batch, Epoch, MeasurementName, RowsBuilder, Scrape, ScrapeKind, Source, Value, catalog::Measurement,
-};
+use pganalytics_core::{Batch, MeasurementName, Source, Value, catalog::Measurement};
 use tokio::time::Instant;
 
 use super::{
     discover,
+    events::Events,
     fault::ConnectProblem,
     follow::Followed,
     keeper::Keeper,
@@ -20,6 +19,7 @@ use super::{
 use crate::{
     collector::{CollectContext, Collected, Collector, Outcome, Report},
     error::CollectError,
+    scrape::full_scrape,
 };
 
 /// How often all databases are searched for an extension that home lacks.
@@ -40,6 +40,7 @@ pub(super) struct ClusterCollector {
     /// Those that follow another come behind it.
     measurements: Vec<Arc<Measurement>>,
     followed: HashMap<MeasurementName, Followed>,
+    events: Events,
 }
 
 impl ClusterCollector {
@@ -47,6 +48,7 @@ impl ClusterCollector {
         shared: Arc<Shared>,
         mut measurements: Vec<Arc<Measurement>>,
         up: Option<Arc<Measurement>>,
+        events: Events,
     ) -> Self {
         measurements.sort_by_key(|measurement| measurement.follows().is_some());
         let followed = measurements
@@ -65,6 +67,7 @@ impl ClusterCollector {
             up,
             measurements,
             followed,
+            events,
         }
     }
 
@@ -182,37 +185,20 @@ impl ClusterCollector {
     ) {
         lock(&self.shared.journal).server(answer.err());
         let Some(up) = self.up.as_ref().filter(|up| cx.due.contains(up.name())) else { return };
-        let values: Vec<Value<'_>> = up
-            .schema()
-            .columns()
-            .iter()
-            .map(|column| match (column.name.as_str(), answer) {
-                ("up", answer) => Value::Bool(answer.is_ok()),
-                ("connect_ms", Ok(time)) => Value::Float(time.as_secs_f64() * 1000.0),
-                ("error", Err(message)) => Value::Text(message),
-                _ => Value::Null,
-            })
-            .collect();
-        let mut rows = RowsBuilder::new(up.schema());
-        let outcome = match rows.push(&values) {
-            Ok(()) => Outcome::Collected { rows: 1 },
+        let row = [answer];
+        let batch = full_scrape(up, source.clone(), clock.now(), &row, |answer, column| match (column, answer) {
+            ("up", answer) => Some(Value::Bool(answer.is_ok())),
+            ("connect_ms", Ok(time)) => Some(Value::Float(time.as_secs_f64() * 1000.0)),
+            ("error", Err(message)) => Some(Value::Text(message)),
+            _ => None,
+        });
+        let outcome = match &batch {
+            Ok(_) => Outcome::Collected { rows: 1 },
             Err(error) => Outcome::Failed { message: error.to_string() },
         };
-        let rows = rows.finish();
         let elapsed = answer.unwrap_or_default();
-        let measurement = up.name().clone();
-        collected.reports.push(Report { measurement, source: Some(source.clone()), outcome, elapsed });
-        collected.batches.push(Batch {
-            schema: Arc::clone(up.schema()),
-            source,
-            scrape: Scrape {
-                collected_at: clock.now(),
-                interval_micros: up.interval_micros(),
-                kind: ScrapeKind::Keyframe,
-                epoch: Epoch::default(),
-            },
-            rows,
-        });
+        collected.reports.push(Report { measurement: up.name().clone(), source: Some(source), outcome, elapsed });
+        collected.batches.extend(batch);
     }
 }
 
@@ -241,7 +227,10 @@ impl Collector for ClusterCollector {
     async fn collect(&mut self, cx: &CollectContext) -> Result<Collected, CollectError> {
         let (began, clock) = (Instant::now(), Clock::new(cx));
         let problem = match Box::pin(self.visit(cx, clock, began)).await {
-            Ok(collected) => return Ok(collected),
+            Ok(mut collected) => {
+                self.events.look(&mut collected);
+                return Ok(collected);
+            }
             Err(problem) => problem,
         };
         let mut collected = Collected::default();

@@ -45,6 +45,7 @@ mod databases;
 mod decode;
 mod discover;
 mod epochs;
+mod events;
 mod fault;
 mod follow;
 mod journal;

@@ -9,12 +9,15 @@ use super::{
     cluster::ClusterCollector,
     config::PostgresConfig,
     databases::DatabasesCollector,
+    events::Events,
     visit::Shared,
 };
 use crate::collector::Collector;
 
 /// The measurement that the agent makes of whether a server answers.
 const UP: &str = "pg_up";
+/// What it finds by comparing scrapes.
+const EVENTS: &str = "pg_event";
 
 /// A watched server: its settings and what is collected from it.
 pub struct PostgresServer {
@@ -22,6 +25,7 @@ pub struct PostgresServer {
     cluster: Vec<Arc<Measurement>>,
     databases: Vec<Arc<Measurement>>,
     up: Option<Arc<Measurement>>,
+    events: Option<Arc<Measurement>>,
 }
 
 impl fmt::Debug for PostgresServer {
@@ -32,15 +36,21 @@ impl fmt::Debug for PostgresServer {
 
 impl PostgresServer {
     /// A server and the measurements to take: those of the scopes cluster and
-    /// database, and `pg_up`; others are left to other collectors.
+    /// database, `pg_up` and `pg_event`; others are left to other collectors.
     pub fn new(config: PostgresConfig, measurements: impl IntoIterator<Item = Arc<Measurement>>) -> Self {
-        let mut server =
-            Self { shared: Arc::new(Shared::new(config)), cluster: Vec::new(), databases: Vec::new(), up: None };
+        let mut server = Self {
+            shared: Arc::new(Shared::new(config)),
+            cluster: Vec::new(),
+            databases: Vec::new(),
+            up: None,
+            events: None,
+        };
         for measurement in measurements {
             match measurement.scope() {
                 Scope::Cluster => server.cluster.push(measurement),
                 Scope::Database => server.databases.push(measurement),
                 _ if measurement.name().as_str() == UP => server.up = Some(measurement),
+                _ if measurement.name().as_str() == EVENTS => server.events = Some(measurement),
                 _ => {}
             }
         }
@@ -57,8 +67,12 @@ impl PostgresServer {
     /// one for its databases. They share the budget of sessions.
     #[must_use]
     pub fn collectors(self) -> Vec<Box<dyn Collector>> {
-        let mut collectors: Vec<Box<dyn Collector>> =
-            vec![Box::new(ClusterCollector::new(Arc::clone(&self.shared), self.cluster, self.up))];
+        let mut collectors: Vec<Box<dyn Collector>> = vec![Box::new(ClusterCollector::new(
+            Arc::clone(&self.shared),
+            self.cluster,
+            self.up,
+            Events::of_cluster(self.events),
+        ))];
         if !self.databases.is_empty() {
             collectors.push(Box::new(DatabasesCollector::new(self.shared, self.databases)));
         }

@@ -7,12 +7,14 @@ use std::{
 };
 
 use pganalytics_core::{
-    Batch, Epoch, InstanceId, MeasurementName, ModelError, RowsBuilder, Scrape, ScrapeKind, ServerId, Source,
-    Timestamp, Value,
+    Batch, InstanceId, MeasurementName, ModelError, ServerId, Source, Timestamp, Value,
     catalog::{Catalog, Measurement},
 };
 
-use crate::collector::{Outcome, Report};
+use crate::{
+    collector::{Outcome, Report},
+    scrape::full_scrape,
+};
 
 /// What is known of the last visit for one measurement at one source.
 #[derive(Debug, Clone)]
@@ -55,28 +57,21 @@ impl Accounts {
 
     fn batch(&self, source: Source, now: Timestamp, interval: Duration) -> Result<Option<Batch>, ModelError> {
         let (Some(measurement), Some(lines)) = (&self.measurement, self.sources.get(&source)) else { return Ok(None) };
-        let schema = measurement.schema();
-        let mut rows = RowsBuilder::new(schema);
-        for (name, line) in lines {
+        let rows: Vec<_> = lines.iter().collect();
+        let mut batch = full_scrape(measurement, source, now, &rows, |(name, line), column| {
             let (status, error, count) = words(&line.outcome);
-            let values = schema.columns().iter().map(|column| match column.name.as_str() {
-                "measurement" => Value::Text(name.as_str()),
-                "status" => Value::Text(status),
-                "error" => error.map_or(Value::Null, Value::Text),
-                "ok" => Value::Bool(count.is_some()),
-                "duration_ms" => Value::Float((line.elapsed.as_secs_f64() * 1e6).round() / 1e3),
-                "rows" => count.map_or(Value::Null, Value::Int),
-                _ => Value::Null,
-            });
-            rows.push(&values.collect::<Vec<_>>())?;
-        }
-        let scrape = Scrape {
-            collected_at: now,
-            interval_micros: u64::try_from(interval.as_micros()).unwrap_or(u64::MAX),
-            kind: ScrapeKind::Keyframe,
-            epoch: Epoch::default(),
-        };
-        Ok(Some(Batch { schema: Arc::clone(schema), source, scrape, rows: rows.finish() }))
+            match column {
+                "measurement" => Some(Value::Text(name.as_str())),
+                "status" => Some(Value::Text(status)),
+                "error" => error.map(Value::Text),
+                "ok" => Some(Value::Bool(count.is_some())),
+                "duration_ms" => Some(Value::Float((line.elapsed.as_secs_f64() * 1e6).round() / 1e3)),
+                "rows" => count.map(Value::Int),
+                _ => None,
+            }
+        })?;
+        batch.scrape.interval_micros = u64::try_from(interval.as_micros()).unwrap_or(u64::MAX);
+        Ok(Some(batch))
     }
 }
 

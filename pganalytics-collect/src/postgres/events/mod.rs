@@ -1,0 +1,79 @@
+//! What changed between two scrapes and is worth telling (`pg_event`).
+//!
+//! A [`Watcher`] sees each batch of the measurement that it names and compares
+//! it with what it remembers. It is silent about what it sees first: the agent
+//! may have been away for long.
+
+mod role;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use pganalytics_core::{Batch, Source, Timestamp, Value, catalog::Measurement};
+
+use crate::{collector::Collected, scrape::full_scrape};
+
+/// Something that changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Event {
+    /// What kind of thing: `role`, `setting`…
+    pub(super) kind: &'static str,
+    /// What it happened to; empty for the server itself.
+    pub(super) object: String,
+    pub(super) old: Option<String>,
+    pub(super) new: Option<String>,
+}
+
+/// Finds events in the batches of one measurement.
+pub(super) trait Watcher: Send {
+    /// The measurement whose batches it wants to see.
+    fn measurement(&self) -> &'static str;
+
+    /// What changed since it saw this source last.
+    fn see(&mut self, batch: &Batch) -> Vec<Event>;
+}
+
+/// The watchers of a collector.
+pub(super) struct Events {
+    measurement: Option<Arc<Measurement>>,
+    watchers: Vec<Box<dyn Watcher>>,
+}
+
+impl Events {
+    /// Those of what a cluster has once. `None`: nobody wants events.
+    pub(super) fn of_cluster(measurement: Option<Arc<Measurement>>) -> Self {
+        Self { measurement, watchers: vec![Box::<role::RoleWatcher>::default()] }
+    }
+
+    /// Looks through what a visit brought and adds the events to it.
+    pub(super) fn look(&mut self, collected: &mut Collected) {
+        let Some(measurement) = &self.measurement else { return };
+        let mut found: BTreeMap<Source, (Timestamp, Vec<Event>)> = BTreeMap::new();
+        for batch in &collected.batches {
+            let watchers =
+                self.watchers.iter_mut().filter(|watcher| watcher.measurement() == batch.schema.measurement().as_str());
+            let events: Vec<_> = watchers.flat_map(|watcher| watcher.see(batch)).collect();
+            if !events.is_empty() {
+                let (_, all) =
+                    found.entry(batch.source.clone()).or_insert_with(|| (batch.scrape.collected_at, Vec::new()));
+                all.extend(events);
+            }
+        }
+        for (source, (at, events)) in found {
+            for Event { kind, object, old, new } in &events {
+                let (old, new) = (old.as_deref(), new.as_deref());
+                tracing::info!(server = %source.server, kind, object, old, new, "changed");
+            }
+            let batch = full_scrape(measurement, source, at, &events, |event, column| match column {
+                "kind" => Some(Value::Text(event.kind)),
+                "object" => Some(Value::Text(&event.object)),
+                "old" => event.old.as_deref().map(Value::Text),
+                "new" => event.new.as_deref().map(Value::Text),
+                _ => None,
+            });
+            match batch {
+                Ok(batch) => collected.batches.push(batch),
+                Err(error) => tracing::error!(%error, "events are lost"),
+            }
+        }
+    }
+}
