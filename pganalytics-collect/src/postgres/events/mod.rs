@@ -4,7 +4,9 @@
 //! it with what it remembers. It is silent about what it sees first: the agent
 //! may have been away for long.
 
-mod role;
+mod crash;
+mod server;
+mod settings;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -41,7 +43,12 @@ pub(super) struct Events {
 impl Events {
     /// Those of what a cluster has once. `None`: nobody wants events.
     pub(super) fn of_cluster(measurement: Option<Arc<Measurement>>) -> Self {
-        Self { measurement, watchers: vec![Box::<role::RoleWatcher>::default()] }
+        let watchers: Vec<Box<dyn Watcher>> = vec![
+            Box::<server::ServerWatcher>::default(),
+            Box::<crash::CrashWatcher>::default(),
+            Box::<settings::SettingsWatcher>::default(),
+        ];
+        Self { measurement, watchers }
     }
 
     /// Looks through what a visit brought and adds the events to it.
