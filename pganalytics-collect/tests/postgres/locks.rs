@@ -78,7 +78,7 @@ async fn a_queue_three_deep_is_a_tree_with_a_root() {
 
         // Somebody wants the whole table, and everybody waits behind.
         let (e, fifth) = session(&cluster, "e").await;
-        run(e, "lock table t in access exclusive mode");
+        run(e, "begin; lock table t in access exclusive mode");
         let (f, sixth) = session(&cluster, "f").await;
         watch.until("pg_blocking", "the fifth", |batch| of(batch, fifth).is_some()).await;
         run(f, "select * from t");
