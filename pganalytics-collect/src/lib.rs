@@ -148,7 +148,7 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`collector`] | the trait of everything that collects |
-//! | [`postgres`], [`host`] | the collectors that come with it |
+//! | [`postgres`], [`host`], [`pgbouncer`], [`pgbackrest`] | the collectors that come with it |
 //! | [`scrape`] | from values of your own to a batch |
 //! | [`scheduler`] | visits collectors on their rhythm, apart from each other |
 //! | [`change_filter`] | leaves out rows that did not change |
@@ -172,6 +172,8 @@ pub mod deliver;
 pub mod error;
 pub mod host;
 pub mod memory_sink;
+pub mod pgbackrest;
+pub mod pgbouncer;
 pub mod postgres;
 pub mod scheduler;
 pub mod scrape;

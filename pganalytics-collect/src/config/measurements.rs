@@ -7,6 +7,7 @@ use pganalytics_core::catalog::Catalog;
 use super::{
     keys,
     layers::{Layers, Origin, boolean, duration, wrong},
+    lists,
 };
 use crate::{error::CollectError, scheduler::Plan};
 
@@ -46,12 +47,12 @@ pub(super) fn plan(layers: &Layers<'_>, catalog: &Catalog) -> Result<Plan, Colle
     let mut known: Vec<&str> = Plan::groups().collect();
     known.extend(catalog.iter().map(|measurement| measurement.name().as_str()));
     for (name, value) in file.table() {
-        if keys::is_table(name) || name == "postgres" {
+        if keys::is_table(name) || lists::LISTS.contains(&name.as_str()) {
             continue;
         }
         if !known.contains(&name.as_str()) {
-            let tables = ["collector", "backend", "tls", "exporter", "postgres"];
-            let like = keys::nearest(name, known.iter().copied().chain(tables));
+            let tables = ["collector", "backend", "tls", "exporter"];
+            let like = keys::nearest(name, known.iter().chain(&tables).chain(lists::LISTS).copied());
             let hint = like.map_or_else(
                 || String::from("; pganalytics-agent measurements lists those that there are"),
                 |like| format!("; did you mean {like}?"),
