@@ -149,6 +149,7 @@
 //! |---|---|
 //! | [`collector`] | the trait of everything that collects |
 //! | [`postgres`], [`host`], [`pgbouncer`], [`pgbackrest`] | the collectors that come with it |
+//! | [`logs`] | reads server logs: entries, their classes, redaction |
 //! | [`scrape`] | from values of your own to a batch |
 //! | [`scheduler`] | visits collectors on their rhythm, apart from each other |
 //! | [`change_filter`] | leaves out rows that did not change |
@@ -171,6 +172,7 @@ pub mod config;
 pub mod deliver;
 pub mod error;
 pub mod host;
+pub mod logs;
 pub mod memory_sink;
 pub mod pgbackrest;
 pub mod pgbouncer;
