@@ -87,6 +87,11 @@ impl Journal {
         Some(pause.outcome.clone())
     }
 
+    /// A measurement that is not taken any more, or not as it was.
+    pub(super) fn begin_anew(&mut self, measurement: &MeasurementName) {
+        self.entries.retain(|(of, _), _| of != measurement);
+    }
+
     /// A database that is not watched any more.
     pub(super) fn forget(&mut self, database: &Arc<str>) {
         self.entries.retain(|(_, of), _| of.as_ref() != Some(database));
