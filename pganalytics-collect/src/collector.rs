@@ -99,6 +99,13 @@ pub trait Collector: Send {
     /// are gone. By default nothing changes.
     fn adopt(&mut self, _change: &CatalogChange) {}
 
+    /// What is wrong with the whole place, in the words in which the collector has
+    /// logged it at its last visit; the scheduler does not log it again for each
+    /// measurement that failed with these words.
+    fn said(&self) -> Option<String> {
+        None
+    }
+
     /// Collects what is due. What goes wrong with one measurement belongs in
     /// the reports; an error means that the whole visit brought nothing (the
     /// server could not be reached).

@@ -233,6 +233,10 @@ impl Collector for ClusterCollector {
         self.up.iter().chain(&self.measurements).cloned().collect()
     }
 
+    fn said(&self) -> Option<String> {
+        lock(&self.shared.journal).down().map(str::to_owned)
+    }
+
     fn adopt(&mut self, change: &CatalogChange) {
         self.measurements.retain(|measurement| !change.concerns(measurement.name()));
         self.followed.retain(|name, _| !change.concerns(name));

@@ -204,6 +204,10 @@ impl Collector for DatabasesCollector {
         self.measurements.clone()
     }
 
+    fn said(&self) -> Option<String> {
+        lock(&self.shared.journal).closed().map(str::to_owned)
+    }
+
     fn adopt(&mut self, change: &CatalogChange) {
         self.measurements.retain(|measurement| !change.concerns(measurement.name()));
         let new = change.new.iter().filter(|measurement| measurement.scope() == Scope::Database);
@@ -225,7 +229,9 @@ impl Collector for DatabasesCollector {
         if self.measurements.is_empty() {
             return Ok(Collected::default());
         }
-        let names = Box::pin(self.databases(cx.deadline)).await.map_err(|problem| {
+        let names = Box::pin(self.databases(cx.deadline)).await;
+        lock(&self.shared.journal).databases(names.as_ref().err().map(|problem| problem.message.as_str()));
+        let names = names.map_err(|problem| {
             let server = self.shared.config.name.to_string();
             // A server without a name of its own is called by its address, and so begins the message.
             let message = problem.message.strip_prefix(&format!("{server}: ")).unwrap_or(&problem.message).to_owned();
@@ -249,7 +255,8 @@ impl Collector for DatabasesCollector {
             }
         }
         self.report_owed(problem.as_ref(), &mut collected, began);
-        if problem.is_some() {
+        if let Some(problem) = problem {
+            lock(&self.shared.journal).databases(Some(&problem.message));
             // Nobody can be asked; the next visit begins anew.
             self.places.values_mut().for_each(|place| place.owed.clear());
         }

@@ -21,6 +21,7 @@ use tracing::{debug, error, info, warn};
 use super::{
     Plan, SchedulerStats,
     accounts::{Accounts, unknown_source},
+    change_log::ChangeLog,
     rhythm::{Grid, decide},
 };
 use crate::{
@@ -77,8 +78,7 @@ pub(crate) struct Runner {
     fallback: Source,
     backoff: Backoff,
     not_before: Instant,
-    /// Measurements whose last visit failed, so that each state is logged once.
-    failing: BTreeSet<(MeasurementName, Option<Source>)>,
+    log: ChangeLog,
 }
 
 impl Runner {
@@ -109,7 +109,7 @@ impl Runner {
             alive: BTreeMap::new(),
             backoff: Backoff::new(Duration::from_secs(1), Duration::from_secs(60), true),
             not_before: start,
-            failing: BTreeSet::new(),
+            log: ChangeLog::default(),
         };
         runner.fill_slots(start);
         runner
@@ -177,7 +177,7 @@ impl Runner {
         let mut frames = Vec::new();
         for slot in ended {
             let name = slot.measurement.name();
-            self.failing.retain(|(failing, _)| failing != name);
+            self.log.forget(name);
             if there.iter().any(|measurement| measurement.name() == name) {
                 info!(collector = %self.name, measurement = %name, "the measurement is taken as its file says now");
                 continue;
@@ -347,32 +347,9 @@ impl Runner {
         self.slots.iter().find(is_it).map(|slot| slot.interval)
     }
 
-    /// Each change of state once; the rest only when asked for.
     fn log(&mut self, reports: &[Report]) {
-        for report in reports {
-            let place = (report.measurement.clone(), report.source.clone());
-            let source = report.source.as_ref();
-            let server = source.map_or(&*self.name, |source| &*source.server);
-            let database = source.and_then(|source| source.database.as_deref()).unwrap_or_default();
-            let measurement = &report.measurement;
-            match &report.outcome {
-                Outcome::Failed { message } => {
-                    SchedulerStats::add(&self.shared.stats.failures, 1);
-                    if self.failing.insert(place) {
-                        warn!(server, database, %measurement, "not collected: {message}");
-                    }
-                }
-                Outcome::Collected { rows } => {
-                    if self.failing.remove(&place) {
-                        info!(server, database, %measurement, "collected again");
-                    }
-                    debug!(server, database, %measurement, rows, elapsed = ?report.elapsed, "collected");
-                }
-                Outcome::Unsupported { reason } | Outcome::Skipped { reason } => {
-                    debug!(server, database, %measurement, "left out: {reason}");
-                }
-            }
-        }
+        let failures = self.log.note(&self.name, self.collector.said().as_deref(), reports);
+        SchedulerStats::add(&self.shared.stats.failures, failures);
     }
 }
 
