@@ -7,6 +7,8 @@ mod epochs;
 mod every_version;
 mod io;
 mod locks;
+mod log_lines;
+mod own_sql;
 mod pooler;
 mod privacy;
 mod progress;
