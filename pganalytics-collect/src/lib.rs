@@ -149,7 +149,8 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`collector`] | the trait of everything that collects |
-//! | [`postgres`], [`host`] | the collectors that come with it |
+//! | [`postgres`], [`host`], [`pgbouncer`], [`pgbackrest`] | the collectors that come with it |
+//! | [`logs`] | reads server logs: entries, their classes, redaction |
 //! | [`scrape`] | from values of your own to a batch |
 //! | [`own_sql`] | catalog files of your own, exchanged while the agent runs |
 //! | [`scheduler`] | visits collectors on their rhythm, apart from each other |
@@ -173,8 +174,11 @@ pub mod config;
 pub mod deliver;
 pub mod error;
 pub mod host;
+pub mod logs;
 pub mod memory_sink;
 pub mod own_sql;
+pub mod pgbackrest;
+pub mod pgbouncer;
 pub mod postgres;
 pub mod scheduler;
 pub mod scrape;

@@ -5,6 +5,7 @@ use pganalytics_core::{MeasurementName, catalog::Catalog};
 use super::{
     keys,
     layers::{Layers, Origin, boolean, duration, wrong},
+    lists,
 };
 use crate::{error::CollectError, scheduler::Plan};
 
@@ -22,13 +23,13 @@ pub(super) fn plan(layers: &Layers<'_>, catalog: &Catalog, files_are_good: bool)
     let mut known: Vec<&str> = Plan::groups().collect();
     known.extend(catalog.iter().map(|measurement| measurement.name().as_str()));
     for (name, value) in file.table() {
-        if keys::is_table(name) || name == "postgres" {
+        if keys::is_table(name) || lists::LISTS.contains(&name.as_str()) {
             continue;
         }
         let may_come = !files_are_good && MeasurementName::new(name).is_ok() && value.is_table();
         if !known.contains(&name.as_str()) && !may_come {
-            let tables = ["collector", "backend", "tls", "exporter", "postgres"];
-            let like = keys::nearest(name, known.iter().copied().chain(tables));
+            let tables = ["collector", "backend", "tls", "exporter"];
+            let like = keys::nearest(name, known.iter().chain(&tables).chain(lists::LISTS).copied());
             let hint = like.map_or_else(
                 || String::from("; pganalytics-agent measurements lists those that there are"),
                 |like| format!("; did you mean {like}?"),

@@ -27,6 +27,14 @@
 //! user = "pganalytics"
 //! password_file = "/etc/pganalytics/main.password"
 //!
+//! [[pgbouncer]]                 # any number of poolers
+//! host = "/run/postgresql"
+//! user = "pganalytics"          # in stats_users of pgbouncer.ini
+//! password_file = "/etc/pganalytics/pgbouncer.password"
+//!
+//! [[pgbackrest]]                # backups that this host knows of
+//! command = ["sudo", "-n", "-u", "postgres", "pgbackrest"]
+//!
 //! [pg_stats]                    # a group, or any measurement
 //! interval = 30
 //! [pg_stat_activity]
@@ -36,7 +44,9 @@
 mod file;
 mod keys;
 mod layers;
+mod lists;
 mod measurements;
+mod others;
 mod servers;
 
 use std::{
@@ -56,10 +66,13 @@ use self::{
 };
 use crate::{
     agent::{Agent, AgentBuilder},
+    collector::Collector,
     deliver::{Backoff, HttpSink, Token},
     error::CollectError,
     host::HostCollector,
     own_sql::{CatalogFolder, Reloader},
+    pgbackrest::{PgBackRestCollector, PgBackRestConfig},
+    pgbouncer::PgBouncerCollector,
     postgres::{Environment, PostgresConfig, PostgresServer},
     scheduler::Plan,
 };
@@ -132,6 +145,10 @@ pub struct Config {
     pub exporter_listen: String,
     /// The watched servers.
     pub postgres: Vec<PostgresConfig>,
+    /// The watched poolers: their consoles.
+    pub pgbouncer: Vec<PostgresConfig>,
+    /// Where backups are looked for.
+    pub pgbackrest: Vec<PgBackRestConfig>,
     /// Measurements, the user's own among them.
     pub catalog: Catalog,
     /// Catalog files of the user that were not taken, and why.
@@ -198,6 +215,8 @@ impl Config {
             ),
             exporter_listen: layers.text("exporter.listen")?.unwrap_or_default(),
             postgres,
+            pgbouncer: others::pgbouncer(&layers)?,
+            pgbackrest: others::pgbackrest(&layers)?,
             plan: measurements::plan(&layers, &catalog, catalog_errors.is_empty())?,
             catalog,
             folder,
@@ -236,6 +255,16 @@ impl Config {
         }
     }
 
+    /// The collectors of poolers and backups.
+    #[must_use]
+    pub fn others(&self) -> Vec<Box<dyn Collector>> {
+        let host = self.host().source().clone();
+        let poolers = self.pgbouncer.iter().map(|config| Box::new(PgBouncerCollector::new(config.clone())) as _);
+        let backups =
+            self.pgbackrest.iter().map(|config| Box::new(PgBackRestCollector::new(config.clone(), &host)) as _);
+        poolers.chain(backups).collect()
+    }
+
     /// An agent with these settings, without a sink.
     #[must_use]
     pub fn agent(&self) -> AgentBuilder {
@@ -244,7 +273,8 @@ impl Config {
             .buffer_size(self.buffer_size)
             .push_interval(self.push_interval)
             .backoff(self.backoff.clone())
-            .collector(self.host());
+            .collector(self.host())
+            .collectors(self.others());
         if let Some(name) = self.name.as_ref().or(self.hostname.as_ref()) {
             agent = agent.name(name);
         }
