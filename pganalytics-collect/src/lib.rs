@@ -157,6 +157,7 @@
 //! | [`change_filter`] | leaves out rows that did not change |
 //! | [`deliver`] | holds frames until they are delivered; retries |
 //! | [`sink`] | the trait of everything that takes frames |
+//! | [`check`] | how well each part works, and what mends it |
 //! | [`config`] | settings from flags, environment, file |
 //! | [`agent`] | puts it all together |
 //!
@@ -168,6 +169,7 @@
 pub mod agent;
 mod agent_stats;
 pub mod change_filter;
+pub mod check;
 pub mod clock;
 pub mod collector;
 pub mod config;
