@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod budget;
+mod check;
 mod epochs;
 mod every_version;
 mod io;
