@@ -67,6 +67,7 @@ impl PostgresServer {
     /// one for its databases. They share the budget of sessions.
     #[must_use]
     pub fn collectors(self) -> Vec<Box<dyn Collector>> {
+        let events = self.events.clone();
         let mut collectors: Vec<Box<dyn Collector>> = vec![Box::new(ClusterCollector::new(
             Arc::clone(&self.shared),
             self.cluster,
@@ -74,7 +75,7 @@ impl PostgresServer {
             Events::of_cluster(self.events),
         ))];
         if !self.databases.is_empty() {
-            collectors.push(Box::new(DatabasesCollector::new(self.shared, self.databases)));
+            collectors.push(Box::new(DatabasesCollector::new(self.shared, self.databases, events)));
         }
         collectors
     }
