@@ -8,6 +8,8 @@ mod database_objects;
 mod epochs;
 mod every_version;
 mod indexes;
+mod log_lines;
+mod own_sql;
 mod partitions;
 mod pooler;
 mod privacy;
