@@ -37,6 +37,7 @@
 //! A kept session makes `DROP DATABASE` wait: use `DROP DATABASE … WITH
 //! (FORCE)`, or name the database in `exclude_databases` before.
 
+mod catalog_watch;
 mod check;
 mod cluster;
 mod config;
