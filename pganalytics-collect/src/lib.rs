@@ -157,6 +157,8 @@
 //! | [`change_filter`] | leaves out rows that did not change |
 //! | [`deliver`] | holds frames until they are delivered; retries |
 //! | [`sink`] | the trait of everything that takes frames |
+//! | [`check`] | how well each part works, and what mends it |
+//! | [`reference`] | the catalog as a page to read |
 //! | [`config`] | settings from flags, environment, file |
 //! | [`agent`] | puts it all together |
 //!
@@ -168,6 +170,7 @@
 pub mod agent;
 mod agent_stats;
 pub mod change_filter;
+pub mod check;
 pub mod clock;
 pub mod collector;
 pub mod config;
@@ -180,6 +183,7 @@ pub mod own_sql;
 pub mod pgbackrest;
 pub mod pgbouncer;
 pub mod postgres;
+pub mod reference;
 pub mod scheduler;
 pub mod scrape;
 pub mod sink;

@@ -231,6 +231,13 @@ impl Config {
         &self.settings
     }
 
+    /// The folder of catalog files, as it was when the settings were read; `None`
+    /// where none is set.
+    #[must_use]
+    pub fn catalog_folder(&self) -> Option<&CatalogFolder> {
+        self.folder.as_ref()
+    }
+
     /// Makes the agents of these settings look at their folder of catalog files
     /// at once; `None` where there is none.
     #[must_use]

@@ -10,12 +10,12 @@ use pganalytics_core::{
 use tokio::time::Instant;
 
 use super::{
-    discover,
     events::Events,
     fault::ConnectProblem,
     follow::Followed,
+    home,
     keeper::Keeper,
-    measure::{Clock, STATEMENTS, lock, needed},
+    measure::{Clock, lock},
     server::UP,
     session::Session,
     visit::{Shared, report_all},
@@ -29,9 +29,6 @@ use crate::{
 
 /// How often all databases are searched for an extension that home lacks.
 const SEARCH: Duration = Duration::from_secs(3600);
-
-/// Databases that such a search looks into at most.
-const SEARCHED: usize = 50;
 
 /// The collector of cluster-wide measurements and of `pg_up`.
 pub(super) struct ClusterCollector {
@@ -145,41 +142,22 @@ impl ClusterCollector {
         due: &[Arc<Measurement>],
         cx: &CollectContext,
     ) -> Result<(Session, bool), ConnectProblem> {
-        let needed: Vec<&str> = needed(due, session.facts.version)
-            .into_iter()
-            .filter(|name| *name != STATEMENTS || session.facts.statements_loaded)
-            .collect();
-        let found = match session.extensions(&needed).await {
+        let wanted = home::wanted(due, &session);
+        let found = match session.extensions(&wanted).await {
             Ok(found) => found.len(),
             // Whoever comes next meets the same trouble and reports it.
             Err(_) => return Ok((session, in_recovery)),
         };
-        if found == needed.len() || self.searched.is_some_and(|searched| searched.elapsed() < SEARCH) {
+        if found == wanted.len() || self.searched.is_some_and(|searched| searched.elapsed() < SEARCH) {
             return Ok((session, in_recovery));
         }
         self.searched = Some(Instant::now());
-        let Ok((others, _)) = discover::databases(&mut session, &self.shared.config).await else {
-            return Ok((session, in_recovery));
-        };
-        self.keeper.put_back(session);
-        let mut best = (found, Arc::clone(&self.home));
-        for database in others.into_iter().filter(|name| *name != self.home).take(SEARCHED) {
-            if Instant::now() >= cx.deadline || best.0 == needed.len() {
-                break;
-            }
-            let Ok((mut session, _)) = self.keeper.open(&database, cx.deadline).await else { continue };
-            if let Ok(extensions) = session.extensions(&needed).await
-                && extensions.len() > best.0
-            {
-                best = (extensions.len(), database);
-            }
-            self.keeper.put_back(session);
-        }
-        if best.1 != self.home {
-            tracing::info!(server = %self.shared.config.name, database = %best.1, "extensions are there: cluster-wide views are read there");
-            self.home = best.1;
-        }
         let shared = Arc::clone(&self.shared);
+        let best = home::search(&shared, &mut self.keeper, session, &wanted, found, cx.deadline).await;
+        if best != self.home {
+            tracing::info!(server = %shared.config.name, database = %best, "extensions are there: cluster-wide views are read there");
+            self.home = best;
+        }
         shared.enter(&mut self.keeper, &self.home, cx.deadline).await
     }
 

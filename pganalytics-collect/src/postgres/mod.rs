@@ -37,6 +37,7 @@
 //! A kept session makes `DROP DATABASE` wait: use `DROP DATABASE … WITH
 //! (FORCE)`, or name the database in `exclude_databases` before.
 
+mod catalog_watch;
 mod check;
 mod cluster;
 mod config;
@@ -48,8 +49,10 @@ mod epochs;
 mod events;
 mod fault;
 mod follow;
+mod home;
 mod journal;
 mod keeper;
+mod lack;
 mod measure;
 mod numeric;
 mod query_fault;
@@ -62,7 +65,7 @@ mod stream;
 mod tls;
 mod visit;
 
-pub use check::{Finding, MeasurementCheck, ServerCheck, State};
+pub use check::ServerCheck;
 pub use config::{Host, PasswordSource, PostgresConfig, SslMode};
 pub(crate) use connect::{Connector, Link};
 pub use fault::{ConnectFault, ConnectProblem};

@@ -68,13 +68,14 @@ impl PostgresServer {
     /// budget of sessions.
     #[must_use]
     pub fn collectors(self) -> Vec<Box<dyn Collector>> {
+        let events = self.events.clone();
         let mut collectors: Vec<Box<dyn Collector>> = vec![Box::new(ClusterCollector::new(
             Arc::clone(&self.shared),
             self.cluster,
             self.up,
             Events::of_cluster(self.events),
         ))];
-        collectors.push(Box::new(DatabasesCollector::new(self.shared, self.databases)));
+        collectors.push(Box::new(DatabasesCollector::new(self.shared, self.databases, events)));
         collectors
     }
 

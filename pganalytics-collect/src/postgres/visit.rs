@@ -106,6 +106,7 @@ impl Shared {
             extensions,
             epoch,
             collected,
+            trouble: None,
         })
     }
 }

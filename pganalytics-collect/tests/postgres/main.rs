@@ -2,19 +2,27 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 mod bad_input;
+mod bloat;
 mod budget;
+mod check;
+mod database_objects;
 mod epochs;
 mod every_version;
+mod indexes;
 mod io;
 mod locks;
 mod log_lines;
 mod own_sql;
+mod partitions;
 mod pooler;
 mod privacy;
 mod progress;
 mod replication;
+mod schema;
+mod sequences;
 mod settings;
 mod tls;
+mod vacuum_need;
 mod watch;
 mod whole_agent;
 mod wraparound;

@@ -5,6 +5,7 @@
 //! may have been away for long.
 
 mod crash;
+mod schema;
 mod server;
 mod settings;
 
@@ -32,7 +33,13 @@ pub(super) trait Watcher: Send {
 
     /// What changed since it saw this source last.
     fn see(&mut self, batch: &Batch) -> Vec<Event>;
+
+    /// A database that is gone, or not watched any more.
+    fn forget(&mut self, _source: &Source) {}
 }
+
+/// Events that are logged one by one; of more at once only the number is.
+const LOGGED: usize = 20;
 
 /// The watchers of a collector.
 pub(super) struct Events {
@@ -51,6 +58,20 @@ impl Events {
         Self { measurement, watchers }
     }
 
+    /// Those of what each database has. `schema`: the measurement of it, where it is taken.
+    pub(super) fn of_databases(measurement: Option<Arc<Measurement>>, schema: Option<&Measurement>) -> Self {
+        let watcher =
+            |schema: &Measurement| -> Box<dyn Watcher> { Box::new(schema::SchemaWatcher::new(schema.max_rows())) };
+        // What nobody hears of need not be remembered.
+        let schema = schema.filter(|_| measurement.is_some());
+        Self { measurement, watchers: schema.map(watcher).into_iter().collect() }
+    }
+
+    /// A database that is gone, or not watched any more.
+    pub(super) fn forget(&mut self, source: &Source) {
+        self.watchers.iter_mut().for_each(|watcher| watcher.forget(source));
+    }
+
     /// Looks through what a visit brought and adds the events to it.
     pub(super) fn look(&mut self, collected: &mut Collected) {
         let Some(measurement) = &self.measurement else { return };
@@ -66,9 +87,13 @@ impl Events {
             }
         }
         for (source, (at, events)) in found {
-            for Event { kind, object, old, new } in &events {
+            let database = source.database.as_deref().unwrap_or_default();
+            if events.len() > LOGGED {
+                tracing::info!(server = %source.server, database, events = events.len(), "changed in many ways; see pg_event");
+            }
+            for Event { kind, object, old, new } in events.iter().filter(|_| events.len() <= LOGGED) {
                 let (old, new) = (old.as_deref(), new.as_deref());
-                tracing::info!(server = %source.server, kind, object, old, new, "changed");
+                tracing::info!(server = %source.server, database, kind, object, old, new, "changed");
             }
             let batch = full_scrape(measurement, source, at, &events, |event, column| match column {
                 "kind" => Some(Value::Text(event.kind)),
