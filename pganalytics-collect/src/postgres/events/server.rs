@@ -101,6 +101,7 @@ impl Watcher for ServerWatcher {
 }
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing, reason = "tests")]
 mod tests {
     use super::*;
 

@@ -131,6 +131,7 @@ impl Watcher for SettingsWatcher {
 }
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing, reason = "tests")]
 mod tests {
     use super::*;
 
