@@ -3,11 +3,14 @@
 //! Counters travel as the kernel counts them, since boot; readers compute
 //! increases and percentages. What a kernel does not say is NULL.
 
+mod cgroup;
 mod devices;
 mod identity;
 mod kernel;
 mod mounts;
+mod pg_processes;
 pub(crate) mod process;
+mod title;
 mod usage;
 
 use std::{

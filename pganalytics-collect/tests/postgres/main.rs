@@ -5,6 +5,7 @@ mod bad_input;
 mod budget;
 mod epochs;
 mod every_version;
+mod pgbouncer_console;
 mod pooler;
 mod privacy;
 mod tls;

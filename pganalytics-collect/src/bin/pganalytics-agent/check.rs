@@ -14,15 +14,21 @@ use tokio::time::Instant;
 
 use super::{FAILED, say, say_json, table::Table};
 
-/// Time for the host's figures; a dead mount takes all of it.
-const HOST: Duration = Duration::from_secs(10);
+/// Time for what is no server; a dead mount of the host takes all of it.
+const VISIT: Duration = Duration::from_secs(10);
 
 pub(crate) async fn check(config: &Config, as_json: bool) -> ExitCode {
     let servers = config.servers();
-    let (checks, host, backend) =
-        join!(join_all(servers.iter().map(PostgresServer::check)), host(config), backend(config));
+    let mut host: Box<dyn Collector> = Box::new(config.host());
+    let mut others = config.others();
+    let (checks, host, others, backend) = join!(
+        join_all(servers.iter().map(PostgresServer::check)),
+        visit(config, &mut *host),
+        join_all(others.iter_mut().map(|other| of_collector(config, &mut **other))),
+        backend(config)
+    );
     let failed = checks.iter().any(ServerCheck::failed)
-        || host.iter().any(|check| check.failed)
+        || host.iter().chain(others.iter().flat_map(|(_, checks)| checks)).any(|check| check.failed)
         || backend.as_ref().is_some_and(Result::is_err)
         || !config.catalog_errors.is_empty();
     if as_json {
@@ -32,7 +38,7 @@ pub(crate) async fn check(config: &Config, as_json: bool) -> ExitCode {
         });
         let files: Vec<_> = config.catalog_errors.iter().map(ToString::to_string).collect();
         say_json(&json!({
-            "servers": checks, "host": host, "backend": backend, "catalog_errors": files, "ok": !failed,
+            "servers": checks, "host": host, "others": others.iter().map(as_json_of).collect::<Vec<_>>(), "backend": backend, "catalog_errors": files, "ok": !failed,
         }));
     } else {
         let mut text: String = checks.iter().map(as_text).collect();
@@ -40,6 +46,9 @@ pub(crate) async fn check(config: &Config, as_json: bool) -> ExitCode {
             text.push_str("servers: none set; name one with --postgres, POSTGRES_HOST or [[postgres]]\n\n");
         }
         let _ = writeln!(text, "this host\n{}", table_of(&host));
+        for (name, checks) in &others {
+            let _ = writeln!(text, "{name}\n{}", table_of(checks));
+        }
         let _ = match backend {
             None => writeln!(text, "backend: none set; run needs --backend-url, BACKEND_URL or [backend] url"),
             Some(Ok(url)) => writeln!(text, "backend: {url} works"),
@@ -50,17 +59,27 @@ pub(crate) async fn check(config: &Config, as_json: bool) -> ExitCode {
     if failed { ExitCode::from(FAILED) } else { ExitCode::SUCCESS }
 }
 
-/// The host's figures, those of them that the settings want.
-async fn host(config: &Config) -> Vec<MeasurementCheck> {
-    let mut host = config.host();
-    let wanted = host.measurements().into_iter().filter(|measurement| config.plan.interval_of(measurement).is_some());
+/// A pooler, or backups: its name and how its measurements went.
+async fn of_collector(config: &Config, collector: &mut dyn Collector) -> (String, Vec<MeasurementCheck>) {
+    let name = collector.name().to_owned();
+    (name, visit(config, collector).await)
+}
+
+fn as_json_of((name, checks): &(String, Vec<MeasurementCheck>)) -> serde_json::Value {
+    json!({ "name": name, "measurements": checks })
+}
+
+/// What a collector brings, of that what the settings want.
+async fn visit(config: &Config, collector: &mut dyn Collector) -> Vec<MeasurementCheck> {
+    let wanted = collector.measurements().into_iter();
+    let wanted = wanted.filter(|measurement| config.plan.interval_of(measurement).is_some());
     let cx = CollectContext {
         due: wanted.map(|measurement| measurement.name().clone()).collect(),
         now: SystemClock.now(),
-        deadline: Instant::now() + HOST,
+        deadline: Instant::now() + VISIT,
     };
-    // What goes wrong with the host is in the reports.
-    let reports = host.collect(&cx).await.map(|collected| collected.reports).unwrap_or_default();
+    // What goes wrong is in the reports.
+    let reports = collector.collect(&cx).await.map(|collected| collected.reports).unwrap_or_default();
     reports.into_iter().map(MeasurementCheck::from).collect()
 }
 
