@@ -69,7 +69,7 @@ use crate::{
     collector::Collector,
     deliver::{Backoff, HttpSink, Token},
     error::CollectError,
-    host::HostCollector,
+    host::{Folders, HostCollector},
     pgbackrest::{PgBackRestCollector, PgBackRestConfig},
     pgbouncer::PgBouncerCollector,
     postgres::{Environment, PostgresConfig, PostgresServer},
@@ -154,6 +154,8 @@ pub struct Config {
     pub catalog_errors: Vec<Arc<CollectError>>,
     /// What is collected and how often.
     pub plan: Plan,
+    /// What servers tell the host's collector.
+    folders: Folders,
     settings: Vec<Setting>,
 }
 
@@ -215,6 +217,7 @@ impl Config {
             plan: measurements::plan(&layers, &catalog)?,
             catalog,
             catalog_errors: catalog_errors.into_iter().map(Arc::new).collect(),
+            folders: Folders::default(),
             settings: layers.into_settings(),
         })
     }
@@ -229,13 +232,16 @@ impl Config {
     #[must_use]
     pub fn servers(&self) -> Vec<PostgresServer> {
         let wanted = || self.catalog.iter().filter(|measurement| self.plan.interval_of(measurement).is_some()).cloned();
-        self.postgres.iter().map(|config| PostgresServer::new(config.clone(), wanted())).collect()
+        self.postgres
+            .iter()
+            .map(|config| PostgresServer::new(config.clone(), wanted()).telling(&self.folders))
+            .collect()
     }
 
     /// The collector of the host's figures.
     #[must_use]
     pub fn host(&self) -> HostCollector {
-        let host = HostCollector::new(&self.host_root);
+        let host = HostCollector::new(&self.host_root).listening(&self.folders);
         match &self.hostname {
             Some(name) => host.named(name),
             None => host,

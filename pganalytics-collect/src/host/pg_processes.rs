@@ -15,7 +15,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use pganalytics_core::{Timestamp, Value};
+
 use super::{
+    int,
     process::{Moved, Status},
     title::{backend_type, prefix_of},
 };
@@ -100,6 +103,7 @@ pub(super) struct Postmaster {
 pub(super) struct Row {
     pub(super) data_directory: String,
     pub(super) kind: &'static str,
+    pub(super) started: Timestamp,
     pub(super) postmaster_pid: u32,
     pub(super) processes: u32,
     pub(super) running: u32,
@@ -113,10 +117,41 @@ pub(super) struct Row {
     pub(super) pss_processes: u32,
 }
 
+impl Row {
+    pub(super) fn value(&self, column: &str) -> Option<Value<'_>> {
+        let is_running = self.kind != "ended";
+        let count = |count: u32| Some(Value::Int(i64::from(count)));
+        match column {
+            "data_directory" => Some(Value::Text(&self.data_directory)),
+            "backend_type" => Some(Value::Text(self.kind)),
+            "started_at" => Some(Value::Timestamp(self.started.as_micros())),
+            "postmaster_pid" => count(self.postmaster_pid),
+            "processes" => count(self.processes),
+            "running" => count(self.running),
+            "blocked" => count(self.blocked),
+            "cpu_user" => Some(Value::Float(self.used.cpu_user)),
+            "cpu_system" => Some(Value::Float(self.used.cpu_system)),
+            "rss" if is_running => Some(int(self.rss)),
+            "rss_private" if is_running => Some(int(self.rss_private)),
+            "pss" => (self.pss_processes > 0).then(|| int(self.pss)),
+            "pss_processes" if is_running => count(self.pss_processes),
+            "read_bytes" => self.knows_moved.then(|| bytes(self.used.read)),
+            "written_bytes" => self.knows_moved.then(|| bytes(self.used.written)),
+            _ => None,
+        }
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "sums of whole numbers; a float stops at the ends of the range")]
+fn bytes(sum: f64) -> Value<'static> {
+    Value::Int(sum as i64)
+}
+
 /// Keeps the sums from look to look.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
-    looked: bool,
+    /// When the sums began.
+    started: Option<Timestamp>,
     processes: HashMap<Id, Seen>,
     postmasters: HashMap<Id, Children>,
     sums: BTreeMap<(String, &'static str), Sums>,
@@ -130,7 +165,7 @@ struct Found {
 
 impl Ledger {
     /// Looks at the processes of the host below `root`; rows by server and type.
-    pub(super) fn look(&mut self, root: &Path) -> Vec<Row> {
+    pub(super) fn look(&mut self, root: &Path, now: Timestamp) -> Vec<Row> {
         // Before their children: one that ends in between is then counted at the
         // next look instead of twice at this one.
         let known: Vec<(Id, Sums)> = self
@@ -168,8 +203,8 @@ impl Ledger {
             row.postmaster_pid = server.map_or(0, |server| server.head.id.0);
         }
         self.settle(&servers, &known, &alive, &mut rows);
-        self.looked = true;
-        rows.into_values().collect()
+        let started = *self.started.get_or_insert(now);
+        rows.into_values().map(|row| Row { started, ..row }).collect()
     }
 
     /// Adds what a process used since the last look to the sums of its type.
@@ -196,7 +231,7 @@ impl Ledger {
         });
         let start = match before {
             Some(seen) => seen.used,
-            None if self.looked => Sums::default(),
+            None if self.started.is_some() => Sums::default(),
             None => used,
         };
         let mut seen = Seen { postmaster: server.head.id, kind, used, pss: before.and_then(|seen| seen.pss) };
@@ -250,7 +285,7 @@ impl Ledger {
                     Children { ended, owed: children.owed.plus(unseen) }
                 }
                 // A server that came since the last look: all of it is new.
-                None if self.looked => Children { ended, owed: ended },
+                None if self.started.is_some() => Children { ended, owed: ended },
                 None => Children { ended, owed: Sums::default() },
             };
             let sums = self.sums.entry((server.data_directory.clone(), "ended")).or_default();

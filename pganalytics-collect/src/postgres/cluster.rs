@@ -10,6 +10,7 @@ use super::{
     discover,
     events::Events,
     fault::ConnectProblem,
+    folders::Teller,
     follow::Followed,
     keeper::Keeper,
     measure::{Clock, STATEMENTS, lock, needed},
@@ -41,6 +42,7 @@ pub(super) struct ClusterCollector {
     measurements: Vec<Arc<Measurement>>,
     followed: HashMap<MeasurementName, Followed>,
     events: Events,
+    teller: Option<Teller>,
 }
 
 impl ClusterCollector {
@@ -49,6 +51,7 @@ impl ClusterCollector {
         mut measurements: Vec<Arc<Measurement>>,
         up: Option<Arc<Measurement>>,
         events: Events,
+        teller: Option<Teller>,
     ) -> Self {
         measurements.sort_by_key(|measurement| measurement.follows().is_some());
         let followed = measurements
@@ -68,14 +71,18 @@ impl ClusterCollector {
             measurements,
             followed,
             events,
+            teller,
         }
     }
 
     async fn visit(&mut self, cx: &CollectContext, clock: Clock, began: Instant) -> Result<Collected, ConnectProblem> {
         let shared = Arc::clone(&self.shared);
         let due: Vec<_> = self.measurements.iter().filter(|m| cx.due.contains(m.name())).cloned().collect();
-        let (session, in_recovery) = shared.enter(&mut self.keeper, &self.home, cx.deadline).await?;
+        let (mut session, in_recovery) = shared.enter(&mut self.keeper, &self.home, cx.deadline).await?;
         let answered = began.elapsed();
+        if let Some(teller) = &mut self.teller {
+            teller.tell(&mut session, &shared).await;
+        }
 
         let mut collected = Collected::default();
         self.up(&mut collected, cx, clock, shared.last_source(), Ok(answered));

@@ -47,6 +47,7 @@ mod discover;
 mod epochs;
 mod events;
 mod fault;
+mod folders;
 mod follow;
 mod journal;
 mod keeper;

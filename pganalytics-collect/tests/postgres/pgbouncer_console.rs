@@ -173,7 +173,7 @@ async fn who_may_not_is_told_what_to_do() {
     assert!(why(&refused).contains("stats_users = "), "{}", why(&refused));
     assert_eq!(value(only(&refused, "pgbouncer_up"), 0, "up"), Value::Bool(false));
 
-    let wrong = format!("postgres://monitor:hush-hush@127.0.0.1:{}/pgbouncer", pooler.port());
+    let wrong = format!("postgres://postgres:hush-hush@127.0.0.1:{}/pgbouncer", pooler.port());
     let refused = visit(&mut collector(&wrong)).await;
     assert!(why(&refused).contains("check user and password"), "{}", why(&refused));
     assert!(!format!("{refused:?}").contains("hush-hush"));
