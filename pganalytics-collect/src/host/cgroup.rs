@@ -7,29 +7,29 @@
 //! the lowest of those that can be seen is shown.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     fs, io,
     path::{Path, PathBuf},
 };
 
 use pganalytics_core::Value;
 
-use super::{int, seconds};
+use super::{int, seconds, servers::postmasters};
 
 /// Levels of groups that are looked at.
 const MOST_LEVELS: usize = 64;
 
 /// Where the hierarchy of version 2 is mounted, and that it has controllers.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Hierarchy {
+struct Hierarchy {
     top: PathBuf,
 }
 
 /// The figures of a group, by the names of their columns.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Group {
-    pub(super) path: String,
-    pub(super) owner: String,
+    path: String,
+    owner: String,
     ints: HashMap<&'static str, u64>,
     floats: HashMap<&'static str, f64>,
 }
@@ -69,12 +69,35 @@ const PRESSURE: &[(&str, &str, &str)] = &[
     ("io.pressure", "psi_io_some", "psi_io_full"),
 ];
 
+/// The control groups of this process and of the postmasters, each once; or why
+/// there are none.
+pub(super) fn groups(root: &Path) -> Result<Vec<Group>, String> {
+    let hierarchy = Hierarchy::find(root)?;
+    let mut owners: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    let heads = postmasters(root);
+    let processes = std::iter::once((String::from("self"), "agent"));
+    for (process, owner) in processes.chain(heads.iter().map(|head| (head.pid.to_string(), "postgres"))) {
+        if let Ok(path) = path_of(root, &process) {
+            let owners = owners.entry(path).or_default();
+            if owners.last() != Some(&owner) {
+                owners.push(owner);
+            }
+        }
+    }
+    let of = |(path, owners): (String, Vec<&str>)| {
+        let mut group = hierarchy.group(&path)?;
+        group.owner = owners.join(",");
+        Some(group)
+    };
+    Ok(owners.into_iter().filter_map(of).collect())
+}
+
 impl Hierarchy {
     /// Finds it in `/proc/self/mountinfo` of the host below `root`.
     ///
     /// # Errors
     /// Why there is none, in words.
-    pub(super) fn find(root: &Path) -> Result<Self, String> {
+    fn find(root: &Path) -> Result<Self, String> {
         let mountinfo = fs::read_to_string(root.join("proc/self/mountinfo")).unwrap_or_default();
         let Some(mount) = mountinfo.lines().find_map(mount_point) else {
             return Err(String::from(
@@ -93,7 +116,7 @@ impl Hierarchy {
 
     /// The figures of a group; `None` when it is outside of what can be seen, or
     /// has gone.
-    pub(super) fn group(&self, path: &str) -> Option<Group> {
+    fn group(&self, path: &str) -> Option<Group> {
         let inner = path.strip_prefix('/')?;
         if inner.split('/').any(|part| part == "..") {
             return None;
@@ -122,7 +145,7 @@ fn mount_point(line: &str) -> Option<&str> {
 
 /// The group of a process in the hierarchy of version 2, from
 /// `/proc/<pid>/cgroup`.
-pub(super) fn path_of(root: &Path, process: &str) -> io::Result<String> {
+fn path_of(root: &Path, process: &str) -> io::Result<String> {
     let text = fs::read_to_string(root.join("proc").join(process).join("cgroup"))?;
     let path = text.lines().find_map(|line| line.strip_prefix("0::"));
     // The kernel marks a group that was removed.

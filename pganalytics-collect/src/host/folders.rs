@@ -18,7 +18,7 @@ use std::{
 
 use tokio::{sync::oneshot, time::timeout};
 
-use super::pg_processes::postmasters;
+use super::servers::postmasters;
 
 /// Longest time for looking: a folder may lie on a file system that is gone.
 const PATIENCE: Duration = Duration::from_secs(3);

@@ -12,11 +12,11 @@ mod kernel;
 mod mounts;
 mod pg_processes;
 pub(crate) mod process;
+mod servers;
 mod title;
 mod usage;
 
 use std::{
-    collections::BTreeMap,
     io,
     path::{Path, PathBuf},
     sync::Arc,
@@ -290,8 +290,8 @@ impl HostCollector {
     }
 
     async fn cgroup(&self, measurement: &Measurement, now: Timestamp) -> Result<Batch, CollectError> {
-        let groups = self.reading(groups).await?.map_err(CollectError::Unsupported)?;
-        Ok(full_scrape(measurement, self.source.clone(), now, &groups, |group, column| group.value(column))?)
+        let groups = self.reading(cgroup::groups).await?.map_err(CollectError::Unsupported)?;
+        Ok(full_scrape(measurement, self.source.clone(), now, &groups, cgroup::Group::value)?)
     }
 
     async fn pg_processes(&mut self, measurement: &Measurement, now: Timestamp) -> Result<Batch, CollectError> {
@@ -329,29 +329,6 @@ impl HostCollector {
             },
         )?)
     }
-}
-
-/// The control groups of this process and of the postmasters, each once; or why
-/// there are none.
-fn groups(root: &Path) -> Result<Vec<cgroup::Group>, String> {
-    let hierarchy = cgroup::Hierarchy::find(root)?;
-    let mut owners: BTreeMap<String, Vec<&str>> = BTreeMap::new();
-    let heads = pg_processes::postmasters(root);
-    let processes = std::iter::once((String::from("self"), "agent"));
-    for (process, owner) in processes.chain(heads.iter().map(|head| (head.pid.to_string(), "postgres"))) {
-        if let Ok(path) = cgroup::path_of(root, &process) {
-            let owners = owners.entry(path).or_default();
-            if owners.last() != Some(&owner) {
-                owners.push(owner);
-            }
-        }
-    }
-    let of = |(path, owners): (String, Vec<&str>)| {
-        let mut group = hierarchy.group(&path)?;
-        group.owner = owners.join(",");
-        Some(group)
-    };
-    Ok(owners.into_iter().filter_map(of).collect())
 }
 
 struct Row<'a> {

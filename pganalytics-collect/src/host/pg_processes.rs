@@ -12,7 +12,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use pganalytics_core::{Timestamp, Value};
@@ -20,7 +20,8 @@ use pganalytics_core::{Timestamp, Value};
 use super::{
     int,
     process::{Moved, Status},
-    title::{backend_type, prefix_of},
+    servers::{Found, Id, Server, processes, servers, title},
+    title::backend_type,
 };
 
 /// Servers whose sums are kept while they are down.
@@ -29,9 +30,6 @@ const MOST_SERVERS: usize = 64;
 /// a look.
 const MOST_WALKED: usize = 64;
 const MOST_WALKED_BYTES: u64 = 4 << 30;
-
-/// A process for ever: its id and when it started.
-type Id = (u32, u64);
 
 /// Counters of a process, or of many.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -88,14 +86,6 @@ struct Children {
     /// What of that was not seen before, and is not in the sums yet; less than
     /// nothing for a moment when a child is gone whose end is not counted yet.
     owed: Sums,
-}
-
-/// A server, as its postmaster shows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Postmaster {
-    pub(super) pid: u32,
-    /// Empty where it may not be known.
-    pub(super) data_directory: String,
 }
 
 /// Processes of one type of one server.
@@ -155,12 +145,6 @@ pub(super) struct Ledger {
     processes: HashMap<Id, Seen>,
     postmasters: HashMap<Id, Children>,
     sums: BTreeMap<(String, &'static str), Sums>,
-}
-
-/// All processes that are PostgreSQL's, at one moment.
-struct Found {
-    id: Id,
-    status: Status,
 }
 
 impl Ledger {
@@ -327,82 +311,6 @@ impl Walk {
             Err(_) => {}
         }
     }
-}
-
-/// A postmaster and its children.
-struct Server<'a> {
-    data_directory: String,
-    /// Of titles.
-    prefix: Option<String>,
-    head: &'a Found,
-    children: Vec<&'a Found>,
-}
-
-/// The postmasters of the host.
-pub(super) fn postmasters(root: &Path) -> Vec<Postmaster> {
-    let found = processes(root);
-    let servers = servers(&found);
-    servers
-        .into_iter()
-        .map(|server| Postmaster { pid: server.head.id.0, data_directory: server.data_directory })
-        .collect()
-}
-
-fn processes(root: &Path) -> Vec<Found> {
-    let Ok(entries) = std::fs::read_dir(root.join("proc")) else { return Vec::new() };
-    let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
-    let found = pids.filter_map(|pid| {
-        let status = Status::read(root, pid).filter(|status| is_postgres(&status.name))?;
-        Some(Found { id: (pid, status.start), status })
-    });
-    found.collect()
-}
-
-/// `postgres`, `postmaster`, and those of vendors as `edb-postgres`.
-fn is_postgres(name: &str) -> bool {
-    name.ends_with("postgres") || name.ends_with("postmaster")
-}
-
-/// Postmasters are those whose parent is no PostgreSQL.
-fn servers(found: &[Found]) -> Vec<Server<'_>> {
-    let of: HashMap<u32, &Found> = found.iter().map(|found| (found.id.0, found)).collect();
-    let mut children: HashMap<u32, Vec<&Found>> = HashMap::new();
-    let mut heads = Vec::new();
-    for process in found {
-        match of.get(&process.status.parent) {
-            Some(parent) => children.entry(parent.id.0).or_default().push(process),
-            None => heads.push(process),
-        }
-    }
-    heads.sort_by_key(|head| head.id.0);
-    let mut servers: Vec<Server<'_>> = Vec::with_capacity(heads.len());
-    for head in heads {
-        let mut data_directory = data_directory(&head.status).unwrap_or_default();
-        // Containers may call different folders the same.
-        if servers.iter().any(|server| server.data_directory == data_directory) {
-            data_directory = format!("{data_directory} (process {})", head.id.0);
-        }
-        let children = children.remove(&head.id.0).unwrap_or_default();
-        // It is among the first, so few titles are read.
-        let prefix = prefix_of(children.iter().map(|child| title(&child.status)));
-        servers.push(Server { data_directory, prefix, head, children });
-    }
-    servers
-}
-
-/// The postmaster's working folder, or what its command line says.
-fn data_directory(status: &Status) -> Option<String> {
-    let given = || {
-        let arguments = status.arguments();
-        let at = arguments.iter().position(|argument| argument == "-D")?;
-        Some(PathBuf::from(arguments.get(at + 1)?))
-    };
-    let folder = status.working_folder().or_else(given).filter(|folder| folder.is_absolute())?;
-    Some(folder.to_string_lossy().into_owned())
-}
-
-fn title(status: &Status) -> String {
-    status.arguments().into_iter().next().unwrap_or_default()
 }
 
 /// What children that ended had used.
