@@ -48,6 +48,7 @@ mod discover;
 mod epochs;
 mod events;
 mod fault;
+mod folders;
 mod follow;
 mod home;
 mod journal;

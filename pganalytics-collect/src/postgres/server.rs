@@ -10,9 +10,10 @@ use super::{
     config::PostgresConfig,
     databases::DatabasesCollector,
     events::Events,
+    folders::Teller,
     visit::Shared,
 };
-use crate::collector::Collector;
+use crate::{collector::Collector, host::Folders};
 
 /// The measurement that the agent makes of whether a server answers.
 pub(super) const UP: &str = "pg_up";
@@ -26,6 +27,7 @@ pub struct PostgresServer {
     databases: Vec<Arc<Measurement>>,
     up: Option<Arc<Measurement>>,
     events: Option<Arc<Measurement>>,
+    folders: Option<Folders>,
 }
 
 impl fmt::Debug for PostgresServer {
@@ -44,6 +46,7 @@ impl PostgresServer {
             databases: Vec::new(),
             up: None,
             events: None,
+            folders: None,
         };
         for measurement in measurements {
             match measurement.scope() {
@@ -55,6 +58,14 @@ impl PostgresServer {
             }
         }
         server
+    }
+
+    /// Tells where it keeps what, if it runs on this host; give the same to
+    /// [`HostCollector::listening`](crate::HostCollector::listening).
+    #[must_use]
+    pub fn telling(mut self, folders: &Folders) -> Self {
+        self.folders = Some(folders.clone());
+        self
     }
 
     /// Its settings.
@@ -74,6 +85,7 @@ impl PostgresServer {
             self.cluster,
             self.up,
             Events::of_cluster(self.events),
+            self.folders.map(Teller::new),
         ))];
         collectors.push(Box::new(DatabasesCollector::new(self.shared, self.databases, events)));
         collectors
