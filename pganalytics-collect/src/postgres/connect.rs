@@ -29,6 +29,7 @@ use super::{
     stream::Stream,
     tls,
 };
+use crate::cpu_time::CpuTime;
 
 /// A connection, logged in.
 pub(super) struct Link {
@@ -47,7 +48,9 @@ pub(super) struct Link {
 pub(super) struct Connector {
     config: Arc<PostgresConfig>,
     /// Made of certificate files; made anew after TLS failed.
-    tls: Mutex<Option<Arc<ClientConfig>>>,
+    tls: Arc<Mutex<Option<Arc<ClientConfig>>>>,
+    /// What its connections cost this process.
+    cpu: Arc<CpuTime>,
 }
 
 /// How long a closed session may take to go away on the server before its
@@ -56,7 +59,18 @@ const FAREWELL: Duration = Duration::from_secs(5);
 
 impl Connector {
     pub(super) fn new(config: Arc<PostgresConfig>) -> Self {
-        Self { config, tls: Mutex::new(None) }
+        Self { config, tls: Arc::default(), cpu: Arc::default() }
+    }
+
+    /// The same, counting what its connections cost apart.
+    pub(super) fn counting_apart(&self) -> Self {
+        Self { config: Arc::clone(&self.config), tls: Arc::clone(&self.tls), cpu: Arc::default() }
+    }
+
+    /// Processor time that its connections have used, and whatever else is
+    /// counted by it.
+    pub(super) fn cpu(&self) -> &Arc<CpuTime> {
+        &self.cpu
     }
 
     /// A connection to a database. The permit is held until the server has let
@@ -145,11 +159,11 @@ impl Connector {
             let tls = MakeTlsConnect::<Stream>::make_tls_connect(&mut maker, &login.host.name)
                 .map_err(|error| ConnectProblem::new(ConnectFault::TlsFailed, format!("{}: {error}", login.host)))?;
             let (client, connection) = Box::pin(driver.connect_raw(stream, tls)).await.map_err(said)?;
-            drive(connection, Arc::clone(permit), Arc::clone(&ended), abandoned);
+            drive(connection, Arc::clone(permit), Arc::clone(&ended), abandoned, &self.cpu);
             client
         } else {
             let (client, connection) = Box::pin(driver.connect_raw(stream, NoTls)).await.map_err(said)?;
-            drive(connection, Arc::clone(permit), Arc::clone(&ended), abandoned);
+            drive(connection, Arc::clone(permit), Arc::clone(&ended), abandoned, &self.cpu);
             client
         };
         Ok(Link { client, host: login.host.clone(), took_options: login.options, ended, in_use })
@@ -243,10 +257,11 @@ fn drive<T>(
     permit: Arc<OwnedSemaphorePermit>,
     ended: Arc<OnceLock<String>>,
     abandoned: oneshot::Receiver<()>,
+    cpu: &Arc<CpuTime>,
 ) where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    tokio::spawn(async move {
+    tokio::spawn(Arc::clone(cpu).measure(async move {
         let farewell = async {
             let _ = abandoned.await;
             sleep(FAREWELL).await;
@@ -269,5 +284,5 @@ fn drive<T>(
         };
         let _ = ended.set(why);
         drop(permit);
-    });
+    }));
 }

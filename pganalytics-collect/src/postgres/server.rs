@@ -10,6 +10,7 @@ use super::{
     config::PostgresConfig,
     databases::DatabasesCollector,
     events::Events,
+    sampling::{self, SamplingCollector},
     visit::Shared,
 };
 use crate::collector::Collector;
@@ -26,6 +27,8 @@ pub struct PostgresServer {
     databases: Vec<Arc<Measurement>>,
     up: Option<Arc<Measurement>>,
     events: Option<Arc<Measurement>>,
+    /// The profile and its cost.
+    sampling: Vec<Arc<Measurement>>,
 }
 
 impl fmt::Debug for PostgresServer {
@@ -36,25 +39,27 @@ impl fmt::Debug for PostgresServer {
 
 impl PostgresServer {
     /// A server and the measurements to take: those of the scopes cluster and
-    /// database, `pg_up` and `pg_event`; others are left to other collectors.
+    /// database, `pg_up`, `pg_event` and what is sampled; others are left to
+    /// other collectors.
     pub fn new(config: PostgresConfig, measurements: impl IntoIterator<Item = Arc<Measurement>>) -> Self {
-        let mut server = Self {
-            shared: Arc::new(Shared::new(config)),
-            cluster: Vec::new(),
-            databases: Vec::new(),
-            up: None,
-            events: None,
-        };
+        let (mut cluster, mut databases, mut sampling) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut up, mut events) = (None, None);
         for measurement in measurements {
-            match measurement.scope() {
-                Scope::Cluster => server.cluster.push(measurement),
-                Scope::Database => server.databases.push(measurement),
-                _ if measurement.name().as_str() == UP => server.up = Some(measurement),
-                _ if measurement.name().as_str() == EVENTS => server.events = Some(measurement),
+            match (measurement.scope(), measurement.name().as_str()) {
+                (Scope::Cluster, _) => cluster.push(measurement),
+                (Scope::Database, _) => databases.push(measurement),
+                (_, UP) => up = Some(measurement),
+                (_, EVENTS) => events = Some(measurement),
+                (_, sampling::PROFILE | sampling::COST) => sampling.push(measurement),
                 _ => {}
             }
         }
-        server
+        // Its cost alone is nothing to sample for.
+        if !sampling.iter().any(|measurement| measurement.name().as_str() == sampling::PROFILE) {
+            sampling.clear();
+        }
+        let shared = Arc::new(Shared::new(config, !sampling.is_empty()));
+        Self { shared, cluster, databases, up, events, sampling }
     }
 
     /// Its settings.
@@ -63,8 +68,8 @@ impl PostgresServer {
         &self.shared.config
     }
 
-    /// The collectors, each with a rhythm of its own: one for the cluster and
-    /// one for its databases. They share the budget of sessions.
+    /// The collectors, each with a rhythm of its own: one for the cluster, one
+    /// for its databases, one for samples. They share the budget of sessions.
     #[must_use]
     pub fn collectors(self) -> Vec<Box<dyn Collector>> {
         let mut collectors: Vec<Box<dyn Collector>> = vec![Box::new(ClusterCollector::new(
@@ -74,7 +79,10 @@ impl PostgresServer {
             Events::of_cluster(self.events),
         ))];
         if !self.databases.is_empty() {
-            collectors.push(Box::new(DatabasesCollector::new(self.shared, self.databases)));
+            collectors.push(Box::new(DatabasesCollector::new(Arc::clone(&self.shared), self.databases)));
+        }
+        if !self.sampling.is_empty() {
+            collectors.push(Box::new(SamplingCollector::new(self.shared, self.sampling)));
         }
         collectors
     }

@@ -7,6 +7,8 @@ mod epochs;
 mod every_version;
 mod pooler;
 mod privacy;
+mod rhythm;
+mod sampling;
 mod tls;
 mod watch;
 mod whole_agent;
