@@ -32,21 +32,23 @@ use super::{
 use crate::cpu_time::CpuTime;
 
 /// A connection, logged in.
-pub(super) struct Link {
-    pub(super) client: Client,
+pub(crate) struct Link {
+    pub(crate) client: Client,
     /// The host that answered.
-    pub(super) host: Host,
+    pub(crate) host: Host,
     /// Whether startup options were taken.
-    pub(super) took_options: bool,
+    pub(crate) took_options: bool,
     /// Why it ended, once it has.
-    pub(super) ended: Arc<OnceLock<String>>,
+    pub(crate) ended: Arc<OnceLock<String>>,
     /// Dropped with the client: nobody waits for answers any more.
-    pub(super) in_use: oneshot::Sender<()>,
+    pub(crate) in_use: oneshot::Sender<()>,
 }
 
 /// Connects to one server, again and again.
-pub(super) struct Connector {
+pub(crate) struct Connector {
     config: Arc<PostgresConfig>,
+    /// What is asked for at the login: settings of the session, or nothing.
+    options: bool,
     /// Made of certificate files; made anew after TLS failed.
     tls: Arc<Mutex<Option<Arc<ClientConfig>>>>,
     /// What its connections cost this process.
@@ -59,12 +61,19 @@ const FAREWELL: Duration = Duration::from_secs(5);
 
 impl Connector {
     pub(super) fn new(config: Arc<PostgresConfig>) -> Self {
-        Self { config, tls: Arc::default(), cpu: Arc::default() }
+        Self { config, options: true, tls: Arc::default(), cpu: Arc::default() }
+    }
+
+    /// For what speaks PostgreSQL's protocol and has none of its settings: a
+    /// pooler's console.
+    pub(crate) fn without_options(config: Arc<PostgresConfig>) -> Self {
+        Self { options: false, ..Self::new(config) }
     }
 
     /// The same, counting what its connections cost apart.
     pub(super) fn counting_apart(&self) -> Self {
-        Self { config: Arc::clone(&self.config), tls: Arc::clone(&self.tls), cpu: Arc::default() }
+        let (config, tls) = (Arc::clone(&self.config), Arc::clone(&self.tls));
+        Self { config, options: self.options, tls, cpu: Arc::default() }
     }
 
     /// Processor time that its connections have used, and whatever else is
@@ -75,7 +84,7 @@ impl Connector {
 
     /// A connection to a database. The permit is held until the server has let
     /// the session go.
-    pub(super) async fn connect(&self, database: &str, permit: OwnedSemaphorePermit) -> Result<Link, ConnectProblem> {
+    pub(crate) async fn connect(&self, database: &str, permit: OwnedSemaphorePermit) -> Result<Link, ConnectProblem> {
         let permit = Arc::new(permit);
         let mut problems: Vec<ConnectProblem> = Vec::new();
         for host in &self.config.hosts {
@@ -111,7 +120,7 @@ impl Connector {
     ) -> Result<Link, ConnectProblem> {
         let password = self.password(host, database).await?;
         let mut encrypted = self.config.sslmode != SslMode::Disable && !host.is_socket();
-        let mut options = true;
+        let mut options = self.options;
         loop {
             let login = Login { host, database, password: password.as_deref(), encrypted, options };
             let problem = match self.login(&login, permit).await {

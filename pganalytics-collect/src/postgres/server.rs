@@ -16,7 +16,7 @@ use super::{
 use crate::collector::Collector;
 
 /// The measurement that the agent makes of whether a server answers.
-const UP: &str = "pg_up";
+pub(super) const UP: &str = "pg_up";
 /// What it finds by comparing scrapes.
 const EVENTS: &str = "pg_event";
 
@@ -69,7 +69,8 @@ impl PostgresServer {
     }
 
     /// The collectors, each with a rhythm of its own: one for the cluster, one
-    /// for its databases, one for samples. They share the budget of sessions.
+    /// for its databases, which may have nothing to do yet, and one for samples.
+    /// They share the budget of sessions.
     #[must_use]
     pub fn collectors(self) -> Vec<Box<dyn Collector>> {
         let mut collectors: Vec<Box<dyn Collector>> = vec![Box::new(ClusterCollector::new(
@@ -78,9 +79,7 @@ impl PostgresServer {
             self.up,
             Events::of_cluster(self.events),
         ))];
-        if !self.databases.is_empty() {
-            collectors.push(Box::new(DatabasesCollector::new(Arc::clone(&self.shared), self.databases)));
-        }
+        collectors.push(Box::new(DatabasesCollector::new(Arc::clone(&self.shared), self.databases)));
         if !self.sampling.is_empty() {
             collectors.push(Box::new(SamplingCollector::new(self.shared, self.sampling)));
         }
@@ -89,6 +88,10 @@ impl PostgresServer {
 
     /// Tries everything once and says what works, what does not, and what to do.
     pub async fn check(&self) -> ServerCheck {
-        Box::pin(check::check(&self.shared, &self.cluster, &self.databases)).await
+        let mut check = Box::pin(check::check(&self.shared, &self.cluster, &self.databases)).await;
+        if check.reached() {
+            check.measurements.extend(sampling::check(&self.shared, &self.sampling).await);
+        }
+        check
     }
 }

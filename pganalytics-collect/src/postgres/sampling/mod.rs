@@ -36,10 +36,13 @@ mod profile;
 mod sampler;
 mod snapshot;
 
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use async_trait::async_trait;
-use pganalytics_core::{Batch, ModelError, Source, Value, catalog::Measurement};
+use pganalytics_core::{Batch, ModelError, Source, Timestamp, Value, catalog::Measurement};
 use tokio::{
     sync::watch,
     task::JoinSet,
@@ -48,6 +51,7 @@ use tokio::{
 
 use self::sampler::{Ledger, Sampler};
 use super::{
+    check::MeasurementCheck,
     connect::Connector,
     keeper::{Keeper, LEAST_FOR_SAMPLING},
     measure::{Clock, lock},
@@ -187,6 +191,18 @@ fn profile(
     ledger.profile.tidy(Instant::now());
     let rows = ledger.profile.rows();
     (Some(full_scrape(measurement, source.clone(), ledger.clock.now(), &rows, profile::value)), trouble)
+}
+
+/// Time for a check.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Tries it once.
+pub(super) async fn check(shared: &Arc<Shared>, measurements: &[Arc<Measurement>]) -> Vec<MeasurementCheck> {
+    let mut collector = SamplingCollector::new(Arc::clone(shared), measurements.to_vec());
+    let due = measurements.iter().map(|measurement| measurement.name().clone()).collect();
+    let cx = CollectContext { due, now: Timestamp::from_secs(0), deadline: Instant::now() + LIMIT };
+    let collected = collector.collect(&cx).await.unwrap_or_default();
+    collected.reports.into_iter().map(MeasurementCheck::from).collect()
 }
 
 #[async_trait]
