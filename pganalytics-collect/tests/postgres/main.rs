@@ -20,6 +20,8 @@ mod pooler;
 mod privacy;
 mod progress;
 mod replication;
+mod rhythm;
+mod sampling;
 mod schema;
 mod sequences;
 mod settings;
