@@ -81,7 +81,14 @@ impl DatabasesCollector {
     async fn databases(&mut self, deadline: Instant) -> Result<Vec<Arc<str>>, ConnectProblem> {
         let config = &self.shared.config;
         let (names, left_out) = if config.databases.is_empty() {
-            let (mut session, _) = self.shared.enter(&mut self.keeper, &self.home, deadline).await?;
+            // The list is the same everywhere, so no session is opened just for it.
+            let place = self.keeper.kept().unwrap_or_else(|| Arc::clone(&self.home));
+            let (mut session, _) = match self.shared.enter(&mut self.keeper, &place, deadline).await {
+                Err(problem) if problem.fault == ConnectFault::NoDatabase && place != self.home => {
+                    self.shared.enter(&mut self.keeper, &self.home, deadline).await?
+                }
+                entered => entered?,
+            };
             let found = discover::databases(&mut session, config).await;
             self.keeper.put_back(session);
             found.map_err(|fault| {
