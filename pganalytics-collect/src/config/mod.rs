@@ -69,7 +69,7 @@ use crate::{
     collector::Collector,
     deliver::{Backoff, HttpSink, Token},
     error::CollectError,
-    host::HostCollector,
+    host::{Folders, HostCollector},
     own_sql::{CatalogFolder, Reloader},
     pgbackrest::{PgBackRestCollector, PgBackRestConfig},
     pgbouncer::PgBouncerCollector,
@@ -156,6 +156,8 @@ pub struct Config {
     /// What is collected and how often.
     pub plan: Plan,
     folder: Option<CatalogFolder>,
+    /// What servers tell the host's collector.
+    folders: Folders,
     settings: Vec<Setting>,
 }
 
@@ -221,6 +223,7 @@ impl Config {
             catalog,
             folder,
             catalog_errors: catalog_errors.into_iter().map(Arc::new).collect(),
+            folders: Folders::default(),
             settings: layers.into_settings(),
         })
     }
@@ -249,13 +252,16 @@ impl Config {
     #[must_use]
     pub fn servers(&self) -> Vec<PostgresServer> {
         let wanted = || self.catalog.iter().filter(|measurement| self.plan.interval_of(measurement).is_some()).cloned();
-        self.postgres.iter().map(|config| PostgresServer::new(config.clone(), wanted())).collect()
+        self.postgres
+            .iter()
+            .map(|config| PostgresServer::new(config.clone(), wanted()).telling(&self.folders))
+            .collect()
     }
 
     /// The collector of the host's figures.
     #[must_use]
     pub fn host(&self) -> HostCollector {
-        let host = HostCollector::new(&self.host_root);
+        let host = HostCollector::new(&self.host_root).listening(&self.folders);
         match &self.hostname {
             Some(name) => host.named(name),
             None => host,

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::{
     events::Events,
     fault::ConnectProblem,
+    folders::Teller,
     follow::Followed,
     home,
     keeper::Keeper,
@@ -43,6 +44,7 @@ pub(super) struct ClusterCollector {
     measurements: Vec<Arc<Measurement>>,
     followed: HashMap<MeasurementName, Followed>,
     events: Events,
+    teller: Option<Teller>,
 }
 
 impl ClusterCollector {
@@ -51,6 +53,7 @@ impl ClusterCollector {
         measurements: Vec<Arc<Measurement>>,
         up: Option<Arc<Measurement>>,
         events: Events,
+        teller: Option<Teller>,
     ) -> Self {
         let mut collector = Self {
             name: format!("postgres {}", shared.config.name),
@@ -62,6 +65,7 @@ impl ClusterCollector {
             measurements,
             followed: HashMap::new(),
             events,
+            teller,
         };
         collector.put_in_order();
         collector
@@ -80,8 +84,11 @@ impl ClusterCollector {
     async fn visit(&mut self, cx: &CollectContext, clock: Clock, began: Instant) -> Result<Collected, ConnectProblem> {
         let shared = Arc::clone(&self.shared);
         let due: Vec<_> = self.measurements.iter().filter(|m| cx.due.contains(m.name())).cloned().collect();
-        let (session, in_recovery) = shared.enter(&mut self.keeper, &self.home, cx.deadline).await?;
+        let (mut session, in_recovery) = shared.enter(&mut self.keeper, &self.home, cx.deadline).await?;
         let answered = began.elapsed();
+        if let Some(teller) = &mut self.teller {
+            teller.tell(&mut session, &shared).await;
+        }
 
         let mut collected = Collected::default();
         self.up(&mut collected, cx, clock, shared.last_source(), Ok(answered));

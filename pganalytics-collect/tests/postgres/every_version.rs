@@ -33,6 +33,8 @@ const MAY_BE_EMPTY: &[&str] = &[
     "pg_xmin_horizon",
     "pg_stat_user_functions",
     "pg_sequences",
+    "pg_bloat_table",
+    "pg_bloat_index",
 ];
 
 #[tokio::test(flavor = "multi_thread")]
