@@ -158,7 +158,7 @@
 //! | [`deliver`] | holds frames until they are delivered; retries |
 //! | [`sink`] | the trait of everything that takes frames |
 //! | [`check`] | how well each part works, and what mends it |
-//! | [`reference`] | the catalog as a page to read |
+//! | [`reference`](mod@reference) | the catalog as a page to read |
 //! | [`config`] | settings from flags, environment, file |
 //! | [`agent`] | puts it all together |
 //!

@@ -30,7 +30,7 @@ For each measurement `m` there are the tables `m` (every scrape), `m_delta` (cou
 their increase) and `m_latest` (the newest rows); [SQL](sql.md) explains them. Each table
 also has `time`, `collector_id`, `server_id`, `instance_id`, `server` and `database_name`.
 A *key* tells rows apart, a *counter* only rises until it begins anew, a *gauge* goes up
-and down, an *info* describes.
+and down, an *info* describes. Without a word on PostgreSQL a column is there on every version.
 ";
 
 /// The page. `prometheus` names a column's metric, where the exporter has one.
@@ -185,9 +185,9 @@ fn time(time: Duration) -> String {
     let seconds = time.as_secs();
     match seconds {
         0 => format!("{} ms", time.as_millis()),
-        _ if seconds % 86_400 == 0 => format!("{} d", seconds / 86_400),
-        _ if seconds % 3600 == 0 => format!("{} h", seconds / 3600),
-        _ if seconds % 60 == 0 && seconds > 60 => format!("{} min", seconds / 60),
+        _ if seconds.is_multiple_of(86_400) => format!("{} d", seconds / 86_400),
+        _ if seconds.is_multiple_of(3600) => format!("{} h", seconds / 3600),
+        _ if seconds.is_multiple_of(60) && seconds > 60 => format!("{} min", seconds / 60),
         _ => format!("{seconds} s"),
     }
 }

@@ -119,7 +119,7 @@ impl Following {
             }
             self.receiver = None;
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     /// What has changed since it was asked last.

@@ -189,7 +189,7 @@ fn a_change_tells_what_differs_of_what_is_wanted() {
     let new = with(&[("app_same", "n"), ("app_changed", "m"), ("app_new", "n"), ("app_off", "m")]);
     let change = CatalogChange::between(&old, &new, &plan);
     let new: Vec<_> = change.new.iter().map(|measurement| measurement.name().as_str()).collect();
-    let gone: Vec<_> = change.gone.iter().map(|name| name.as_str()).collect();
+    let gone: Vec<_> = change.gone.iter().map(pganalytics_core::MeasurementName::as_str).collect();
     assert_eq!((new, gone), (vec!["app_changed", "app_new"], vec!["app_gone"]));
     assert!(CatalogChange::between(&old, &old, &plan).is_empty());
 }

@@ -31,6 +31,9 @@ impl Lack {
             Self::NotLoaded(library) => format!("{library} is not loaded"),
             Self::NotCreated(extension) => format!("the extension {extension} is not there"),
             Self::TooOld(extension) => format!("{} {} is older than the server", extension.name, extension.version),
+            Self::NoRight(function) if is_opened_by_monitor(function) => {
+                format!("GRANT pg_monitor TO {}", quoted(place.user))
+            }
             Self::NoRight(function) => format!("the role may not execute {function}"),
         }
     }
@@ -67,6 +70,12 @@ impl Lack {
             _ => there,
         }
     }
+}
+
+/// PostgreSQL opens what lists its own folders to `pg_monitor`; not `pg_ls_dir`,
+/// which lists any.
+fn is_opened_by_monitor(function: &str) -> bool {
+    function.starts_with("pg_catalog.pg_ls_") && !function.starts_with("pg_catalog.pg_ls_dir(")
 }
 
 impl Place<'_> {
