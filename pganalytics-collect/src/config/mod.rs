@@ -11,7 +11,7 @@
 //! interval = 60                 # of measurements that the catalog takes every 60 s
 //! push_interval = 1             # how long a frame waits for others to travel with it
 //! buffer_size = 104857600       # bytes that wait for delivery
-//! catalog_dir = "/etc/pganalytics/measurements" # your own SQL, one file a measurement
+//! catalog_dir = "/etc/pganalytics/measurements" # your own SQL, see own_sql
 //!
 //! [backend]
 //! url = "https://metrics.example.com"
@@ -70,6 +70,7 @@ use crate::{
     deliver::{Backoff, HttpSink, Token},
     error::CollectError,
     host::{Folders, HostCollector},
+    own_sql::{CatalogFolder, Reloader},
     pgbackrest::{PgBackRestCollector, PgBackRestConfig},
     pgbouncer::PgBouncerCollector,
     postgres::{Environment, PostgresConfig, PostgresServer},
@@ -154,6 +155,7 @@ pub struct Config {
     pub catalog_errors: Vec<Arc<CollectError>>,
     /// What is collected and how often.
     pub plan: Plan,
+    folder: Option<CatalogFolder>,
     /// What servers tell the host's collector.
     folders: Folders,
     settings: Vec<Setting>,
@@ -189,7 +191,10 @@ impl Config {
             None => None,
         };
         let catalog_dir = layers.path("collector.catalog_dir")?;
-        let (catalog, catalog_errors) = measurements::catalog(catalog_dir.as_deref());
+        let folder = catalog_dir.map(CatalogFolder::open);
+        let catalog =
+            folder.as_ref().map_or_else(|| Catalog::builtin().clone(), |folder| Catalog::clone(folder.catalog()));
+        let catalog_errors = folder.as_ref().map(CatalogFolder::errors).unwrap_or_default();
         let environment = layers.text("collector.environment")?;
         let postgres = servers::servers(&layers, urls)?;
         Ok(Self {
@@ -214,8 +219,9 @@ impl Config {
             postgres,
             pgbouncer: others::pgbouncer(&layers)?,
             pgbackrest: others::pgbackrest(&layers)?,
-            plan: measurements::plan(&layers, &catalog)?,
+            plan: measurements::plan(&layers, &catalog, catalog_errors.is_empty())?,
             catalog,
+            folder,
             catalog_errors: catalog_errors.into_iter().map(Arc::new).collect(),
             folders: Folders::default(),
             settings: layers.into_settings(),
@@ -226,6 +232,20 @@ impl Config {
     #[must_use]
     pub fn settings(&self) -> &[Setting] {
         &self.settings
+    }
+
+    /// The folder of catalog files, as it was when the settings were read; `None`
+    /// where none is set.
+    #[must_use]
+    pub fn catalog_folder(&self) -> Option<&CatalogFolder> {
+        self.folder.as_ref()
+    }
+
+    /// Makes the agents of these settings look at their folder of catalog files
+    /// at once; `None` where there is none.
+    #[must_use]
+    pub fn reloader(&self) -> Option<Reloader> {
+        self.folder.as_ref().map(CatalogFolder::reloader)
     }
 
     /// The watched servers, with what the plan takes from them.
@@ -270,6 +290,9 @@ impl Config {
             .collectors(self.others());
         if let Some(name) = self.name.as_ref().or(self.hostname.as_ref()) {
             agent = agent.name(name);
+        }
+        if let Some(folder) = &self.folder {
+            agent = agent.catalog_folder(folder.clone());
         }
         self.servers().into_iter().fold(agent, AgentBuilder::server)
     }
