@@ -10,11 +10,8 @@ use super::{
     config::PostgresConfig,
     databases::DatabasesCollector,
     events::Events,
-<<<<<<< HEAD
     folders::Teller,
-=======
     sampling::{self, SamplingCollector},
->>>>>>> h-sampling
     visit::Shared,
 };
 use crate::{collector::Collector, host::Folders};
@@ -31,12 +28,9 @@ pub struct PostgresServer {
     databases: Vec<Arc<Measurement>>,
     up: Option<Arc<Measurement>>,
     events: Option<Arc<Measurement>>,
-<<<<<<< HEAD
     folders: Option<Folders>,
-=======
     /// The profile and its cost.
     sampling: Vec<Arc<Measurement>>,
->>>>>>> h-sampling
 }
 
 impl fmt::Debug for PostgresServer {
@@ -50,19 +44,8 @@ impl PostgresServer {
     /// database, `pg_up`, `pg_event` and what is sampled; others are left to
     /// other collectors.
     pub fn new(config: PostgresConfig, measurements: impl IntoIterator<Item = Arc<Measurement>>) -> Self {
-<<<<<<< HEAD
-        let mut server = Self {
-            shared: Arc::new(Shared::new(config)),
-            cluster: Vec::new(),
-            databases: Vec::new(),
-            up: None,
-            events: None,
-            folders: None,
-        };
-=======
         let (mut cluster, mut databases, mut sampling) = (Vec::new(), Vec::new(), Vec::new());
         let (mut up, mut events) = (None, None);
->>>>>>> h-sampling
         for measurement in measurements {
             match (measurement.scope(), measurement.name().as_str()) {
                 (Scope::Cluster, _) => cluster.push(measurement),
@@ -78,7 +61,7 @@ impl PostgresServer {
             sampling.clear();
         }
         let shared = Arc::new(Shared::new(config, !sampling.is_empty()));
-        Self { shared, cluster, databases, up, events, sampling }
+        Self { shared, cluster, databases, up, events, folders: None, sampling }
     }
 
     /// Tells where it keeps what, if it runs on this host; give the same to
@@ -108,14 +91,10 @@ impl PostgresServer {
             Events::of_cluster(self.events),
             self.folders.map(Teller::new),
         ))];
-<<<<<<< HEAD
-        collectors.push(Box::new(DatabasesCollector::new(self.shared, self.databases, events)));
-=======
-        collectors.push(Box::new(DatabasesCollector::new(Arc::clone(&self.shared), self.databases)));
+        collectors.push(Box::new(DatabasesCollector::new(Arc::clone(&self.shared), self.databases, events)));
         if !self.sampling.is_empty() {
             collectors.push(Box::new(SamplingCollector::new(self.shared, self.sampling)));
         }
->>>>>>> h-sampling
         collectors
     }
 

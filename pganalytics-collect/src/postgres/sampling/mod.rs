@@ -51,13 +51,13 @@ use tokio::{
 
 use self::sampler::{Ledger, Sampler};
 use super::{
-    check::MeasurementCheck,
     connect::Connector,
     keeper::{Keeper, LEAST_FOR_SAMPLING},
     measure::{Clock, lock},
     visit::{Shared, report_all},
 };
 use crate::{
+    check::MeasurementCheck,
     collector::{CollectContext, Collected, Collector, Outcome, Report},
     error::CollectError,
     scrape::full_scrape,
