@@ -30,6 +30,8 @@ const MOST_SERVERS: usize = 64;
 /// a look.
 const MOST_WALKED: usize = 64;
 const MOST_WALKED_BYTES: u64 = 4 << 30;
+/// Looks after which a process's share of memory is found out again.
+const PSS_LASTS: u64 = 60;
 
 /// Counters of a process, or of many.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -75,7 +77,8 @@ struct Seen {
     postmaster: Id,
     kind: Option<&'static str>,
     used: Sums,
-    pss: Option<u64>,
+    /// Bytes, and the look at which they were found out.
+    pss: Option<(u64, u64)>,
 }
 
 /// What is kept of a postmaster.
@@ -142,6 +145,7 @@ fn bytes(sum: f64) -> Value<'static> {
 pub(super) struct Ledger {
     /// When the sums began.
     started: Option<Timestamp>,
+    looks: u64,
     processes: HashMap<Id, Seen>,
     postmasters: HashMap<Id, Children>,
     sums: BTreeMap<(String, &'static str), Sums>,
@@ -163,7 +167,8 @@ impl Ledger {
         let servers = servers(&found);
         let mut rows: BTreeMap<(String, &'static str), Row> = BTreeMap::new();
         let mut alive = HashSet::new();
-        let mut walk = Walk { processes: MOST_WALKED, bytes: MOST_WALKED_BYTES };
+        self.looks += 1;
+        let mut walk = Walk { look: self.looks, processes: MOST_WALKED, bytes: MOST_WALKED_BYTES };
         for server in &servers {
             let knows_moved = server.head.status.moved().is_some();
             for member in std::iter::once(server.head).chain(server.children.iter().copied()) {
@@ -235,7 +240,7 @@ impl Ledger {
         row.rss = row.rss.saturating_add(status.rss);
         row.rss_private =
             row.rss_private.saturating_add(status.rss.saturating_sub(status.shared().unwrap_or(status.rss)));
-        row.pss = row.pss.saturating_add(seen.pss.unwrap_or_default());
+        row.pss = row.pss.saturating_add(seen.pss.map_or(0, |(pss, _)| pss));
         row.pss_processes += u32::from(seen.pss.is_some());
     }
 
@@ -291,21 +296,23 @@ impl Ledger {
 
 /// How much more may be walked at this look.
 struct Walk {
+    look: u64,
     processes: usize,
     bytes: u64,
 }
 
 impl Walk {
-    /// Finds out the process's share of memory, if it is not known yet and not
-    /// too much to ask.
+    /// Finds out the process's share of memory, if it is not known of late and
+    /// not too much to ask.
     fn visit(&mut self, status: &Status, seen: &mut Seen) {
-        if seen.pss.is_some() || self.processes == 0 || status.rss > self.bytes {
+        let is_known = seen.pss.is_some_and(|(_, at)| at + PSS_LASTS > self.look);
+        if is_known || self.processes == 0 || status.rss > self.bytes {
             return;
         }
         self.processes -= 1;
         self.bytes -= status.rss;
         match status.pss() {
-            Ok(pss) => seen.pss = Some(pss),
+            Ok(pss) => seen.pss = Some((pss, self.look)),
             // It is the same for all.
             Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => self.processes = 0,
             Err(_) => {}
