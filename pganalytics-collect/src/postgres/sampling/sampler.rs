@@ -17,7 +17,6 @@ use super::{
         connect::Connector,
         keeper::Keeper,
         measure::{Clock, lock},
-        session::Session,
     },
     pace::Pace,
     profile::Profile,
@@ -152,19 +151,10 @@ impl Sampler {
         // A host that swallows packets must not hold the only attempt for long.
         let deadline = Instant::now() + self.config.connect_timeout * 2;
         let (mut session, _) = self.keeper.open(database, deadline).await.map_err(|problem| problem.message)?;
-        let taken = self.look(&mut session, names).await;
+        // A session that failed is not kept: the next one may do better.
+        let snapshot = snapshot::take(&mut session, names).await.map_err(|fault| fault.to_string())?;
         let source = session.source(&self.config, None);
-        match taken {
-            Ok(snapshot) => {
-                self.keeper.put_back(session);
-                Ok((source, snapshot))
-            }
-            // A session that failed is not kept: the next one may do better.
-            Err(message) => Err(message),
-        }
-    }
-
-    async fn look(&self, session: &mut Session, names: &mut Names) -> Result<Snapshot, String> {
-        snapshot::take(session, names).await.map_err(|fault| fault.to_string())
+        self.keeper.put_back(session);
+        Ok((source, snapshot))
     }
 }
