@@ -7,13 +7,18 @@
 //! ```
 
 mod class;
+mod csv;
 mod entry;
 mod facts;
 mod format;
+mod json;
+mod lines;
 mod parser;
 mod prefix;
 mod redact;
+mod severity_words;
 mod tables;
+mod wrapped;
 mod zone;
 
 pub use class::Class;
