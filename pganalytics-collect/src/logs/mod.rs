@@ -7,6 +7,7 @@
 //! ```
 
 mod class;
+mod classify;
 mod csv;
 mod entry;
 mod facts;
@@ -16,12 +17,14 @@ mod lines;
 mod parser;
 mod prefix;
 mod redact;
+mod scan;
 mod severity_words;
 mod tables;
 mod wrapped;
 mod zone;
 
 pub use class::Class;
+pub use classify::classify;
 pub use entry::{Entry, Severity, SqlState};
 pub use facts::{
     Autovacuum, Checkpoint, DeadlockMember, Facts, LockState, LockWait, Plan, PlanFormat, SlowStatement, Step,
