@@ -32,6 +32,6 @@ pub use facts::{
 pub use format::{Counts, Format, Limits, Options};
 pub use parser::Parser;
 pub use prefix::Prefix;
-pub use redact::Redaction;
+pub use redact::{Redaction, Texts, statement as redact_statement, texts as redact_texts};
 pub use tables::{LogTables, MEASUREMENTS};
 pub use zone::Zone;

@@ -12,6 +12,8 @@ mod statements;
 mod tests;
 mod vacuum;
 
+pub(super) use statements::root;
+
 use super::{
     class::Class,
     entry::{Entry, Severity},
