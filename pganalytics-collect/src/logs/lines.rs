@@ -316,9 +316,9 @@ impl Open {
         // log_error_verbosity = verbose puts the SQLSTATE before the message.
         if entry.location.is_some()
             && let Some((code, message)) = entry.message.split_once(": ")
-            && let Some(code) = SqlState::new(code.as_bytes())
+            && (code == "00000" || SqlState::new(code.as_bytes()).is_some())
         {
-            (entry.sqlstate, entry.message) = (Some(code), message);
+            (entry.sqlstate, entry.message) = (SqlState::new(code.as_bytes()), message);
         }
         entry
     }

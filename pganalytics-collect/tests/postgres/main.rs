@@ -5,6 +5,8 @@ mod bad_input;
 mod budget;
 mod epochs;
 mod every_version;
+mod log_provocations;
+mod logs_classes;
 mod pooler;
 mod privacy;
 mod tls;

@@ -8,7 +8,7 @@ use crate::logs::{
 /// The class of an `ERROR` or `FATAL`.
 pub(super) fn class(entry: &Entry<'_>) -> Class {
     let message = entry.message;
-    match entry.sqlstate.filter(|state| !state.is_success()) {
+    match entry.sqlstate {
         Some(state) => by_state(state.bytes(), entry.severity, message),
         None => by_message(entry.severity, message),
     }

@@ -142,7 +142,7 @@ fn process(message: &str) -> Option<Class> {
 /// Trouble that the server logs without failing a statement for it.
 fn with_state(entry: &Entry<'_>) -> Class {
     use Class::{AuthenticationFailure, ConnectionLost, Corruption, DiskFull, IoError, OutOfMemory, Replication};
-    let told = entry.sqlstate.is_some_and(|state| !state.is_success()) || entry.message.starts_with("could not ");
+    let told = entry.sqlstate.is_some() || entry.message.starts_with("could not ");
     match told.then(|| errors::class(entry)) {
         Some(
             class @ (AuthenticationFailure
