@@ -66,5 +66,6 @@ pub use check::{Finding, MeasurementCheck, ServerCheck, State};
 pub use config::{Host, PasswordSource, PostgresConfig, SslMode};
 pub use fault::{ConnectFault, ConnectProblem};
 pub use redact::redact;
+pub(crate) use redact::redact_strings;
 pub use resolve::{Environment, Length, Port, PostgresSettings};
 pub use server::PostgresServer;

@@ -15,6 +15,16 @@ use std::borrow::Cow;
 /// and what follows `SET name =` a `…`.
 #[must_use]
 pub fn redact(sql: &str) -> Cow<'_, str> {
+    rewrite(sql, false)
+}
+
+/// As [`redact`], but numbers stay: for texts like plans, whose numbers are more
+/// than literals. Comments go as well.
+pub(crate) fn redact_strings(text: &str) -> Cow<'_, str> {
+    rewrite(text, true)
+}
+
+fn rewrite(sql: &str, numbers: bool) -> Cow<'_, str> {
     let mut out = String::with_capacity(sql.len());
     let mut rest = sql;
     let mut statement = 0;
@@ -22,19 +32,23 @@ pub fn redact(sql: &str) -> Cow<'_, str> {
         let token = next(rest);
         let (this, after) = rest.split_at(token.len.min(rest.len()));
         match token.kind {
-            Kind::Plain if this == ";" => {
+            Kind::Plain if this == ";" && !numbers => {
                 without_value_of_set(&mut out, statement);
                 out.push_str(this);
                 statement = out.len();
             }
             Kind::Plain => out.push_str(this),
             Kind::String => out.push_str("'…'"),
+            Kind::OpenName => out.push_str("\"…"),
+            Kind::Number if numbers => out.push_str(this),
             Kind::Number => out.push('?'),
             Kind::Comment => out.push(' '),
         }
         rest = after;
     }
-    without_value_of_set(&mut out, statement);
+    if !numbers {
+        without_value_of_set(&mut out, statement);
+    }
     if out == sql { Cow::Borrowed(sql) } else { Cow::Owned(out) }
 }
 
@@ -50,6 +64,8 @@ fn without_value_of_set(out: &mut String, statement: usize) {
 enum Kind {
     Plain,
     String,
+    /// A quoted name without its end: nobody knows what is in it.
+    OpenName,
     Number,
     Comment,
 }
@@ -66,7 +82,10 @@ fn next(text: &str) -> Token {
     let plain = |len: usize| Token { kind: Kind::Plain, len };
     match at(0) {
         b'\'' => Token { kind: Kind::String, len: 1 + quoted(bytes, 1, false) },
-        b'"' => plain(1 + name(bytes)),
+        b'"' => match name(bytes) {
+            Some(len) => plain(1 + len),
+            None => Token { kind: Kind::OpenName, len: bytes.len() },
+        },
         b'-' if at(1) == b'-' => Token { kind: Kind::Comment, len: text.find(['\n', '\r']).unwrap_or(text.len()) },
         b'/' if at(1) == b'*' => Token { kind: Kind::Comment, len: comment(bytes) },
         b'$' if at(1).is_ascii_digit() => plain(1 + bytes.iter().skip(1).take_while(|b| b.is_ascii_digit()).count()),
@@ -114,8 +133,8 @@ fn quoted(bytes: &[u8], from: usize, escapes: bool) -> usize {
 }
 
 /// Bytes of a quoted name behind its first quote.
-fn name(bytes: &[u8]) -> usize {
-    bytes.iter().skip(1).position(|&b| b == b'"').map_or(bytes.len().saturating_sub(1), |at| at + 1)
+fn name(bytes: &[u8]) -> Option<usize> {
+    bytes.iter().skip(1).position(|&b| b == b'"').map(|at| at + 1)
 }
 
 fn comment(bytes: &[u8]) -> usize {
@@ -227,7 +246,7 @@ mod tests {
         is("select 'abc", "select '…'");
         is("select E'abc\\", "select '…'");
         is("select $$abc", "select '…'");
-        is("select \"abc", "select \"abc");
+        is("select \"abc", "select \"…");
         is("select /* abc", "select  ");
     }
 

@@ -149,13 +149,12 @@ const STATEMENTS: &[&str] = &[
     "vacuum full p, nothing; select 'c4n4ry'",
     "drop table p",
     "lock table p",
-    "drop role nobody_c",
     "select set_config('app.token', 'c4n4ry', false), 'c4n4ry'::int",
     "select pg_notify('ch', 'c4n4ry' || 1/0)",
     "select lo_import('/c4n4ry')",
     "select xmlparse(document 'c4n4ry')",
     "select encode('c4n4ry', 'c4n4ry')",
-    "select query_to_xml('select c4n4ry 1', true, true, 'c4n4ry')",
+    "select query_to_xml('select ''c4n4ry'' 1', true, true, 'c4n4ry')",
     "select json_populate_record(null::p, '{\"a\": \"c4n4ry\"}')",
     "select ('{\"a\": \"c4n4ry\"}'::jsonb -> 'a')::int",
     "select format('%c4n4ry', 1)",
@@ -166,7 +165,8 @@ const STATEMENTS: &[&str] = &[
     "create table bad (a int default 'c4n4ry')",
     "create table p (a int)",
     "grant select on nothing to monitor",
-    "explain (format c4n4ry) select 1",
+    "begin; set local role nobody_c; select * from p where b = 'c4n4ry'",
+    "rollback",
 ];
 
 const SCHEMA: &str = "

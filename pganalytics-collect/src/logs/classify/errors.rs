@@ -55,7 +55,7 @@ fn by_state(state: &[u8; 5], severity: Severity, message: &str) -> Class {
         [b'2', b'8', ..] => Class::AuthenticationFailure,
         [b'4', b'0', ..] => Class::SerializationFailure,
         [b'2', b'3', ..] => Class::ConstraintViolation,
-        [b'4', b'2', ..] | [b'3', b'D' | b'F', ..] => Class::SyntaxError,
+        [b'4', b'2', ..] | [b'3', b'D' | b'F' | b'4', ..] | b"26000" => Class::SyntaxError,
         [b'2', b'2', ..] => Class::DataError,
         [b'2', b'5', ..] | [b'2', b'D', ..] => Class::TransactionState,
         [b'P', b'0', ..] => Class::Raised,

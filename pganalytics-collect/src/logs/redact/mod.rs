@@ -124,8 +124,9 @@ fn without_literals<'a>(entry: &Entry<'a>, class: Class, facts: &Facts<'a>) -> T
         }
         Facts::Plan(plan) => {
             texts.message = Some(format!("duration: {:.3} ms  plan", plan.duration_ms).into());
-            texts.statement = plan::statement(plan).map(Cow::Owned).or(texts.statement);
-            texts.plan = Some(plan::plan(plan).into());
+            let (plan, statement) = plan::plan(plan);
+            texts.statement = statement.map(Cow::Owned).or(texts.statement);
+            texts.plan = Some(plan.into());
         }
         _ => {}
     }

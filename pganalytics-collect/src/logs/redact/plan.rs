@@ -11,42 +11,34 @@ use crate::{
         classify::root,
         facts::{Plan, PlanFormat},
     },
-    postgres::redact,
+    postgres::{redact, redact_strings},
 };
 
-/// The plan without values.
-pub(super) fn plan(plan: &Plan<'_>) -> String {
+/// A plan and its statement without values; the statement only where it is easy
+/// to find.
+pub(super) fn plan(plan: &Plan<'_>) -> (String, Option<String>) {
     match plan.format {
         PlanFormat::Text => text(plan.plan),
         PlanFormat::Json => json(plan.plan),
-        PlanFormat::Xml => xml(plan.plan),
-        PlanFormat::Yaml => yaml(plan.plan),
+        PlanFormat::Xml => (xml(plan.plan), None),
+        PlanFormat::Yaml => (yaml(plan.plan), None),
     }
 }
 
-/// The statement of a plan without values, where it is easy to find.
-pub(super) fn statement(plan: &Plan<'_>) -> Option<String> {
-    let statement = plan.statement?;
-    Some(redact(without_parameters(statement)).into_owned())
-}
-
-/// Behind the statement of a plan in text may be a line with parameters.
-fn without_parameters(statement: &str) -> &str {
-    statement.find("\nQuery Parameters: ").and_then(|at| statement.get(..at)).unwrap_or(statement)
-}
-
-fn text(plan: &str) -> String {
-    let Some(rest) = plan.strip_prefix("Query Text: ") else { return OMITTED.to_owned() };
-    let Some((statement, nodes)) = root(rest).and_then(|root| rest.split_at_checked(root)) else {
-        return OMITTED.to_owned();
-    };
-    let mut out = format!("Query Text: {}\n", redact(without_parameters(statement.trim_end_matches('\n'))));
+fn text(plan: &str) -> (String, Option<String>) {
+    // Literals go first: one can go over many lines, and look like a node.
+    let plan = redact_strings(plan);
+    let found = plan.strip_prefix("Query Text: ").and_then(|rest| rest.split_at_checked(root(rest)?));
+    let Some((statement, nodes)) = found else { return (OMITTED.to_owned(), None) };
+    // Behind the statement may be a line with parameters.
+    let statement = statement.split("\nQuery Parameters: ").next().unwrap_or_default();
+    let statement = redact(statement.trim_end_matches('\n')).into_owned();
+    let mut out = format!("Query Text: {statement}");
     for line in nodes.lines() {
-        node_line(line, &mut out);
         out.push('\n');
+        node_line(line, &mut out);
     }
-    out.pop();
-    out
+    (out, Some(statement))
 }
 
 /// A node, or what is told of one.
@@ -55,7 +47,7 @@ fn node_line(line: &str, out: &mut String) {
         // Names only, but a function's call may be part of it.
         out.push_str(&redact(node));
         out.push_str("  (cost=");
-        out.push_str(if numbers.contains('\'') { OMITTED } else { numbers });
+        out.push_str(numbers);
         return;
     }
     match line.split_once(": ") {
@@ -65,7 +57,7 @@ fn node_line(line: &str, out: &mut String) {
             out.push_str(key);
             out.push_str(": ");
             let numeric = KEPT.contains(&key.trim()) || NUMBERS.contains(&key.trim());
-            if numeric && !value.contains('\'') { out.push_str(value) } else { out.push_str(&redact(value)) }
+            if numeric { out.push_str(value) } else { out.push_str(&redact(value)) }
         }
         _ => out.push_str(&redact(line)),
     }
@@ -125,15 +117,12 @@ const KEPT: &[&str] = &[
     "Cache Mode",
 ];
 
-fn json(plan: &str) -> String {
-    match serde_json::from_str::<Value>(plan) {
-        Ok(mut value) => {
-            values(&mut value, "");
-            serde_json::to_string(&value).unwrap_or_else(|_| OMITTED.to_owned())
-        }
-        // It was cut.
-        Err(_) => OMITTED.to_owned(),
-    }
+fn json(plan: &str) -> (String, Option<String>) {
+    // One that was cut is none.
+    let Ok(mut value) = serde_json::from_str::<Value>(plan) else { return (OMITTED.to_owned(), None) };
+    values(&mut value, "");
+    let statement = value.get("Query Text").and_then(Value::as_str).map(str::to_owned);
+    (serde_json::to_string(&value).unwrap_or_else(|_| OMITTED.to_owned()), statement)
 }
 
 fn values(value: &mut Value, key: &str) {
