@@ -20,6 +20,7 @@ use crate::{
     deliver::{Backoff, GroupLimits, MemoryOutbox, Outbox, OutboxStats, Sender},
     error::CollectError,
     host::HostIdentity,
+    own_sql::{CatalogFolder, Following, LiveCatalog, Watched},
     postgres::PostgresServer,
     scheduler::{Accounts, Plan, Runner, SchedulerStats, Shared},
     sink::Sink,
@@ -55,6 +56,8 @@ pub struct AgentBuilder {
     limits: GroupLimits,
     flush: Duration,
     own_figures: bool,
+    catalog: Following,
+    folder: Option<Watched>,
 }
 
 impl fmt::Debug for Agent {
@@ -170,6 +173,30 @@ impl AgentBuilder {
         self
     }
 
+    /// Goes along with a catalog that may be exchanged while the agent runs. Its
+    /// servers begin with what they were given; from then on what differs between
+    /// the catalog as it is now and its next one is started, changed and ended on
+    /// all of them, as far as the plan wants it.
+    #[must_use]
+    pub fn catalog(mut self, catalog: &LiveCatalog) -> Self {
+        self.catalog = catalog.follow();
+        self.folder = None;
+        self
+    }
+
+    /// Goes along with a folder of catalog files: files that are added, changed
+    /// and removed while the agent runs start, change and end measurements. The
+    /// servers begin with what they were given, so give them
+    /// [`CatalogFolder::catalog`]. How the files go is collected too
+    /// (`agent_catalog`).
+    #[must_use]
+    pub fn catalog_folder(mut self, folder: CatalogFolder) -> Self {
+        let folder = Watched::new(folder);
+        self.catalog = folder.live().follow();
+        self.folder = Some(folder);
+        self
+    }
+
     /// The agent.
     ///
     /// # Errors
@@ -222,6 +249,8 @@ impl Agent {
             limits: GroupLimits::default(),
             flush: Duration::from_secs(5),
             own_figures: true,
+            catalog: Following::default(),
+            folder: None,
         }
     }
 
@@ -273,13 +302,23 @@ impl Agent {
             }));
         }
 
+        if let Some(folder) = &settings.folder {
+            collectors.push(Box::new(folder.reports(identity.source())));
+        }
+
         info!(agent = %name, collectors = collectors.len(), stream = %outbox.stream(), "the agent starts");
         // Tasks of a set end with it, so nothing is left when this future is dropped.
         let mut tasks = JoinSet::new();
         for collector in collectors {
-            let runner = Runner::new(collector, &settings.plan, &name, shared.clone());
+            let runner = Runner::new(collector, &settings.plan, &name, shared.clone(), settings.catalog.clone());
             tasks.spawn(runner.run(stop.clone()));
         }
+        let mut looking = JoinSet::new();
+        looking.spawn(async move {
+            if let Some(folder) = settings.folder {
+                folder.watch().await;
+            }
+        });
         let collected_all = CancellationToken::new();
         let mut sending = JoinSet::new();
         sending.spawn(sender.run(collected_all.clone(), settings.flush));
@@ -290,6 +329,7 @@ impl Agent {
                 error!(%fault, "a collector's task ended by itself");
             }
         }
+        looking.abort_all();
         collected_all.cancel();
         while sending.join_next().await.is_some() {}
         let summary = Summary { outbox: outbox.stats() };

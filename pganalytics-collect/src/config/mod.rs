@@ -11,7 +11,7 @@
 //! interval = 60                 # of measurements that the catalog takes every 60 s
 //! push_interval = 1             # how long a frame waits for others to travel with it
 //! buffer_size = 104857600       # bytes that wait for delivery
-//! catalog_dir = "/etc/pganalytics/measurements" # your own SQL, one file a measurement
+//! catalog_dir = "/etc/pganalytics/measurements" # your own SQL, see own_sql
 //!
 //! [backend]
 //! url = "https://metrics.example.com"
@@ -27,6 +27,14 @@
 //! user = "pganalytics"
 //! password_file = "/etc/pganalytics/main.password"
 //!
+//! [[pgbouncer]]                 # any number of poolers
+//! host = "/run/postgresql"
+//! user = "pganalytics"          # in stats_users of pgbouncer.ini
+//! password_file = "/etc/pganalytics/pgbouncer.password"
+//!
+//! [[pgbackrest]]                # backups that this host knows of
+//! command = ["sudo", "-n", "-u", "postgres", "pgbackrest"]
+//!
 //! [pg_stats]                    # a group, or any measurement
 //! interval = 30
 //! [pg_stat_activity]
@@ -36,7 +44,9 @@
 mod file;
 mod keys;
 mod layers;
+mod lists;
 mod measurements;
+mod others;
 mod servers;
 
 use std::{
@@ -56,9 +66,13 @@ use self::{
 };
 use crate::{
     agent::{Agent, AgentBuilder},
+    collector::Collector,
     deliver::{Backoff, HttpSink, Token},
     error::CollectError,
-    host::HostCollector,
+    host::{Folders, HostCollector},
+    own_sql::{CatalogFolder, Reloader},
+    pgbackrest::{PgBackRestCollector, PgBackRestConfig},
+    pgbouncer::PgBouncerCollector,
     postgres::{Environment, PostgresConfig, PostgresServer},
     scheduler::Plan,
 };
@@ -131,12 +145,19 @@ pub struct Config {
     pub exporter_listen: String,
     /// The watched servers.
     pub postgres: Vec<PostgresConfig>,
+    /// The watched poolers: their consoles.
+    pub pgbouncer: Vec<PostgresConfig>,
+    /// Where backups are looked for.
+    pub pgbackrest: Vec<PgBackRestConfig>,
     /// Measurements, the user's own among them.
     pub catalog: Catalog,
     /// Catalog files of the user that were not taken, and why.
     pub catalog_errors: Vec<Arc<CollectError>>,
     /// What is collected and how often.
     pub plan: Plan,
+    folder: Option<CatalogFolder>,
+    /// What servers tell the host's collector.
+    folders: Folders,
     settings: Vec<Setting>,
 }
 
@@ -170,7 +191,10 @@ impl Config {
             None => None,
         };
         let catalog_dir = layers.path("collector.catalog_dir")?;
-        let (catalog, catalog_errors) = measurements::catalog(catalog_dir.as_deref());
+        let folder = catalog_dir.map(CatalogFolder::open);
+        let catalog =
+            folder.as_ref().map_or_else(|| Catalog::builtin().clone(), |folder| Catalog::clone(folder.catalog()));
+        let catalog_errors = folder.as_ref().map(CatalogFolder::errors).unwrap_or_default();
         let environment = layers.text("collector.environment")?;
         let postgres = servers::servers(&layers, urls)?;
         Ok(Self {
@@ -193,9 +217,13 @@ impl Config {
             ),
             exporter_listen: layers.text("exporter.listen")?.unwrap_or_default(),
             postgres,
-            plan: measurements::plan(&layers, &catalog)?,
+            pgbouncer: others::pgbouncer(&layers)?,
+            pgbackrest: others::pgbackrest(&layers)?,
+            plan: measurements::plan(&layers, &catalog, catalog_errors.is_empty())?,
             catalog,
+            folder,
             catalog_errors: catalog_errors.into_iter().map(Arc::new).collect(),
+            folders: Folders::default(),
             settings: layers.into_settings(),
         })
     }
@@ -206,21 +234,48 @@ impl Config {
         &self.settings
     }
 
+    /// The folder of catalog files, as it was when the settings were read; `None`
+    /// where none is set.
+    #[must_use]
+    pub fn catalog_folder(&self) -> Option<&CatalogFolder> {
+        self.folder.as_ref()
+    }
+
+    /// Makes the agents of these settings look at their folder of catalog files
+    /// at once; `None` where there is none.
+    #[must_use]
+    pub fn reloader(&self) -> Option<Reloader> {
+        self.folder.as_ref().map(CatalogFolder::reloader)
+    }
+
     /// The watched servers, with what the plan takes from them.
     #[must_use]
     pub fn servers(&self) -> Vec<PostgresServer> {
         let wanted = || self.catalog.iter().filter(|measurement| self.plan.interval_of(measurement).is_some()).cloned();
-        self.postgres.iter().map(|config| PostgresServer::new(config.clone(), wanted())).collect()
+        self.postgres
+            .iter()
+            .map(|config| PostgresServer::new(config.clone(), wanted()).telling(&self.folders))
+            .collect()
     }
 
     /// The collector of the host's figures.
     #[must_use]
     pub fn host(&self) -> HostCollector {
-        let host = HostCollector::new(&self.host_root);
+        let host = HostCollector::new(&self.host_root).listening(&self.folders);
         match &self.hostname {
             Some(name) => host.named(name),
             None => host,
         }
+    }
+
+    /// The collectors of poolers and backups.
+    #[must_use]
+    pub fn others(&self) -> Vec<Box<dyn Collector>> {
+        let host = self.host().source().clone();
+        let poolers = self.pgbouncer.iter().map(|config| Box::new(PgBouncerCollector::new(config.clone())) as _);
+        let backups =
+            self.pgbackrest.iter().map(|config| Box::new(PgBackRestCollector::new(config.clone(), &host)) as _);
+        poolers.chain(backups).collect()
     }
 
     /// An agent with these settings, without a sink.
@@ -231,9 +286,13 @@ impl Config {
             .buffer_size(self.buffer_size)
             .push_interval(self.push_interval)
             .backoff(self.backoff.clone())
-            .collector(self.host());
+            .collector(self.host())
+            .collectors(self.others());
         if let Some(name) = self.name.as_ref().or(self.hostname.as_ref()) {
             agent = agent.name(name);
+        }
+        if let Some(folder) = &self.folder {
+            agent = agent.catalog_folder(folder.clone());
         }
         self.servers().into_iter().fold(agent, AgentBuilder::server)
     }

@@ -3,30 +3,33 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use pganalytics_core::{Batch, MeasurementName, Source, Value, catalog::Measurement};
+use pganalytics_core::{
+    Batch, MeasurementName, Source, Value,
+    catalog::{Measurement, Scope},
+};
 use tokio::time::Instant;
 
 use super::{
-    discover,
     events::Events,
     fault::ConnectProblem,
+    folders::Teller,
     follow::Followed,
+    home,
     keeper::Keeper,
-    measure::{Clock, STATEMENTS, lock, needed},
+    measure::{Clock, lock},
+    server::UP,
     session::Session,
     visit::{Shared, report_all},
 };
 use crate::{
     collector::{CollectContext, Collected, Collector, Outcome, Report},
     error::CollectError,
+    own_sql::CatalogChange,
     scrape::full_scrape,
 };
 
 /// How often all databases are searched for an extension that home lacks.
 const SEARCH: Duration = Duration::from_secs(3600);
-
-/// Databases that such a search looks into at most.
-const SEARCHED: usize = 50;
 
 /// The collector of cluster-wide measurements and of `pg_up`.
 pub(super) struct ClusterCollector {
@@ -41,24 +44,18 @@ pub(super) struct ClusterCollector {
     measurements: Vec<Arc<Measurement>>,
     followed: HashMap<MeasurementName, Followed>,
     events: Events,
+    teller: Option<Teller>,
 }
 
 impl ClusterCollector {
     pub(super) fn new(
         shared: Arc<Shared>,
-        mut measurements: Vec<Arc<Measurement>>,
+        measurements: Vec<Arc<Measurement>>,
         up: Option<Arc<Measurement>>,
         events: Events,
+        teller: Option<Teller>,
     ) -> Self {
-        measurements.sort_by_key(|measurement| measurement.follows().is_some());
-        let followed = measurements
-            .iter()
-            .filter_map(|measurement| {
-                let follow = measurement.follows()?;
-                Some((measurement.name().clone(), Followed::new(follow.resend)))
-            })
-            .collect();
-        Self {
+        let mut collector = Self {
             name: format!("postgres {}", shared.config.name),
             keeper: Keeper::for_cluster(&shared.config, &shared.connector, &shared.budget),
             home: shared.config.database.as_str().into(),
@@ -66,16 +63,32 @@ impl ClusterCollector {
             shared,
             up,
             measurements,
-            followed,
+            followed: HashMap::new(),
             events,
+            teller,
+        };
+        collector.put_in_order();
+        collector
+    }
+
+    /// Those that follow another come behind it, and remember what they sent.
+    fn put_in_order(&mut self) {
+        self.measurements.sort_by_key(|measurement| measurement.follows().is_some());
+        for measurement in &self.measurements {
+            if let Some(follow) = measurement.follows() {
+                self.followed.entry(measurement.name().clone()).or_insert_with(|| Followed::new(follow.resend));
+            }
         }
     }
 
     async fn visit(&mut self, cx: &CollectContext, clock: Clock, began: Instant) -> Result<Collected, ConnectProblem> {
         let shared = Arc::clone(&self.shared);
         let due: Vec<_> = self.measurements.iter().filter(|m| cx.due.contains(m.name())).cloned().collect();
-        let (session, in_recovery) = shared.enter(&mut self.keeper, &self.home, cx.deadline).await?;
+        let (mut session, in_recovery) = shared.enter(&mut self.keeper, &self.home, cx.deadline).await?;
         let answered = began.elapsed();
+        if let Some(teller) = &mut self.teller {
+            teller.tell(&mut session, &shared).await;
+        }
 
         let mut collected = Collected::default();
         self.up(&mut collected, cx, clock, shared.last_source(), Ok(answered));
@@ -136,41 +149,22 @@ impl ClusterCollector {
         due: &[Arc<Measurement>],
         cx: &CollectContext,
     ) -> Result<(Session, bool), ConnectProblem> {
-        let needed: Vec<&str> = needed(due, session.facts.version)
-            .into_iter()
-            .filter(|name| *name != STATEMENTS || session.facts.statements_loaded)
-            .collect();
-        let found = match session.extensions(&needed).await {
+        let wanted = home::wanted(due, &session);
+        let found = match session.extensions(&wanted).await {
             Ok(found) => found.len(),
             // Whoever comes next meets the same trouble and reports it.
             Err(_) => return Ok((session, in_recovery)),
         };
-        if found == needed.len() || self.searched.is_some_and(|searched| searched.elapsed() < SEARCH) {
+        if found == wanted.len() || self.searched.is_some_and(|searched| searched.elapsed() < SEARCH) {
             return Ok((session, in_recovery));
         }
         self.searched = Some(Instant::now());
-        let Ok((others, _)) = discover::databases(&mut session, &self.shared.config).await else {
-            return Ok((session, in_recovery));
-        };
-        self.keeper.put_back(session);
-        let mut best = (found, Arc::clone(&self.home));
-        for database in others.into_iter().filter(|name| *name != self.home).take(SEARCHED) {
-            if Instant::now() >= cx.deadline || best.0 == needed.len() {
-                break;
-            }
-            let Ok((mut session, _)) = self.keeper.open(&database, cx.deadline).await else { continue };
-            if let Ok(extensions) = session.extensions(&needed).await
-                && extensions.len() > best.0
-            {
-                best = (extensions.len(), database);
-            }
-            self.keeper.put_back(session);
-        }
-        if best.1 != self.home {
-            tracing::info!(server = %self.shared.config.name, database = %best.1, "extensions are there: cluster-wide views are read there");
-            self.home = best.1;
-        }
         let shared = Arc::clone(&self.shared);
+        let best = home::search(&shared, &mut self.keeper, session, &wanted, found, cx.deadline).await;
+        if best != self.home {
+            tracing::info!(server = %shared.config.name, database = %best, "extensions are there: cluster-wide views are read there");
+            self.home = best;
+        }
         shared.enter(&mut self.keeper, &self.home, cx.deadline).await
     }
 
@@ -222,6 +216,30 @@ impl Collector for ClusterCollector {
 
     fn measurements(&self) -> Vec<Arc<Measurement>> {
         self.up.iter().chain(&self.measurements).cloned().collect()
+    }
+
+    fn said(&self) -> Option<String> {
+        lock(&self.shared.journal).down().map(str::to_owned)
+    }
+
+    fn adopt(&mut self, change: &CatalogChange) {
+        self.measurements.retain(|measurement| !change.concerns(measurement.name()));
+        self.followed.retain(|name, _| !change.concerns(name));
+        if self.up.as_ref().is_some_and(|up| change.concerns(up.name())) {
+            self.up = None;
+        }
+        for measurement in &change.new {
+            match measurement.scope() {
+                Scope::Cluster => self.measurements.push(Arc::clone(measurement)),
+                _ if measurement.name().as_str() == UP => self.up = Some(Arc::clone(measurement)),
+                _ => {}
+            }
+        }
+        self.put_in_order();
+        // A new one may need an extension that home lacks.
+        self.searched = None;
+        let mut journal = lock(&self.shared.journal);
+        change.new.iter().for_each(|measurement| journal.begin_anew(measurement.name()));
     }
 
     async fn collect(&mut self, cx: &CollectContext) -> Result<Collected, CollectError> {

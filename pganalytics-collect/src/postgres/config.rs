@@ -23,6 +23,13 @@ impl Host {
     pub fn is_socket(&self) -> bool {
         self.name.starts_with('/')
     }
+
+    /// Whether it is this very host, as far as the name tells.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        let address = self.name.parse::<std::net::IpAddr>();
+        self.is_socket() || self.name == "localhost" || address.is_ok_and(|address| address.is_loopback())
+    }
 }
 
 impl fmt::Display for Host {
@@ -126,6 +133,8 @@ pub struct PostgresConfig {
     pub lock_timeout: Duration,
     /// Most sessions at any time, over all databases.
     pub max_connections: usize,
+    /// Time between two looks at what sessions do (`pg_wait_sampling`).
+    pub sampling_interval: Duration,
     /// Most databases that are watched; those first in the alphabet win.
     pub max_databases: usize,
     /// Sessions older than this are replaced.

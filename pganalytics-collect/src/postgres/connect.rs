@@ -29,25 +29,30 @@ use super::{
     stream::Stream,
     tls,
 };
+use crate::cpu_time::CpuTime;
 
 /// A connection, logged in.
-pub(super) struct Link {
-    pub(super) client: Client,
+pub(crate) struct Link {
+    pub(crate) client: Client,
     /// The host that answered.
-    pub(super) host: Host,
+    pub(crate) host: Host,
     /// Whether startup options were taken.
-    pub(super) took_options: bool,
+    pub(crate) took_options: bool,
     /// Why it ended, once it has.
-    pub(super) ended: Arc<OnceLock<String>>,
+    pub(crate) ended: Arc<OnceLock<String>>,
     /// Dropped with the client: nobody waits for answers any more.
-    pub(super) in_use: oneshot::Sender<()>,
+    pub(crate) in_use: oneshot::Sender<()>,
 }
 
 /// Connects to one server, again and again.
-pub(super) struct Connector {
+pub(crate) struct Connector {
     config: Arc<PostgresConfig>,
+    /// What is asked for at the login: settings of the session, or nothing.
+    options: bool,
     /// Made of certificate files; made anew after TLS failed.
-    tls: Mutex<Option<Arc<ClientConfig>>>,
+    tls: Arc<Mutex<Option<Arc<ClientConfig>>>>,
+    /// What its connections cost this process.
+    cpu: Arc<CpuTime>,
 }
 
 /// How long a closed session may take to go away on the server before its
@@ -56,12 +61,30 @@ const FAREWELL: Duration = Duration::from_secs(5);
 
 impl Connector {
     pub(super) fn new(config: Arc<PostgresConfig>) -> Self {
-        Self { config, tls: Mutex::new(None) }
+        Self { config, options: true, tls: Arc::default(), cpu: Arc::default() }
+    }
+
+    /// For what speaks PostgreSQL's protocol and has none of its settings: a
+    /// pooler's console.
+    pub(crate) fn without_options(config: Arc<PostgresConfig>) -> Self {
+        Self { options: false, ..Self::new(config) }
+    }
+
+    /// The same, counting what its connections cost apart.
+    pub(super) fn counting_apart(&self) -> Self {
+        let (config, tls) = (Arc::clone(&self.config), Arc::clone(&self.tls));
+        Self { config, options: self.options, tls, cpu: Arc::default() }
+    }
+
+    /// Processor time that its connections have used, and whatever else is
+    /// counted by it.
+    pub(super) fn cpu(&self) -> &Arc<CpuTime> {
+        &self.cpu
     }
 
     /// A connection to a database. The permit is held until the server has let
     /// the session go.
-    pub(super) async fn connect(&self, database: &str, permit: OwnedSemaphorePermit) -> Result<Link, ConnectProblem> {
+    pub(crate) async fn connect(&self, database: &str, permit: OwnedSemaphorePermit) -> Result<Link, ConnectProblem> {
         let permit = Arc::new(permit);
         let mut problems: Vec<ConnectProblem> = Vec::new();
         for host in &self.config.hosts {
@@ -97,7 +120,7 @@ impl Connector {
     ) -> Result<Link, ConnectProblem> {
         let password = self.password(host, database).await?;
         let mut encrypted = self.config.sslmode != SslMode::Disable && !host.is_socket();
-        let mut options = true;
+        let mut options = self.options;
         loop {
             let login = Login { host, database, password: password.as_deref(), encrypted, options };
             let problem = match self.login(&login, permit).await {
@@ -145,11 +168,11 @@ impl Connector {
             let tls = MakeTlsConnect::<Stream>::make_tls_connect(&mut maker, &login.host.name)
                 .map_err(|error| ConnectProblem::new(ConnectFault::TlsFailed, format!("{}: {error}", login.host)))?;
             let (client, connection) = Box::pin(driver.connect_raw(stream, tls)).await.map_err(said)?;
-            drive(connection, Arc::clone(permit), Arc::clone(&ended), abandoned);
+            drive(connection, Arc::clone(permit), Arc::clone(&ended), abandoned, &self.cpu);
             client
         } else {
             let (client, connection) = Box::pin(driver.connect_raw(stream, NoTls)).await.map_err(said)?;
-            drive(connection, Arc::clone(permit), Arc::clone(&ended), abandoned);
+            drive(connection, Arc::clone(permit), Arc::clone(&ended), abandoned, &self.cpu);
             client
         };
         Ok(Link { client, host: login.host.clone(), took_options: login.options, ended, in_use })
@@ -243,10 +266,11 @@ fn drive<T>(
     permit: Arc<OwnedSemaphorePermit>,
     ended: Arc<OnceLock<String>>,
     abandoned: oneshot::Receiver<()>,
+    cpu: &Arc<CpuTime>,
 ) where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    tokio::spawn(async move {
+    tokio::spawn(Arc::clone(cpu).measure(async move {
         let farewell = async {
             let _ = abandoned.await;
             sleep(FAREWELL).await;
@@ -269,5 +293,5 @@ fn drive<T>(
         };
         let _ = ended.set(why);
         drop(permit);
-    });
+    }));
 }

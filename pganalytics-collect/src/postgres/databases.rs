@@ -3,6 +3,9 @@
 //! All databases are visited one after the other, the one that waits longest
 //! first. What the visit's time did not suffice for is owed: it is reported as
 //! left out, with its age, and comes first next time.
+//!
+//! The schema is taken out of turn when the catalogs were written to, and its
+//! changes become events.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,11 +13,16 @@ use std::{
 };
 
 use async_trait::async_trait;
-use pganalytics_core::{Batch, Epoch, MeasurementName, Rows, Scrape, ScrapeKind, Source, catalog::Measurement};
+use pganalytics_core::{
+    Batch, Epoch, MeasurementName, Rows, Scrape, ScrapeKind, Source,
+    catalog::{Measurement, Scope},
+};
 use tokio::time::Instant;
 
 use super::{
+    catalog_watch::{CatalogWatch, SCHEMA},
     discover,
+    events::Events,
     fault::{ConnectFault, ConnectProblem},
     keeper::Keeper,
     measure::{Clock, lock},
@@ -23,6 +31,7 @@ use super::{
 use crate::{
     collector::{CollectContext, Collected, Collector, Outcome},
     error::CollectError,
+    own_sql::CatalogChange,
 };
 
 /// The collector of measurements that are taken in each database.
@@ -34,6 +43,7 @@ pub(super) struct DatabasesCollector {
     measurements: Vec<Arc<Measurement>>,
     places: BTreeMap<Arc<str>, Place>,
     left_out: usize,
+    events: Events,
 }
 
 /// A database that is watched.
@@ -45,11 +55,18 @@ struct Place {
     source: Option<Source>,
     /// What has been collected there.
     known: BTreeSet<MeasurementName>,
+    catalogs: CatalogWatch,
 }
 
 impl DatabasesCollector {
-    pub(super) fn new(shared: Arc<Shared>, measurements: Vec<Arc<Measurement>>) -> Self {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        measurements: Vec<Arc<Measurement>>,
+        events: Option<Arc<Measurement>>,
+    ) -> Self {
+        let schema = measurements.iter().find(|measurement| measurement.name().as_str() == SCHEMA);
         Self {
+            events: Events::of_databases(events, schema.map(AsRef::as_ref)),
             name: format!("postgres {} databases", shared.config.name),
             keeper: Keeper::for_databases(&shared.config, &shared.connector, &shared.budget),
             home: shared.config.database.as_str().into(),
@@ -64,7 +81,14 @@ impl DatabasesCollector {
     async fn databases(&mut self, deadline: Instant) -> Result<Vec<Arc<str>>, ConnectProblem> {
         let config = &self.shared.config;
         let (names, left_out) = if config.databases.is_empty() {
-            let (mut session, _) = self.shared.enter(&mut self.keeper, &self.home, deadline).await?;
+            // The list is the same everywhere, so no session is opened just for it.
+            let place = self.keeper.kept().unwrap_or_else(|| Arc::clone(&self.home));
+            let (mut session, _) = match self.shared.enter(&mut self.keeper, &place, deadline).await {
+                Err(problem) if problem.fault == ConnectFault::NoDatabase && place != self.home => {
+                    self.shared.enter(&mut self.keeper, &self.home, deadline).await?
+                }
+                entered => entered?,
+            };
             let found = discover::databases(&mut session, config).await;
             self.keeper.put_back(session);
             found.map_err(|fault| {
@@ -87,6 +111,7 @@ impl DatabasesCollector {
         for name in gone {
             lock(&self.shared.journal).forget(&name);
             let Some(Place { source: Some(source), known, .. }) = self.places.remove(&name) else { continue };
+            self.events.forget(&source);
             let known = self.measurements.iter().filter(|measurement| known.contains(measurement.name()));
             collected.batches.extend(known.map(|measurement| Batch {
                 schema: Arc::clone(measurement.schema()),
@@ -113,7 +138,7 @@ impl DatabasesCollector {
         let began = Instant::now();
         let shared = Arc::clone(&self.shared);
         let place = self.places.entry(Arc::clone(database)).or_default();
-        let owed: Vec<_> = self.measurements.iter().filter(|m| place.owed.contains(m.name())).cloned().collect();
+        let mut owed: Vec<_> = self.measurements.iter().filter(|m| place.owed.contains(m.name())).cloned().collect();
         let here = Source { database: Some(Arc::clone(database)), ..shared.last_source() };
         let here = place.source.clone().unwrap_or(here);
 
@@ -130,6 +155,15 @@ impl DatabasesCollector {
                 };
             }
         };
+        // Not before it was due once: it may be switched off.
+        let schema = self.measurements.iter().find(|measurement| measurement.name().as_str() == SCHEMA);
+        if let Some(schema) = schema.filter(|schema| place.known.contains(schema.name()))
+            && !place.owed.contains(schema.name())
+            && matches!(place.catalogs.is_time(&mut session).await, Ok(true))
+        {
+            place.owed.insert(schema.name().clone());
+            owed.push(Arc::clone(schema));
+        }
         let entered = Some(Arc::clone(database));
         let visit = shared.visit(&mut session, entered, in_recovery, &owed, collected, clock).await;
         let mut visit = match visit {
@@ -149,7 +183,16 @@ impl DatabasesCollector {
             if Instant::now() >= cx.deadline {
                 break;
             }
-            let read = visit.measure(&mut session, measurement, None).await;
+            let read = if measurement.name().as_str() == SCHEMA {
+                let begun = Instant::now();
+                // What can't be counted is looked at by the interval alone; a lost session fails below.
+                let _ = place.catalogs.begin(&mut session).await;
+                let read = visit.measure(&mut session, measurement, None).await;
+                place.catalogs.end(begun.elapsed());
+                read
+            } else {
+                visit.measure(&mut session, measurement, None).await
+            };
             place.owed.remove(measurement.name());
             place.known.insert(measurement.name().clone());
             if let Err(fault) = read {
@@ -200,16 +243,41 @@ impl Collector for DatabasesCollector {
         self.measurements.clone()
     }
 
+    fn said(&self) -> Option<String> {
+        lock(&self.shared.journal).closed().map(str::to_owned)
+    }
+
+    fn adopt(&mut self, change: &CatalogChange) {
+        self.measurements.retain(|measurement| !change.concerns(measurement.name()));
+        let new = change.new.iter().filter(|measurement| measurement.scope() == Scope::Database);
+        self.measurements.extend(new.cloned());
+        for place in self.places.values_mut() {
+            place.owed.retain(|name| !change.concerns(name));
+            place.known.retain(|name| !change.concerns(name));
+        }
+        if self.measurements.is_empty() {
+            self.places.clear();
+            self.keeper.clear();
+        }
+        let mut journal = lock(&self.shared.journal);
+        change.new.iter().for_each(|measurement| journal.begin_anew(measurement.name()));
+    }
+
     async fn collect(&mut self, cx: &CollectContext) -> Result<Collected, CollectError> {
         let (began, clock) = (Instant::now(), Clock::new(cx));
-        let names = Box::pin(self.databases(cx.deadline)).await.map_err(|problem| {
+        if self.measurements.is_empty() {
+            return Ok(Collected::default());
+        }
+        let names = Box::pin(self.databases(cx.deadline)).await;
+        lock(&self.shared.journal).databases(names.as_ref().err().map(|problem| problem.message.as_str()));
+        let names = names.map_err(|problem| {
             let server = self.shared.config.name.to_string();
             // A server without a name of its own is called by its address, and so begins the message.
             let message = problem.message.strip_prefix(&format!("{server}: ")).unwrap_or(&problem.message).to_owned();
             CollectError::Connect { server, message }
         })?;
-        let mut collected = Collected::default();
-        self.bury(&names, clock, &mut collected);
+        let (mut collected, mut buried) = (Collected::default(), Collected::default());
+        self.bury(&names, clock, &mut buried);
         for name in &names {
             self.places.entry(Arc::clone(name)).or_default().owed.extend(cx.due.iter().cloned());
         }
@@ -226,10 +294,14 @@ impl Collector for DatabasesCollector {
             }
         }
         self.report_owed(problem.as_ref(), &mut collected, began);
-        if problem.is_some() {
+        if let Some(problem) = problem {
+            lock(&self.shared.journal).databases(Some(&problem.message));
             // Nobody can be asked; the next visit begins anew.
             self.places.values_mut().for_each(|place| place.owed.clear());
         }
+        self.events.look(&mut collected);
+        // A database that went is no change of its schema.
+        collected.batches.append(&mut buried.batches);
         Ok(collected)
     }
 }

@@ -37,7 +37,7 @@ pub(super) struct Facts {
     pub(super) version_text: String,
     /// Whether the library of `pg_stat_statements` is loaded.
     pub(super) statements_loaded: bool,
-    /// Whether our role is a member of `pg_monitor`.
+    /// Whether our role is a member of `pg_monitor` and has its rights.
     pub(super) monitors: bool,
     /// Whether our role is a superuser.
     pub(super) superuser: bool,
@@ -86,7 +86,7 @@ select current_setting('server_version_num')::int4,
        current_setting('server_version'),
        current_setting('search_path') = 'pg_catalog' and current_setting('default_transaction_read_only') = 'on',
        current_setting('pg_stat_statements.max', true) is not null,
-       pg_catalog.pg_has_role('pg_monitor', 'member'),
+       pg_catalog.pg_has_role('pg_monitor', 'usage'),
        current_setting('is_superuser') = 'on',
        pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'execute')";
 
@@ -94,6 +94,9 @@ const EXTENSIONS: &str = "
 select e.extname::text, e.extversion::text, n.nspname::text
 from pg_catalog.pg_extension e join pg_catalog.pg_namespace n on n.oid = e.extnamespace
 where e.extname::text = any ($1::text[])";
+
+const MAY_EXECUTE: &str = "
+select coalesce(pg_catalog.has_function_privilege(pg_catalog.to_regprocedure($1), 'execute'), false)";
 
 /// Beyond the server's own limit, for the way there and back.
 const GRACE: Duration = Duration::from_secs(5);
@@ -254,6 +257,15 @@ impl Session {
             schema: row.try_get(2).unwrap_or_default(),
         };
         Ok(rows.iter().map(extension).collect())
+    }
+
+    /// Whether our role may execute this function; false where there is none.
+    pub(super) async fn may_execute(&mut self, function: &str) -> Result<bool, QueryFault> {
+        let rows = match timeout(self.limit, self.client.query_typed(MAY_EXECUTE, &[(&function, Type::TEXT)])).await {
+            Ok(rows) => rows.map_err(|error| self.fault(&error))?,
+            Err(_) => return Err(self.no_answer()),
+        };
+        Ok(rows.first().and_then(|row| row.try_get(0).ok()).unwrap_or_default())
     }
 
     fn fault(&self, error: &tokio_postgres::Error) -> QueryFault {

@@ -10,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use futures::FutureExt;
-use pganalytics_core::{Batch, MeasurementName, Source, catalog::Measurement, frame};
+use pganalytics_core::{Batch, MeasurementName, Presence, Source, catalog::Measurement, frame};
 use tokio::{
     sync::Mutex,
     time::{Instant, sleep_until},
@@ -21,6 +21,7 @@ use tracing::{debug, error, info, warn};
 use super::{
     Plan, SchedulerStats,
     accounts::{Accounts, unknown_source},
+    change_log::ChangeLog,
     rhythm::{Grid, decide},
 };
 use crate::{
@@ -29,6 +30,8 @@ use crate::{
     collector::{CollectContext, Collected, Collector, Outcome, Report},
     deliver::{Backoff, Outbox},
     error::CollectError,
+    own_sql::Following,
+    scrape::full_scrape,
 };
 
 /// A visit may take as long as its slowest measurement's interval, within these.
@@ -60,6 +63,9 @@ pub(crate) struct Runner {
     name: Arc<str>,
     collector: Box<dyn Collector>,
     shared: Shared,
+    plan: Plan,
+    catalog: Following,
+    phase: u64,
     grid: Grid,
     slots: Vec<Slot>,
     filter: ChangeFilter,
@@ -67,48 +73,75 @@ pub(crate) struct Runner {
     /// Where each measurement was found so far, for lines about visits that
     /// brought nothing.
     seen: BTreeMap<MeasurementName, BTreeSet<Source>>,
+    /// Where it has rows, which end when it does.
+    alive: BTreeMap<MeasurementName, BTreeSet<Source>>,
     fallback: Source,
     backoff: Backoff,
     not_before: Instant,
-    /// Measurements whose last visit failed, so that each state is logged once.
-    failing: BTreeSet<(MeasurementName, Option<Source>)>,
+    log: ChangeLog,
 }
 
 impl Runner {
     /// `agent` is the agent's name, which decides the phase.
-    pub(crate) fn new(collector: Box<dyn Collector>, plan: &Plan, agent: &str, shared: Shared) -> Self {
+    pub(crate) fn new(
+        collector: Box<dyn Collector>,
+        plan: &Plan,
+        agent: &str,
+        shared: Shared,
+        catalog: Following,
+    ) -> Self {
         let name: Arc<str> = collector.name().into();
         let phase = xxhash_rust::xxh3::xxh3_64(format!("{agent}\n{name}").as_bytes());
         let start = Instant::now();
-        let grid = Grid::new(start, shared.clock.now(), phase);
-        let first = start + Duration::from_micros(phase % FIRST_VISITS);
-        let slot = |measurement: Arc<Measurement>| {
-            plan.interval_of(&measurement).map(|interval| Slot { measurement, interval, next: first, visited: false })
-        };
-        let slots = collector.measurements().into_iter().filter_map(slot).collect();
-        Self {
+        let mut runner = Self {
             fallback: unknown_source(&name),
             name,
             collector,
+            grid: Grid::new(start, shared.clock.now(), phase),
             shared,
-            grid,
-            slots,
+            plan: plan.clone(),
+            catalog,
+            phase,
+            slots: Vec::new(),
             filter: ChangeFilter::new(),
             losses: 0,
             seen: BTreeMap::new(),
+            alive: BTreeMap::new(),
             backoff: Backoff::new(Duration::from_secs(1), Duration::from_secs(60), true),
             not_before: start,
-            failing: BTreeSet::new(),
+            log: ChangeLog::default(),
+        };
+        runner.fill_slots(start);
+        runner
+    }
+
+    /// A slot for each measurement that has none. It is due at once.
+    fn fill_slots(&mut self, now: Instant) {
+        let next = now + Duration::from_micros(self.phase % FIRST_VISITS);
+        for measurement in self.collector.measurements() {
+            let known = self.slots.iter().any(|slot| slot.measurement.name() == measurement.name());
+            if let Some(interval) = self.plan.interval_of(&measurement).filter(|_| !known) {
+                self.slots.push(Slot { measurement, interval, next, visited: false });
+            }
         }
     }
 
     /// Visits until `stop`.
     pub(crate) async fn run(mut self, stop: CancellationToken) {
-        while let Some(wake) = self.slots.iter().map(|slot| slot.next).min() {
+        loop {
+            let wake = self.slots.iter().map(|slot| slot.next).min();
+            if wake.is_none() && !self.catalog.is_live() {
+                break;
+            }
+            let not_before = self.not_before;
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
-                () = sleep_until(wake.max(self.not_before)) => {}
+                () = self.catalog.changed() => {
+                    self.adopt().await;
+                    continue;
+                }
+                () = wait_until(wake.map(|wake| wake.max(not_before))) => {}
             }
             let due = self.take_due(Instant::now());
             if due.is_empty() {
@@ -126,6 +159,53 @@ impl Runner {
             self.skip_overrun(&due);
         }
         info!(collector = %self.name, "nothing to collect: all its measurements are switched off");
+    }
+
+    /// Goes along with another catalog. Measurements that differ begin anew, those
+    /// that are gone end; all others keep their ticks.
+    async fn adopt(&mut self) {
+        let change = self.catalog.take(&self.plan);
+        if change.is_empty() {
+            return;
+        }
+        self.collector.adopt(&change);
+        let there = self.collector.measurements();
+        let (ended, slots): (Vec<Slot>, Vec<Slot>) =
+            std::mem::take(&mut self.slots).into_iter().partition(|slot| change.concerns(slot.measurement.name()));
+        self.slots = slots;
+        self.fill_slots(Instant::now());
+        let mut frames = Vec::new();
+        for slot in ended {
+            let name = slot.measurement.name();
+            self.log.forget(name);
+            if there.iter().any(|measurement| measurement.name() == name) {
+                info!(collector = %self.name, measurement = %name, "the measurement is taken as its file says now");
+                continue;
+            }
+            info!(collector = %self.name, measurement = %name, "the measurement is not taken any more");
+            frames.extend(self.farewell(&slot));
+            let sources = self.seen.remove(name).unwrap_or_default();
+            let mut guard = self.shared.accounts.lock().await;
+            let (accounts, ..) = &mut *guard;
+            sources.iter().chain([&self.fallback]).for_each(|source| accounts.forget(name, source));
+        }
+        deliver(&self.shared, &self.fallback, frames, Vec::new(), SHORTEST_VISIT).await;
+    }
+
+    /// Says that all rows of a measurement are gone.
+    fn farewell(&mut self, slot: &Slot) -> Vec<Bytes> {
+        let name = slot.measurement.name();
+        let mut frames = Vec::new();
+        for source in self.alive.remove(name).unwrap_or_default() {
+            let nothing = full_scrape(&slot.measurement, source, self.shared.clock.now(), &[(); 0], |(), _| None);
+            match nothing.map_err(CollectError::from).and_then(|batch| encode(&mut self.filter, batch, Instant::now()))
+            {
+                Ok((frame, _)) => frames.push(frame),
+                Err(error) => error!(measurement = %name, %error, "its end can't be told"),
+            }
+        }
+        self.filter.forget(name);
+        frames
     }
 
     /// The slots that are due; their ticks are taken.
@@ -227,12 +307,21 @@ impl Runner {
                 batch.scrape.interval_micros = u64::try_from(interval.as_micros()).unwrap_or(u64::MAX);
             }
             let (name, source) = (batch.schema.measurement().clone(), batch.source.clone());
+            let lives = batch.schema.presence() == Presence::State && !batch.rows.is_empty();
             match encode(&mut self.filter, batch, now) {
-                Ok((frame, 0)) => frames.push(frame),
                 Ok((frame, duplicates)) => {
+                    frames.push(frame);
+                    let alive = self.alive.entry(name.clone()).or_default();
+                    if lives {
+                        alive.insert(source)
+                    } else {
+                        alive.remove(&source)
+                    };
+                    if duplicates == 0 {
+                        continue;
+                    }
                     SchedulerStats::add(&self.shared.stats.duplicates, duplicates as u64);
                     debug!(collector = %self.name, measurement = %name, duplicates, "rows of one key; the last of them is taken");
-                    frames.push(frame);
                 }
                 Err(error) => {
                     self.filter.force_keyframe();
@@ -258,32 +347,17 @@ impl Runner {
         self.slots.iter().find(is_it).map(|slot| slot.interval)
     }
 
-    /// Each change of state once; the rest only when asked for.
     fn log(&mut self, reports: &[Report]) {
-        for report in reports {
-            let place = (report.measurement.clone(), report.source.clone());
-            let source = report.source.as_ref();
-            let server = source.map_or(&*self.name, |source| &*source.server);
-            let database = source.and_then(|source| source.database.as_deref()).unwrap_or_default();
-            let measurement = &report.measurement;
-            match &report.outcome {
-                Outcome::Failed { message } => {
-                    SchedulerStats::add(&self.shared.stats.failures, 1);
-                    if self.failing.insert(place) {
-                        warn!(server, database, %measurement, "not collected: {message}");
-                    }
-                }
-                Outcome::Collected { rows } => {
-                    if self.failing.remove(&place) {
-                        info!(server, database, %measurement, "collected again");
-                    }
-                    debug!(server, database, %measurement, rows, elapsed = ?report.elapsed, "collected");
-                }
-                Outcome::Unsupported { reason } | Outcome::Skipped { reason } => {
-                    debug!(server, database, %measurement, "left out: {reason}");
-                }
-            }
-        }
+        let failures = self.log.note(&self.name, self.collector.said().as_deref(), reports);
+        SchedulerStats::add(&self.shared.stats.failures, failures);
+    }
+}
+
+/// Waits; for ever where there is nothing to wait for.
+async fn wait_until(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -328,6 +328,8 @@ async fn server(cluster: &Cluster) {
     ] {
         client.simple_query(line).await.unwrap();
     }
+    // 14 learns what a session did when it ends.
+    drop(client);
     logged(cluster, "archive command failed", 1).await;
     logged(cluster, "automatic vacuum of table", 1).await;
     logged(cluster, "automatic analyze of table", 1).await;

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::version::VersionRange;
+use super::{version::VersionRange, wants::Want};
 use crate::{
     id::MeasurementName,
     schema::{ColumnKind, ColumnType, Schema},
@@ -106,6 +106,10 @@ pub struct CatalogColumn {
 pub struct Requires {
     /// An extension that must have been created in the database.
     pub extension: Option<String>,
+    /// A function that the role must have the right to execute, with the types of
+    /// its arguments. `pg_monitor` does not bring it along; without it the query is
+    /// not run.
+    pub execute: Option<String>,
 }
 
 /// How a measurement is read from a range of versions.
@@ -174,6 +178,7 @@ pub struct Measurement {
     pub(super) stamp: Option<String>,
     pub(super) follow: Option<Follow>,
     pub(super) queries: Vec<Query>,
+    pub(super) wants: Vec<Want>,
     pub(super) columns: Vec<CatalogColumn>,
     pub(super) schema: Arc<Schema>,
 }
@@ -276,6 +281,12 @@ impl Measurement {
     #[must_use]
     pub fn queries(&self) -> &[Query] {
         &self.queries
+    }
+
+    /// What it wants of a server to be whole.
+    #[must_use]
+    pub fn wants(&self) -> &[Want] {
+        &self.wants
     }
 
     /// What to run on a server of this `server_version_num`.
