@@ -75,5 +75,6 @@ pub(crate) use connect::{Connector, Link};
 pub use fault::{ConnectFault, ConnectProblem};
 pub(crate) use fault::{NOT_AS_POSTGRES, one_line};
 pub use redact::redact;
+pub(crate) use redact::redact_strings;
 pub use resolve::{Environment, Length, Port, PostgresSettings};
 pub use server::PostgresServer;

@@ -13,6 +13,8 @@ mod indexes;
 mod io;
 mod locks;
 mod log_lines;
+mod log_provocations;
+mod logs_classes;
 mod own_sql;
 mod partitions;
 mod pgbouncer_console;
