@@ -31,9 +31,6 @@ impl Lack {
             Self::NotLoaded(library) => format!("{library} is not loaded"),
             Self::NotCreated(extension) => format!("the extension {extension} is not there"),
             Self::TooOld(extension) => format!("{} {} is older than the server", extension.name, extension.version),
-            Self::NoRight(function) if is_opened_by_monitor(function) => {
-                format!("GRANT pg_monitor TO {}", quoted(place.user))
-            }
             Self::NoRight(function) => format!("the role may not execute {function}"),
         }
     }
@@ -52,6 +49,9 @@ impl Lack {
             Self::NotLoaded(name) => format!("CREATE EXTENSION IF NOT EXISTS {}", quoted(name)),
             Self::NotCreated(name) => format!("CREATE EXTENSION {}", quoted(name)),
             Self::TooOld(extension) => format!("ALTER EXTENSION {} UPDATE", quoted(&extension.name)),
+            Self::NoRight(function) if is_opened_by_monitor(function) => {
+                format!("GRANT pg_monitor TO {}", quoted(place.user))
+            }
             Self::NoRight(function) => format!("GRANT EXECUTE ON FUNCTION {function} TO {}", quoted(place.user)),
         }
     }
