@@ -179,3 +179,11 @@ impl fmt::Display for SqlState {
         f.write_str(self.as_str())
     }
 }
+
+impl Entry<'_> {
+    /// Whether it is an entry of PostgreSQL's at all.
+    #[must_use]
+    pub fn is_parsed(&self) -> bool {
+        self.severity != Severity::Unparsed
+    }
+}

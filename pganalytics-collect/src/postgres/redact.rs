@@ -17,10 +17,16 @@ use std::borrow::Cow;
 pub fn redact(sql: &str) -> Cow<'_, str> {
     let mut out = String::with_capacity(sql.len());
     let mut rest = sql;
+    let mut statement = 0;
     while !rest.is_empty() {
         let token = next(rest);
         let (this, after) = rest.split_at(token.len.min(rest.len()));
         match token.kind {
+            Kind::Plain if this == ";" => {
+                without_value_of_set(&mut out, statement);
+                out.push_str(this);
+                statement = out.len();
+            }
             Kind::Plain => out.push_str(this),
             Kind::String => out.push_str("'…'"),
             Kind::Number => out.push('?'),
@@ -28,11 +34,16 @@ pub fn redact(sql: &str) -> Cow<'_, str> {
         }
         rest = after;
     }
-    if let Some(end) = value_of_set(&out) {
-        out.truncate(end);
+    without_value_of_set(&mut out, statement);
+    if out == sql { Cow::Borrowed(sql) } else { Cow::Owned(out) }
+}
+
+/// Of the statement that begins here and is the last one so far.
+fn without_value_of_set(out: &mut String, statement: usize) {
+    if let Some(end) = out.get(statement..).and_then(value_of_set) {
+        out.truncate(statement + end);
         out.push_str(" …");
     }
-    if out == sql { Cow::Borrowed(sql) } else { Cow::Owned(out) }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -208,6 +219,7 @@ mod tests {
         is("select 1, 2.5, .5, 1e-3, 0xFF, 1_000, a1, $12", "select ?, ?, ?, ?, ?, ?, a1, $12");
         is("select U&'d\\0061' , X'ff' , B'1' , N'x'", "select '…' , '…' , '…' , '…'");
         is("select 1-- c\nfrom t /* a /* b */ c */ where x", "select ? \nfrom t   where x");
+        is("select 1; set app.token = abc; select 2", "select ?; set app.token = …; select ?");
         is("set app.token = abc", "set app.token = …");
         is("SET LOCAL app.token TO abc", "SET LOCAL app.token TO …");
         is("alter role x set app.token to abc", "alter role x set app.token to …");
@@ -227,6 +239,7 @@ mod tests {
             "ALTER USER x WITH ENCRYPTED PASSWORD E'c4n4ry\\''",
             "SET SESSION my.secret = c4n4ry",
             "  set my.secret to c4n4ry",
+            "begin; set local my.secret = c4n4ry; select 'x'; set my.secret to c4n4ry",
             "ALTER DATABASE d SET my.secret = c4n4ry",
             "ALTER SYSTEM SET primary_conninfo = 'password=c4n4ry'",
             "CREATE USER MAPPING FOR x SERVER y OPTIONS (user 'u', password 'c4n4ry')",
