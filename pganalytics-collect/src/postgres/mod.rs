@@ -57,13 +57,14 @@ mod redact;
 mod resolve;
 mod rows;
 mod server;
+mod server_log;
 mod session;
 mod stream;
 mod tls;
 mod visit;
 
 pub use check::{Finding, MeasurementCheck, ServerCheck, State};
-pub use config::{Host, PasswordSource, PostgresConfig, SslMode};
+pub use config::{Host, LogConfig, PasswordSource, PostgresConfig, SslMode};
 pub(crate) use connect::{Connector, Link};
 pub use fault::{ConnectFault, ConnectProblem};
 pub(crate) use fault::{NOT_AS_POSTGRES, one_line};

@@ -10,9 +10,10 @@ use super::{
     config::PostgresConfig,
     databases::DatabasesCollector,
     events::Events,
+    server_log::LogCollector,
     visit::Shared,
 };
-use crate::collector::Collector;
+use crate::{collector::Collector, logs};
 
 /// The measurement that the agent makes of whether a server answers.
 pub(super) const UP: &str = "pg_up";
@@ -26,6 +27,7 @@ pub struct PostgresServer {
     databases: Vec<Arc<Measurement>>,
     up: Option<Arc<Measurement>>,
     events: Option<Arc<Measurement>>,
+    log: Vec<Arc<Measurement>>,
 }
 
 impl fmt::Debug for PostgresServer {
@@ -36,7 +38,7 @@ impl fmt::Debug for PostgresServer {
 
 impl PostgresServer {
     /// A server and the measurements to take: those of the scopes cluster and
-    /// database, `pg_up` and `pg_event`; others are left to other collectors.
+    /// database, `pg_up`, `pg_event` and those of its log; others are left to other collectors.
     pub fn new(config: PostgresConfig, measurements: impl IntoIterator<Item = Arc<Measurement>>) -> Self {
         let mut server = Self {
             shared: Arc::new(Shared::new(config)),
@@ -44,6 +46,7 @@ impl PostgresServer {
             databases: Vec::new(),
             up: None,
             events: None,
+            log: Vec::new(),
         };
         for measurement in measurements {
             match measurement.scope() {
@@ -51,6 +54,7 @@ impl PostgresServer {
                 Scope::Database => server.databases.push(measurement),
                 _ if measurement.name().as_str() == UP => server.up = Some(measurement),
                 _ if measurement.name().as_str() == EVENTS => server.events = Some(measurement),
+                _ if logs::MEASUREMENTS.contains(&measurement.name().as_str()) => server.log.push(measurement),
                 _ => {}
             }
         }
@@ -64,8 +68,8 @@ impl PostgresServer {
     }
 
     /// The collectors, each with a rhythm of its own: one for the cluster and
-    /// one for its databases, which may have nothing to do yet. They share the
-    /// budget of sessions.
+    /// one for its databases, which may have nothing to do yet, and one for its
+    /// log. They share the budget of sessions.
     #[must_use]
     pub fn collectors(self) -> Vec<Box<dyn Collector>> {
         let mut collectors: Vec<Box<dyn Collector>> = vec![Box::new(ClusterCollector::new(
@@ -74,6 +78,9 @@ impl PostgresServer {
             self.up,
             Events::of_cluster(self.events),
         ))];
+        if !self.log.is_empty() {
+            collectors.push(Box::new(LogCollector::new(Arc::clone(&self.shared), self.log)));
+        }
         collectors.push(Box::new(DatabasesCollector::new(self.shared, self.databases)));
         collectors
     }

@@ -6,6 +6,7 @@ mod budget;
 mod epochs;
 mod every_version;
 mod log_lines;
+mod server_log;
 mod own_sql;
 mod pooler;
 mod privacy;
