@@ -37,10 +37,14 @@ pub(super) fn apply(layers: &Layers<'_>, servers: &mut [PostgresConfig]) -> Resu
             _ => {
                 // One log must not count as that of several servers.
                 let [server] = &mut *servers else {
-                    return Err(wrong(&origin, &path, format!(
-                        "there are {} servers; write log_path into the [[postgres]] that it belongs to",
-                        servers.len()
-                    )));
+                    return Err(wrong(
+                        &origin,
+                        &path,
+                        format!(
+                            "there are {} servers; write log_path into the [[postgres]] that it belongs to",
+                            servers.len()
+                        ),
+                    ));
                 };
                 if server.log.paths.is_empty() {
                     server.log.paths = vec![text.to_owned()];

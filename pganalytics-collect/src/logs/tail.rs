@@ -182,7 +182,8 @@ impl Tail {
                 // It was cut and is written anew: what came in between is gone.
                 let name = file.name.clone();
                 open.parser.finish(&mut |entry| each(&name, entry));
-                *file = FileState { head: 0, hash: xxh3_64(&[]), offset: 0, name: new_name(&file.name), ..file.clone() };
+                *file =
+                    FileState { head: 0, hash: xxh3_64(&[]), offset: 0, name: new_name(&file.name), ..file.clone() };
                 open.parser = Parser::new(place.format.clone(), place.options.clone(), 0);
                 (open.read, open.flushed) = (0, false);
             }

@@ -2,11 +2,7 @@
 
 mod place;
 
-use std::{
-    panic::resume_unwind,
-    sync::Arc,
-    time::Duration,
-};
+use std::{panic::resume_unwind, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -202,7 +198,8 @@ impl Collector for LogCollector {
             },
             Err(_) => {
                 self.reader = Work::Running(running);
-                let reason = String::from("the file system that holds the log does not answer; reading goes on when it does");
+                let reason =
+                    String::from("the file system that holds the log does not answer; reading goes on when it does");
                 return Ok(self.account(cx, &source, &Outcome::Skipped { reason }, began));
             }
         };

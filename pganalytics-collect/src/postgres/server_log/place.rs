@@ -1,12 +1,19 @@
 //! Where a server's log is, by its settings.
 
-use std::{collections::HashMap, io, path::{Path, PathBuf}};
+use std::{
+    collections::HashMap,
+    io,
+    path::{Path, PathBuf},
+};
 
 use pganalytics_core::Timestamp;
 
 use crate::{
     logs::{Format, Options, Prefix, Zone, pattern::Pattern, tail::Place},
-    postgres::{config::{Host, PostgresConfig}, session::Session},
+    postgres::{
+        config::{Host, PostgresConfig},
+        session::Session,
+    },
 };
 
 const SETTINGS: &str = "
