@@ -205,7 +205,8 @@ impl Tail {
                     open.parser.flush(&mut |entry| each(&name, entry));
                     open.flushed = true;
                 }
-                if open.quiet >= QUIET && (there.is_none() || Some(id) != newest) {
+                // The newest is written, even when it has no name any more.
+                if open.quiet >= QUIET && Some(id) != newest {
                     open.parser.finish(&mut |entry| each(&name, entry));
                     file.offset = open.read;
                     self.open.remove(&id);
