@@ -95,7 +95,7 @@ impl Collector for Queues {
             },
             rows: rows.finish(),
         };
-        Ok(Collected { batches: vec![batch], reports: vec![report] })
+        Ok(Collected { batches: vec![batch], reports: vec![report], ..Collected::default() })
     }
 }
 

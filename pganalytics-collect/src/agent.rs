@@ -110,7 +110,8 @@ impl AgentBuilder {
         self
     }
 
-    /// Where frames wait; default: a [`MemoryOutbox`].
+    /// Where frames wait; default: a [`MemoryOutbox`]. A
+    /// [`Spool`](crate::spool::Spool) outlives the process.
     #[must_use]
     pub fn outbox(mut self, outbox: impl Outbox + 'static) -> Self {
         self.outbox = Some(Arc::new(outbox));

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use pganalytics_core::{Batch, MeasurementName, Source, Timestamp, catalog::Measurement};
 use tokio::time::Instant;
 
@@ -76,6 +77,10 @@ pub struct Collected {
     pub batches: Vec<Batch>,
     /// One line for each due measurement and source.
     pub reports: Vec<Report>,
+    /// What to remember together with the batches: it lasts if, and only if,
+    /// they do, and comes back in [`Collector::resume`]. For collectors that
+    /// read on where they stopped; `None` leaves what was remembered before.
+    pub state: Option<Bytes>,
 }
 
 /// Collects some measurements from one place.
@@ -98,6 +103,10 @@ pub trait Collector: Send {
     /// visit. What ends needs no farewell here: the scheduler says that its rows
     /// are gone. By default nothing changes.
     fn adopt(&mut self, _change: &CatalogChange) {}
+
+    /// Where to go on: the last [`Collected::state`] that was kept, `None` where
+    /// there is none. Called before the first visit and after a panic.
+    fn resume(&mut self, _state: Option<&[u8]>) {}
 
     /// What is wrong with the whole place, in the words in which the collector has
     /// logged it at its last visit; the scheduler does not log it again for each

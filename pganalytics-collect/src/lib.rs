@@ -110,7 +110,7 @@
 //!             outcome: Outcome::Collected { rows: batch.rows.len() },
 //!             elapsed: started.elapsed(),
 //!         };
-//!         Ok(Collected { batches: vec![batch], reports: vec![report] })
+//!         Ok(Collected { batches: vec![batch], reports: vec![report], ..Collected::default() })
 //!     }
 //! }
 //!
@@ -156,6 +156,7 @@
 //! | [`scheduler`] | visits collectors on their rhythm, apart from each other |
 //! | [`change_filter`] | leaves out rows that did not change |
 //! | [`deliver`] | holds frames until they are delivered; retries |
+//! | [`spool`] | the same on a disk: a restart loses nothing, `kill -9` neither |
 //! | [`sink`] | the trait of everything that takes frames |
 //! | [`check`] | how well each part works, and what mends it |
 //! | [`reference`](mod@reference) | the catalog as a page to read |
@@ -189,6 +190,7 @@ pub mod reference;
 pub mod scheduler;
 pub mod scrape;
 pub mod sink;
+pub mod spool;
 
 pub use agent::{Agent, AgentBuilder};
 pub use change_filter::ChangeFilter;
@@ -200,3 +202,4 @@ pub use host::HostCollector;
 pub use memory_sink::MemorySink;
 pub use scheduler::Plan;
 pub use sink::{Delivery, FrameGroup, Sink, SinkError};
+pub use spool::Spool;

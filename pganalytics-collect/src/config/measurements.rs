@@ -5,7 +5,7 @@ use pganalytics_core::{MeasurementName, catalog::Catalog};
 use super::{
     keys,
     layers::{Layers, Origin, boolean, duration, wrong},
-    lists,
+    lists, logs,
 };
 use crate::{error::CollectError, scheduler::Plan};
 
@@ -46,6 +46,7 @@ pub(super) fn plan(layers: &Layers<'_>, catalog: &Catalog, files_are_good: bool)
             match field.as_str() {
                 "enabled" => plan.set_enabled(name, boolean(value).map_err(bad)?),
                 "interval" => plan.set_interval(name, duration(value).map_err(bad)?),
+                _ if name == logs::TABLE && logs::FIELDS.contains(&field.as_str()) => {}
                 _ => {
                     return Err(file.unknown(&path, "there is no such setting; a measurement has enabled and interval"));
                 }

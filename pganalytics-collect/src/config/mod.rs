@@ -10,6 +10,7 @@
 //! name = "db-host-1"            # default: the host's name
 //! interval = 60                 # of measurements that the catalog takes every 60 s
 //! push_interval = 1             # how long a frame waits for others to travel with it
+//! data_dir = "/var/lib/pganalytics-agent" # what waits for delivery, how far logs were read
 //! buffer_size = 104857600       # bytes that wait for delivery
 //! catalog_dir = "/etc/pganalytics/measurements" # your own SQL, see own_sql
 //!
@@ -39,12 +40,17 @@
 //! interval = 30
 //! [pg_stat_activity]
 //! enabled = false
+//! [pg_log]                      # a measurement, and how logs are read
+//! redact = "literals"           # or "all", "none"
+//! from = "end"                  # of the files, at the first start of all; or "start"
+//! path = "/var/log/postgresql/*.log" # where the server's settings do not say
 //! ```
 
 mod file;
 mod keys;
 mod layers;
 mod lists;
+mod logs;
 mod measurements;
 mod others;
 mod servers;
@@ -75,6 +81,7 @@ use crate::{
     pgbouncer::PgBouncerCollector,
     postgres::{Environment, PostgresConfig, PostgresServer},
     scheduler::Plan,
+    spool::{Spool, SpoolError},
 };
 
 /// Where the settings file is looked for when nobody names one.
@@ -196,7 +203,8 @@ impl Config {
             folder.as_ref().map_or_else(|| Catalog::builtin().clone(), |folder| Catalog::clone(folder.catalog()));
         let catalog_errors = folder.as_ref().map(CatalogFolder::errors).unwrap_or_default();
         let environment = layers.text("collector.environment")?;
-        let postgres = servers::servers(&layers, urls)?;
+        let mut postgres = servers::servers(&layers, urls)?;
+        logs::apply(&layers, &mut postgres)?;
         Ok(Self {
             id,
             name: layers.text("collector.name")?,
@@ -295,6 +303,14 @@ impl Config {
             agent = agent.catalog_folder(folder.clone());
         }
         self.servers().into_iter().fold(agent, AgentBuilder::server)
+    }
+
+    /// The outbox in [`Config::data_dir`], which outlives the agent.
+    ///
+    /// # Errors
+    /// When the folder can't be used, or another agent uses it.
+    pub fn spool(&self) -> Result<Spool, SpoolError> {
+        Spool::open(self.data_dir.join("spool"), self.buffer_size)
     }
 
     /// The sink that sends to the server, when one is set.

@@ -1,8 +1,8 @@
 //! An outbox that lives as long as its process.
 
 use std::{
-    collections::VecDeque,
-    sync::{Mutex, MutexGuard, PoisonError},
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use async_trait::async_trait;
@@ -11,7 +11,7 @@ use pganalytics_core::{Seq, StreamId};
 use tokio::{sync::Notify, time::Instant};
 use tracing::warn;
 
-use super::outbox::{Gap, GapReason, GroupLimits, Outbox, OutboxStats};
+use super::outbox::{Gap, GapReason, GroupLimits, Outbox, OutboxStats, Remembered};
 use crate::sink::FrameGroup;
 
 /// Holds frames in memory, at most a number of bytes. A new stream each time,
@@ -31,6 +31,7 @@ struct Queue {
     /// Frames at the front that are out in a group.
     out: usize,
     stats: OutboxStats,
+    states: HashMap<Arc<str>, Bytes>,
 }
 
 #[derive(Debug)]
@@ -99,7 +100,10 @@ impl Outbox for MemoryOutbox {
         self.stream
     }
 
-    async fn put(&self, frames: Vec<Bytes>) {
+    async fn put(&self, frames: Vec<Bytes>, state: Option<Remembered>) {
+        if let Some(Remembered { collector, state }) = state {
+            self.queue().states.insert(collector, state);
+        }
         if frames.is_empty() {
             return;
         }
@@ -121,6 +125,10 @@ impl Outbox for MemoryOutbox {
             );
         }
         self.filled.notify_one();
+    }
+
+    async fn state(&self, collector: &str) -> Option<Bytes> {
+        self.queue().states.get(collector).cloned()
     }
 
     async fn ready(&self) {
@@ -192,7 +200,7 @@ mod tests {
     #[tokio::test]
     async fn the_oldest_go_first_and_the_loss_is_declared() {
         let outbox = MemoryOutbox::new(30);
-        outbox.put(vec![frame(10); 5]).await;
+        outbox.put(vec![frame(10); 5], None).await;
         let stats = outbox.stats();
         let gap = Gap { first: Seq(1), last: Seq(2), frames: 2, reason: GapReason::OverQuota };
         assert_eq!((stats.queued_frames, stats.queued_bytes, stats.dropped, stats.losses), (3, 30, 2, 1));
@@ -203,9 +211,9 @@ mod tests {
     #[tokio::test]
     async fn what_is_out_is_not_dropped() {
         let outbox = MemoryOutbox::new(30);
-        outbox.put(vec![frame(10); 3]).await;
+        outbox.put(vec![frame(10); 3], None).await;
         let out = outbox.front(GroupLimits { frames: 2, bytes: 100 }).await.unwrap();
-        outbox.put(vec![frame(10); 2]).await;
+        outbox.put(vec![frame(10); 2], None).await;
         outbox.settle(&out.frames.iter().map(|(seq, _)| *seq).collect::<Vec<_>>()).await;
         let stats = outbox.stats();
         assert_eq!((stats.delivered, stats.dropped, stats.queued_frames), (2, 2, 1));
@@ -215,7 +223,7 @@ mod tests {
     #[tokio::test]
     async fn a_group_keeps_its_limits_but_holds_at_least_one() {
         let outbox = MemoryOutbox::new(1000);
-        outbox.put(vec![frame(50), frame(20), frame(20), frame(20)]).await;
+        outbox.put(vec![frame(50), frame(20), frame(20), frame(20)], None).await;
         assert_eq!(outbox.front(GroupLimits { frames: 9, bytes: 40 }).await.unwrap().frames.len(), 1);
         outbox.settle(&[Seq(1)]).await;
         assert_eq!(outbox.front(GroupLimits { frames: 9, bytes: 40 }).await.unwrap().frames.len(), 2);
@@ -244,7 +252,7 @@ mod tests {
                 for step in steps {
                     let limits = |frames| GroupLimits { frames, bytes: 30 };
                     match step {
-                        Step::Put(frames) => outbox.put(frames.into_iter().map(frame).collect()).await,
+                        Step::Put(frames) => outbox.put(frames.into_iter().map(frame).collect(), None).await,
                         Step::Settle { frames, of } => {
                             if let Some(group) = outbox.front(limits(frames)).await {
                                 let seqs: Vec<Seq> = group.frames.iter().map(|(seq, _)| *seq).take(of).collect();

@@ -1,6 +1,6 @@
 //! Where frames wait for their delivery.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -23,12 +23,23 @@ impl Default for GroupLimits {
     }
 }
 
+/// What a collector wants to be told after a restart, as how far it has read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remembered {
+    /// Name of the collector.
+    pub collector: Arc<str>,
+    /// Its state, in its own words.
+    pub state: Bytes,
+}
+
 /// Why frames were lost.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum GapReason {
     /// The outbox was full.
     OverQuota,
+    /// They could not be read any more where they waited.
+    Damaged,
     /// The receiver refused the frame for good.
     Rejected {
         /// Short name of the reason.
@@ -42,6 +53,7 @@ impl fmt::Display for GapReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::OverQuota => f.write_str("over_quota"),
+            Self::Damaged => f.write_str("damaged"),
             Self::Rejected { code, .. } => f.write_str(code),
         }
     }
@@ -71,13 +83,13 @@ pub struct OutboxStats {
     pub queued_bytes: usize,
     /// How long the oldest has been waiting.
     pub oldest: Option<Duration>,
-    /// Frames put in, which is also the last number given.
+    /// Frames put in, those that were found at the start counted.
     pub produced: u64,
     /// Frames settled as delivered.
     pub delivered: u64,
     /// Bytes settled as delivered.
     pub delivered_bytes: u64,
-    /// Frames dropped because the outbox was full.
+    /// Frames dropped because the outbox was full, or that were found damaged.
     pub dropped: u64,
     /// Frames that the receiver refused for good.
     pub rejected: u64,
@@ -86,6 +98,8 @@ pub struct OutboxStats {
     pub losses: u64,
     /// The last loss.
     pub last_gap: Option<Gap>,
+    /// Why frames are held in memory though they should be on a disk.
+    pub fault: Option<String>,
 }
 
 /// Where frames wait for their delivery; see the [module](super).
@@ -98,8 +112,13 @@ pub trait Outbox: Send + Sync {
     /// The stream whose numbers it gives.
     fn stream(&self) -> StreamId;
 
-    /// Takes all frames of one visit. When it returns they count as collected.
-    async fn put(&self, frames: Vec<Bytes>);
+    /// Takes all frames of one visit, and what its collector wants to be told
+    /// after a restart: both or neither last. When it returns they count as
+    /// collected.
+    async fn put(&self, frames: Vec<Bytes>, state: Option<Remembered>);
+
+    /// What this collector last asked to remember.
+    async fn state(&self, collector: &str) -> Option<Bytes>;
 
     /// Waits until there is something to deliver.
     async fn ready(&self);

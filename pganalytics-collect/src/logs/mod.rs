@@ -1,10 +1,13 @@
-//! PostgreSQL's logs: read, told apart, redacted. No IO here.
+//! PostgreSQL's logs: read, told apart, redacted.
 //!
 //! ```text
 //! bytes -> Parser -> Entry -> classify -> Class, Facts
 //!          Format             redact   -> texts without values
 //!                                   LogTables -> batches of pg_log…
 //! ```
+//!
+//! Only `tail` touches files; who knows where they are is
+//! [`PostgresServer`](crate::postgres::PostgresServer).
 
 mod class;
 mod classify;
@@ -15,11 +18,13 @@ mod format;
 mod json;
 mod lines;
 mod parser;
+pub(crate) mod pattern;
 mod prefix;
 mod redact;
 mod scan;
 mod severity_words;
 mod tables;
+pub(crate) mod tail;
 mod wrapped;
 mod zone;
 
@@ -35,3 +40,10 @@ pub use prefix::Prefix;
 pub use redact::{Redaction, Texts, statement as redact_statement, texts as redact_texts};
 pub use tables::{LogTables, MEASUREMENTS};
 pub use zone::Zone;
+
+/// Whether the files of a log can be named so: an absolute path, with `*` and
+/// `?` in its last part only.
+#[must_use]
+pub fn is_log_path(path: &str) -> bool {
+    pattern::Pattern::new(path).is_some()
+}

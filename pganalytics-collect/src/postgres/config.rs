@@ -5,7 +5,7 @@ use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 use pganalytics_core::Secret;
 
 use super::resolve::{Environment, PostgresSettings};
-use crate::error::CollectError;
+use crate::{error::CollectError, logs::Redaction};
 
 /// Where a server listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -139,6 +139,21 @@ pub struct PostgresConfig {
     pub max_databases: usize,
     /// Sessions older than this are replaced.
     pub session_lifetime: Duration,
+    /// How its log is read.
+    pub log: LogConfig,
+}
+
+/// How a server's log is read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LogConfig {
+    /// Its files, absolute, the last part with `*` and `?` where there are
+    /// several. Empty: where the server's settings say.
+    pub paths: Vec<String>,
+    /// What of the entries leaves this host.
+    pub redaction: Redaction,
+    /// Whether the first start of all takes what is in the files already.
+    pub from_start: bool,
 }
 
 impl PostgresConfig {

@@ -64,13 +64,14 @@ mod resolve;
 mod rows;
 mod sampling;
 mod server;
+mod server_log;
 mod session;
 mod stream;
 mod tls;
 mod visit;
 
 pub use check::ServerCheck;
-pub use config::{Host, PasswordSource, PostgresConfig, SslMode};
+pub use config::{Host, LogConfig, PasswordSource, PostgresConfig, SslMode};
 pub(crate) use connect::{Connector, Link};
 pub use fault::{ConnectFault, ConnectProblem};
 pub(crate) use fault::{NOT_AS_POSTGRES, one_line};

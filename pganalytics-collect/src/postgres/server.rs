@@ -12,9 +12,10 @@ use super::{
     events::Events,
     folders::Teller,
     sampling::{self, SamplingCollector},
+    server_log::LogCollector,
     visit::Shared,
 };
-use crate::{collector::Collector, host::Folders};
+use crate::{collector::Collector, host::Folders, logs};
 
 /// The measurement that the agent makes of whether a server answers.
 pub(super) const UP: &str = "pg_up";
@@ -28,6 +29,7 @@ pub struct PostgresServer {
     databases: Vec<Arc<Measurement>>,
     up: Option<Arc<Measurement>>,
     events: Option<Arc<Measurement>>,
+    log: Vec<Arc<Measurement>>,
     folders: Option<Folders>,
     /// The profile and its cost.
     sampling: Vec<Arc<Measurement>>,
@@ -41,11 +43,11 @@ impl fmt::Debug for PostgresServer {
 
 impl PostgresServer {
     /// A server and the measurements to take: those of the scopes cluster and
-    /// database, `pg_up`, `pg_event` and what is sampled; others are left to
-    /// other collectors.
+    /// database, `pg_up`, `pg_event`, what is sampled and the log; others are left
+    /// to other collectors.
     pub fn new(config: PostgresConfig, measurements: impl IntoIterator<Item = Arc<Measurement>>) -> Self {
         let (mut cluster, mut databases, mut sampling) = (Vec::new(), Vec::new(), Vec::new());
-        let (mut up, mut events) = (None, None);
+        let (mut up, mut events, mut log) = (None, None, Vec::new());
         for measurement in measurements {
             match (measurement.scope(), measurement.name().as_str()) {
                 (Scope::Cluster, _) => cluster.push(measurement),
@@ -53,6 +55,7 @@ impl PostgresServer {
                 (_, UP) => up = Some(measurement),
                 (_, EVENTS) => events = Some(measurement),
                 (_, sampling::PROFILE | sampling::COST) => sampling.push(measurement),
+                (_, name) if logs::MEASUREMENTS.contains(&name) => log.push(measurement),
                 _ => {}
             }
         }
@@ -61,7 +64,7 @@ impl PostgresServer {
             sampling.clear();
         }
         let shared = Arc::new(Shared::new(config, !sampling.is_empty()));
-        Self { shared, cluster, databases, up, events, folders: None, sampling }
+        Self { shared, cluster, databases, up, events, folders: None, sampling, log }
     }
 
     /// Tells where it keeps what, if it runs on this host; give the same to
@@ -79,8 +82,8 @@ impl PostgresServer {
     }
 
     /// The collectors, each with a rhythm of its own: one for the cluster, one
-    /// for its databases, which may have nothing to do yet, and one for samples.
-    /// They share the budget of sessions.
+    /// for its databases, which may have nothing to do yet, one for samples and
+    /// one for its log. They share the budget of sessions.
     #[must_use]
     pub fn collectors(self) -> Vec<Box<dyn Collector>> {
         let events = self.events.clone();
@@ -91,6 +94,9 @@ impl PostgresServer {
             Events::of_cluster(self.events),
             self.folders.map(Teller::new),
         ))];
+        if !self.log.is_empty() {
+            collectors.push(Box::new(LogCollector::new(Arc::clone(&self.shared), self.log)));
+        }
         collectors.push(Box::new(DatabasesCollector::new(Arc::clone(&self.shared), self.databases, events)));
         if !self.sampling.is_empty() {
             collectors.push(Box::new(SamplingCollector::new(self.shared, self.sampling)));

@@ -28,7 +28,7 @@ use crate::{
     change_filter::ChangeFilter,
     clock::Clock,
     collector::{CollectContext, Collected, Collector, Outcome, Report},
-    deliver::{Backoff, Outbox},
+    deliver::{Backoff, Outbox, Remembered},
     error::CollectError,
     own_sql::Following,
     scrape::full_scrape,
@@ -128,6 +128,7 @@ impl Runner {
 
     /// Visits until `stop`.
     pub(crate) async fn run(mut self, stop: CancellationToken) {
+        self.resume().await;
         loop {
             let wake = self.slots.iter().map(|slot| slot.next).min();
             if wake.is_none() && !self.catalog.is_live() {
@@ -161,6 +162,12 @@ impl Runner {
         info!(collector = %self.name, "nothing to collect: all its measurements are switched off");
     }
 
+    /// Tells the collector where to go on.
+    async fn resume(&mut self) {
+        let state = self.shared.outbox.state(&self.name).await;
+        self.collector.resume(state.as_deref());
+    }
+
     /// Goes along with another catalog. Measurements that differ begin anew, those
     /// that are gone end; all others keep their ticks.
     async fn adopt(&mut self) {
@@ -189,7 +196,7 @@ impl Runner {
             let (accounts, ..) = &mut *guard;
             sources.iter().chain([&self.fallback]).for_each(|source| accounts.forget(name, source));
         }
-        deliver(&self.shared, &self.fallback, frames, Vec::new(), SHORTEST_VISIT).await;
+        deliver(&self.shared, &self.fallback, frames, Vec::new(), SHORTEST_VISIT, None).await;
     }
 
     /// Says that all rows of a measurement are gone.
@@ -260,7 +267,7 @@ impl Runner {
                 warn!(collector = %self.name, seconds = running.as_secs(), "a visit hangs; its ticks are skipped meanwhile");
                 let reason = format!("the visit before still runs, for {} s now", running.as_secs());
                 let lines = lines(&cx.due, &self.seen, running, &Outcome::Skipped { reason });
-                deliver(&self.shared, &self.fallback, Vec::new(), lines, longest).await;
+                deliver(&self.shared, &self.fallback, Vec::new(), lines, longest, None).await;
                 warn_at = Instant::now() + LONGEST_VISIT;
             }
         };
@@ -274,12 +281,14 @@ impl Runner {
     /// was found before.
     fn failed(&self, cx: &CollectContext, error: &CollectError, elapsed: Duration) -> Collected {
         let outcome = Outcome::Failed { message: error.to_string() };
-        Collected { batches: Vec::new(), reports: lines(&cx.due, &self.seen, elapsed, &outcome) }
+        Collected { reports: lines(&cx.due, &self.seen, elapsed, &outcome), ..Collected::default() }
     }
 
     async fn panicked(&mut self, due: &[usize]) {
         let pause = self.backoff.next_pause(None);
         self.not_before = Instant::now() + pause;
+        // It may have read on, and lost what it read.
+        self.resume().await;
         // What it had sent may not be what it had told the filter.
         self.filter.force_keyframe();
         SchedulerStats::add(&self.shared.stats.panics, 1);
@@ -289,12 +298,13 @@ impl Runner {
         let names: Vec<_> = slots.map(|slot| slot.measurement.name().clone()).collect();
         let reports = lines(&names, &self.seen, Duration::ZERO, &Outcome::Failed { message });
         self.log(&reports);
-        deliver(&self.shared, &self.fallback, Vec::new(), reports, SHORTEST_VISIT).await;
+        deliver(&self.shared, &self.fallback, Vec::new(), reports, SHORTEST_VISIT, None).await;
     }
 
     /// Filters, encodes and hands over what a visit brought.
     async fn take(&mut self, collected: Collected) {
-        let Collected { batches, mut reports } = collected;
+        let Collected { batches, mut reports, state } = collected;
+        let state = state.map(|state| Remembered { collector: Arc::clone(&self.name), state });
         let losses = self.shared.outbox.stats().losses;
         if self.losses != losses {
             self.losses = losses;
@@ -339,7 +349,7 @@ impl Runner {
             }
         }
         let interval = self.slots.iter().map(|slot| slot.interval).min().unwrap_or(SHORTEST_VISIT);
-        deliver(&self.shared, &self.fallback, frames, reports, interval).await;
+        deliver(&self.shared, &self.fallback, frames, reports, interval, state).await;
     }
 
     fn interval_of(&self, batch: &Batch) -> Option<Duration> {
@@ -398,7 +408,14 @@ fn encode(filter: &mut ChangeFilter, batch: Batch, now: Instant) -> Result<(Byte
 }
 
 /// Puts the frames of a visit and its account into the outbox.
-async fn deliver(shared: &Shared, fallback: &Source, mut frames: Vec<Bytes>, reports: Vec<Report>, interval: Duration) {
+async fn deliver(
+    shared: &Shared,
+    fallback: &Source,
+    mut frames: Vec<Bytes>,
+    reports: Vec<Report>,
+    interval: Duration,
+    state: Option<Remembered>,
+) {
     let now = shared.clock.now();
     let mut guard = shared.accounts.lock().await;
     let (accounts, filter, losses) = &mut *guard;
@@ -420,5 +437,5 @@ async fn deliver(shared: &Shared, fallback: &Source, mut frames: Vec<Bytes>, rep
             }
         }
     }
-    shared.outbox.put(frames).await;
+    shared.outbox.put(frames, state).await;
 }

@@ -153,7 +153,7 @@ async fn drain(outbox: Arc<MemoryOutbox>, sink: impl Sink + 'static) {
 
 async fn outbox(frames: &[&'static str]) -> Arc<MemoryOutbox> {
     let outbox = Arc::new(MemoryOutbox::new(1 << 20));
-    outbox.put(frames.iter().map(|text| Bytes::from_static(text.as_bytes())).collect()).await;
+    outbox.put(frames.iter().map(|text| Bytes::from_static(text.as_bytes())).collect(), None).await;
     outbox
 }
 

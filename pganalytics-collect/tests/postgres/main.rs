@@ -26,6 +26,7 @@ mod rhythm;
 mod sampling;
 mod schema;
 mod sequences;
+mod server_log;
 mod settings;
 mod this_host;
 mod tls;

@@ -28,7 +28,19 @@ pub(crate) async fn run(config: &Config) -> ExitCode {
         }
         Err(error) => return complain(&error, MISUSED),
     };
-    let agent = match config.agent().sink(sink).build() {
+    let mut agent = config.agent().sink(sink);
+    let mut lasts = false;
+    match config.spool() {
+        Ok(spool) => {
+            agent = agent.outbox(spool);
+            lasts = true;
+        }
+        Err(error) => warn!(
+            "{error}; what waits for delivery is held in memory and lost when the agent ends, and logs are read from \
+             their end on: make the folder of collector.data_dir and give it to the agent's user"
+        ),
+    }
+    let agent = match agent.build() {
         Ok(agent) => agent,
         Err(error) => return complain(&error, MISUSED),
     };
@@ -42,6 +54,10 @@ pub(crate) async fn run(config: &Config) -> ExitCode {
     tokio::spawn(reload_on_hangup(config.reloader()));
     match agent.run(stop).await {
         Ok(summary) if summary.outbox.queued_frames == 0 => ExitCode::SUCCESS,
+        Ok(summary) if lasts && summary.outbox.fault.is_none() => {
+            info!(frames = summary.outbox.queued_frames, "stopped; what was not sent is sent at the next start");
+            ExitCode::SUCCESS
+        }
         Ok(summary) => {
             say_error(&format!("stopped with {} frames not sent; they are lost", summary.outbox.queued_frames));
             ExitCode::from(FAILED)

@@ -141,6 +141,15 @@ impl LogTables {
         Ok(class)
     }
 
+    /// Counts an entry without making rows of it; `pg_log_summary` says how
+    /// many there were.
+    pub fn leave_out(&mut self, entry: &Entry<'_>) -> Class {
+        let (class, _) = classify(entry);
+        self.summary.count(class, entry);
+        self.summary.leave_out(class, entry);
+        class
+    }
+
     fn push(&mut self, table: Of, values: &[Value<'_>]) -> Result<(), ModelError> {
         if let Some(table) = self.tables.get_mut(table as usize) {
             table.builder.push(values)?;

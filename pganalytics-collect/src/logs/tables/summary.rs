@@ -1,7 +1,8 @@
 //! Counts of entries.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
+use hashbrown::HashMap;
 use pganalytics_core::{Batch, ModelError, Source, Timestamp, Value, catalog::Measurement};
 
 use crate::{
@@ -22,6 +23,7 @@ const OTHERS: &str = "(others)";
 struct Count {
     entries: i64,
     bytes: i64,
+    left_out: i64,
 }
 
 #[derive(Debug)]
@@ -36,17 +38,22 @@ impl Summary {
     }
 
     pub(super) fn count(&mut self, class: Class, entry: &Entry<'_>) {
+        let count = self.of(class, entry);
+        count.entries += 1;
+        count.bytes = count.bytes.saturating_add(i64::try_from(entry.bytes).unwrap_or(i64::MAX));
+    }
+
+    /// It was counted, and has no row.
+    pub(super) fn leave_out(&mut self, class: Class, entry: &Entry<'_>) {
+        self.of(class, entry).left_out += 1;
+    }
+
+    fn of(&mut self, class: Class, entry: &Entry<'_>) -> &mut Count {
         let mut database = entry.database.unwrap_or_default();
         if self.databases.len() >= MOST_DATABASES && !self.databases.contains_key(database) {
             database = OTHERS;
         }
-        if !self.databases.contains_key(database) {
-            self.databases.insert(database.to_owned(), BTreeMap::new());
-        }
-        let Some(counts) = self.databases.get_mut(database) else { return };
-        let count = counts.entry((class, entry.severity)).or_default();
-        count.entries += 1;
-        count.bytes = count.bytes.saturating_add(i64::try_from(entry.bytes).unwrap_or(i64::MAX));
+        self.databases.entry_ref(database).or_default().entry((class, entry.severity)).or_default()
     }
 
     pub(super) fn batch(&self, measurement: &Measurement, source: &Source, at: Timestamp) -> Result<Batch, ModelError> {
@@ -65,6 +72,7 @@ impl Summary {
                 "started_at" => Value::Timestamp(self.started.as_micros()),
                 "entries" => Value::Int(count.entries),
                 "bytes" => Value::Int(count.bytes),
+                "left_out" => Value::Int(count.left_out),
                 _ => {
                     debug_assert!(false, "pg_log_summary has a column that nobody fills: {column}");
                     return None;

@@ -15,7 +15,7 @@ use serde::{
 use super::{environment::Environment, keyvalue, service, url};
 use crate::{
     error::CollectError,
-    postgres::config::{Host, PasswordSource, PostgresConfig, SslMode},
+    postgres::config::{Host, LogConfig, PasswordSource, PostgresConfig, SslMode},
 };
 
 /// The table `[[postgres]]` of the agent's settings; everything may be left
@@ -73,6 +73,9 @@ pub struct PostgresSettings {
     pub max_connections: Option<usize>,
     /// Most databases to watch; default 500.
     pub max_databases: Option<usize>,
+    /// The files of its log, where its settings do not say; the last part may
+    /// have `*` and `?`.
+    pub log_path: Option<String>,
     /// Time between two samples of what sessions do, default 1 s, at least
     /// 100 ms; `[pg_wait_sampling] enabled = false` switches sampling off.
     pub sampling_interval: Option<Length>,
@@ -266,7 +269,7 @@ impl PostgresSettings {
             self.password_file = other.password_file;
         }
         fill!(name service host port user passfile database sslmode sslrootcert sslcert sslkey application_name
-              connect_timeout statement_timeout lock_timeout max_connections max_databases sampling_interval);
+              connect_timeout statement_timeout lock_timeout max_connections max_databases log_path sampling_interval);
     }
 
     fn from_variables(environment: &Environment<'_>) -> Result<Self, CollectError> {
@@ -351,6 +354,7 @@ impl PostgresSettings {
             return Err(bad("sampling_interval", "it must be at least \"100ms\""));
         }
         let database = self.database.or_else(|| self.databases.first().cloned());
+        let log = LogConfig { paths: self.log_path.into_iter().collect(), ..LogConfig::default() };
         let mut config = PostgresConfig {
             name: "".into(),
             hosts,
@@ -371,6 +375,7 @@ impl PostgresSettings {
             max_databases: count("max_databases", self.max_databases, 500)?,
             sampling_interval: time("sampling_interval", self.sampling_interval, 1_000)?,
             session_lifetime: Duration::from_secs(3600),
+            log,
         };
         config.name = self.name.unwrap_or_else(|| config.address()).into();
         Ok(config)

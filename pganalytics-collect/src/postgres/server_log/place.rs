@@ -1,0 +1,129 @@
+//! Where a server's log is, by its settings.
+
+use std::{
+    collections::HashMap,
+    io,
+    path::{Path, PathBuf},
+};
+
+use pganalytics_core::Timestamp;
+
+use crate::{
+    logs::{Format, Options, Prefix, Zone, pattern::Pattern, tail::Place},
+    postgres::{
+        config::{Host, PostgresConfig},
+        session::Session,
+    },
+};
+
+const SETTINGS: &str = "
+select name::text, setting::text from pg_catalog.pg_settings
+where name in ('data_directory', 'log_destination', 'logging_collector', 'log_directory',
+               'log_filename', 'log_line_prefix', 'log_timezone')";
+
+/// What a server says of its log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Settings {
+    values: HashMap<String, String>,
+    /// Why they could not be read.
+    fault: Option<String>,
+}
+
+/// Asks a server.
+pub(super) async fn read(session: &mut Session, config: &PostgresConfig) -> Settings {
+    let mut values = HashMap::new();
+    let mut fault = session.begin().await.err();
+    if fault.is_none() {
+        let read = session.read(SETTINGS, None, |row| {
+            if let (Ok(name), Ok(value)) = (row.try_get(0), row.try_get(1)) {
+                values.insert(name, value);
+            }
+            Ok(())
+        });
+        fault = read.await.err();
+        let _ = session.end().await;
+    }
+    let mut fault = fault.map(|fault| fault.to_string());
+    if fault.is_none() && !values.contains_key("log_directory") {
+        fault = Some(format!("{} may not see where the log is: GRANT pg_monitor TO {0}", config.user));
+    }
+    Settings { values, fault }
+}
+
+impl Settings {
+    fn value(&self, name: &str) -> &str {
+        self.values.get(name).map(String::as_str).unwrap_or_default()
+    }
+
+    /// Where the log is and how it is written, or why it can't be read.
+    pub(super) fn place(&self, config: &PostgresConfig, now: Timestamp) -> Result<Place, String> {
+        let options = Options::default().zone(Zone::named(self.value("log_timezone"))).now(now);
+        let prefix = || Prefix::new(self.value("log_line_prefix"));
+        let from_start = config.log.from_start;
+        let given: Vec<Pattern> = config.log.paths.iter().filter_map(|path| Pattern::new(path)).collect();
+        if let Some(first) = given.first() {
+            let format = match first.name() {
+                name if name.ends_with(".csv") => Format::Csv,
+                name if name.ends_with(".json") => Format::Json,
+                "syslog" | "messages" => Format::Syslog(prefix()),
+                _ => Format::Stderr(prefix()),
+            };
+            return Ok(Place { patterns: given, format, options, from_start });
+        }
+        if let Some(fault) = &self.fault {
+            return Err(fault.clone());
+        }
+        if !config.hosts.iter().all(Host::is_local) {
+            return Err(String::from(
+                "the server is on another host; run an agent there, or name files that are seen from here in log_path",
+            ));
+        }
+        let written: Vec<&str> = self.value("log_destination").split(',').map(str::trim).collect();
+        if self.value("logging_collector") != "on" {
+            return Err(String::from(
+                "logging_collector is off, so the server does not say where its log is; name its files in log_path of \
+                 its [[postgres]] (Debian: /var/log/postgresql/*.log), or set logging_collector = on",
+            ));
+        }
+        let (format, ending) = if written.contains(&"jsonlog") {
+            (Format::Json, Some(".json"))
+        } else if written.contains(&"csvlog") {
+            (Format::Csv, Some(".csv"))
+        } else if written.contains(&"stderr") {
+            (Format::Stderr(prefix()), None)
+        } else {
+            return Err(format!(
+                "log_destination is {}; name the file that the syslog daemon writes in log_path of its [[postgres]]",
+                self.value("log_destination")
+            ));
+        };
+        let folder = PathBuf::from(self.value("data_directory")).join(self.value("log_directory"));
+        let pattern = Pattern::of_settings(folder, self.value("log_filename"), ending);
+        Ok(Place { patterns: vec![pattern], format, options, from_start })
+    }
+}
+
+/// What to do when the system refuses a file or folder.
+pub(super) fn advice(path: &Path, error: &io::Error) -> String {
+    let path = path.display();
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => format!(
+            "{path}: permission denied; let the agent's user read it: add it to the group of the files (Debian: usermod \
+             -aG adm <user>, elsewhere the group postgres) and set log_file_mode = 0640; for a log_directory inside the \
+             data directory also group access (chmod g+rX, as initdb --allow-group-access does), or move log_directory \
+             out of it"
+        ),
+        io::ErrorKind::NotFound => format!(
+            "{path}: there is no such folder on this host; when the server runs elsewhere or in a container, name its \
+             files as they are seen from here in log_path of its [[postgres]]"
+        ),
+        _ => format!("{path}: {error}"),
+    }
+}
+
+/// Nothing is there that a log could be.
+pub(super) fn no_file(place: &Place) -> String {
+    let names: Vec<_> =
+        place.patterns.iter().map(|pattern| pattern.folder().join(pattern.name()).display().to_string()).collect();
+    format!("{}: there is no such file on this host; see log_path of its [[postgres]]", names.join(", "))
+}
