@@ -134,7 +134,11 @@ impl Visit<'_> {
     ) -> Result<(Batch, usize), Without> {
         let (sql, extension) = self.sql(session, measurement).map_err(Without::Outcome)?;
         session.begin().await?;
-        let result = self.read_in(session, measurement, &sql, extension.as_ref(), keys).await;
+        let result = match self.right_missing(session, measurement).await {
+            Ok(None) => self.read_in(session, measurement, &sql, extension.as_ref(), keys).await,
+            Ok(Some(outcome)) => Err(Without::Outcome(outcome)),
+            Err(fault) => Err(fault.into()),
+        };
         session.end().await?;
         result
     }
@@ -161,6 +165,26 @@ impl Visit<'_> {
             Some(found) => Ok((query.sql_in(&found.schema), Some(found.clone()))),
             None => Err(Outcome::Unsupported { reason: not_created(name, &session.database) }),
         }
+    }
+
+    /// Why a query is not run for which the role lacks a right. To run it anyway
+    /// would only fill the server's log.
+    async fn right_missing(
+        &self,
+        session: &mut Session,
+        measurement: &Measurement,
+    ) -> Result<Option<Outcome>, QueryFault> {
+        let QueryChoice::Query(query) = measurement.query_for(session.facts.version) else { return Ok(None) };
+        let Some(function) = &query.requires.execute else { return Ok(None) };
+        if session.may_execute(function).await? {
+            return Ok(None);
+        }
+        let reason = format!(
+            "the role may not execute {function}: run in database {}: GRANT EXECUTE ON FUNCTION {function} TO {}",
+            session.database,
+            quoted(&self.config.user)
+        );
+        Ok(Some(Outcome::Unsupported { reason }))
     }
 
     async fn read_in(

@@ -95,6 +95,9 @@ select e.extname::text, e.extversion::text, n.nspname::text
 from pg_catalog.pg_extension e join pg_catalog.pg_namespace n on n.oid = e.extnamespace
 where e.extname::text = any ($1::text[])";
 
+const MAY_EXECUTE: &str = "
+select coalesce(pg_catalog.has_function_privilege(pg_catalog.to_regprocedure($1), 'execute'), false)";
+
 /// Beyond the server's own limit, for the way there and back.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -254,6 +257,15 @@ impl Session {
             schema: row.try_get(2).unwrap_or_default(),
         };
         Ok(rows.iter().map(extension).collect())
+    }
+
+    /// Whether our role may execute this function; false where there is none.
+    pub(super) async fn may_execute(&mut self, function: &str) -> Result<bool, QueryFault> {
+        let rows = match timeout(self.limit, self.client.query_typed(MAY_EXECUTE, &[(&function, Type::TEXT)])).await {
+            Ok(rows) => rows.map_err(|error| self.fault(&error))?,
+            Err(_) => return Err(self.no_answer()),
+        };
+        Ok(rows.first().and_then(|row| row.try_get(0).ok()).unwrap_or_default())
     }
 
     fn fault(&self, error: &tokio_postgres::Error) -> QueryFault {

@@ -39,7 +39,7 @@ const FILE: &[&str] = &[
 ];
 const COUNTERS: &[&str] = &["family", "stamp", "row_stamp"];
 const FOLLOW: &[&str] = &["measurement", "key", "resend"];
-const QUERY: &[&str] = &["postgres", "sql", "unsupported", "requires_extension"];
+const QUERY: &[&str] = &["postgres", "sql", "unsupported", "requires_extension", "requires_execute"];
 const COLUMN: &[&str] = &["name", "kind", "type", "unit", "doc", "derived", "postgres"];
 
 const SCOPES: &[(&str, Scope)] = &[
@@ -254,7 +254,7 @@ fn queries(top: &Table<'_>, scope: Scope, follows: bool) -> Result<Vec<Query>, C
             postgres,
             sql: sql.trim().to_owned(),
             unsupported: unsupported.map(|reason| reason.trim().to_owned()),
-            requires: Requires { extension },
+            requires: Requires { extension, execute: table.text("requires_execute")?.map(str::to_owned) },
         });
     }
     if scope.is_postgres() {

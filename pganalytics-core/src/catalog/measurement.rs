@@ -106,6 +106,10 @@ pub struct CatalogColumn {
 pub struct Requires {
     /// An extension that must have been created in the database.
     pub extension: Option<String>,
+    /// A function that the role must have the right to execute, with the types of
+    /// its arguments. `pg_monitor` does not bring it along; without it the query is
+    /// not run.
+    pub execute: Option<String>,
 }
 
 /// How a measurement is read from a range of versions.

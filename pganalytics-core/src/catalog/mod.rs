@@ -33,6 +33,7 @@
 //! postgres = ">=14, <17"          # default: every version
 //! sql = "select state::text, count(*)::int8 as orders from app.orders group by 1"
 //! requires_extension = "pg_stat_statements"
+//! requires_execute = "pg_catalog.pg_hba_file_rules()" # a right beyond pg_monitor
 //!
 //! [[query]]
 //! postgres = ">=17"
