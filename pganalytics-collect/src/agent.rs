@@ -19,7 +19,9 @@ use crate::{
     collector::{CollectContext, Collected, Collector},
     deliver::{Backoff, GroupLimits, MemoryOutbox, Outbox, OutboxStats, Sender},
     error::CollectError,
+    exporter::Exporter,
     host::HostIdentity,
+    memory_sink::MemorySink,
     postgres::PostgresServer,
     scheduler::{Accounts, Plan, Runner, SchedulerStats, Shared},
     sink::Sink,
@@ -55,6 +57,7 @@ pub struct AgentBuilder {
     limits: GroupLimits,
     flush: Duration,
     own_figures: bool,
+    exporter: Option<Exporter>,
 }
 
 impl fmt::Debug for Agent {
@@ -170,6 +173,14 @@ impl AgentBuilder {
         self
     }
 
+    /// Answers Prometheus. An agent with an exporter needs no sink: then it
+    /// collects what scrapers ask for, when they ask for it.
+    #[must_use]
+    pub fn exporter(mut self, exporter: Exporter) -> Self {
+        self.exporter = Some(exporter);
+        self
+    }
+
     /// The agent.
     ///
     /// # Errors
@@ -222,6 +233,7 @@ impl Agent {
             limits: GroupLimits::default(),
             flush: Duration::from_secs(5),
             own_figures: true,
+            exporter: None,
         }
     }
 
@@ -242,17 +254,23 @@ impl Agent {
     /// most the flush timeout.
     ///
     /// # Errors
-    /// When it has no sink.
+    /// When it has neither a sink nor an exporter, or the exporter can't listen.
     pub async fn run(self, stop: CancellationToken) -> Result<Summary, CollectError> {
-        let Self { mut collectors, sink, settings } = self;
-        let sink = sink.ok_or_else(|| CollectError::Config {
-            key: String::from("backend.url"),
-            message: String::from("there is nowhere to send to; set the address of the server"),
-        })?;
+        let Self { mut collectors, sink, mut settings } = self;
+        let exporter = settings.exporter.take();
+        if sink.is_none() && exporter.is_none() {
+            return Err(CollectError::Config {
+                key: String::from("backend.url"),
+                message: String::from(
+                    "there is nowhere to send to; set the address of the server, or [exporter] enabled = true",
+                ),
+            });
+        }
         let identity = HostIdentity::read(Path::new("/"));
         let name = settings.name.unwrap_or_else(|| identity.hostname.as_str().into());
         let outbox = settings.outbox.unwrap_or_else(|| Arc::new(MemoryOutbox::new(settings.buffer_size)));
-        let sender = Sender::new(Arc::clone(&outbox), sink)
+        let delivers = sink.is_some();
+        let sender = Sender::new(Arc::clone(&outbox), sink.unwrap_or_else(|| Arc::new(MemorySink::new())))
             .with_backoff(settings.backoff)
             .with_limits(settings.limits)
             .with_linger(settings.linger);
@@ -261,6 +279,8 @@ impl Agent {
             clock: settings.clock,
             stats: Arc::new(SchedulerStats::default()),
             accounts: Arc::new(Mutex::new((Accounts::new(), ChangeFilter::new(), 0))),
+            latest: exporter.as_ref().map(|exporter| exporter.latest().clone()),
+            delivers,
         };
         if settings.own_figures {
             collectors.push(Box::new(AgentStats {
@@ -276,6 +296,11 @@ impl Agent {
         info!(agent = %name, collectors = collectors.len(), stream = %outbox.stream(), "the agent starts");
         // Tasks of a set end with it, so nothing is left when this future is dropped.
         let mut tasks = JoinSet::new();
+        if let Some(exporter) = exporter {
+            for listener in exporter.listen().await? {
+                tasks.spawn(listener.serve(stop.clone()));
+            }
+        }
         for collector in collectors {
             let runner = Runner::new(collector, &settings.plan, &name, shared.clone());
             tasks.spawn(runner.run(stop.clone()));

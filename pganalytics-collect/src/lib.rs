@@ -153,6 +153,7 @@
 //! | [`scheduler`] | visits collectors on their rhythm, apart from each other |
 //! | [`change_filter`] | leaves out rows that did not change |
 //! | [`deliver`] | holds frames until they are delivered; retries |
+//! | [`exporter`] | answers Prometheus |
 //! | [`sink`] | the trait of everything that takes frames |
 //! | [`config`] | settings from flags, environment, file |
 //! | [`agent`] | puts it all together |
@@ -170,6 +171,7 @@ pub mod collector;
 pub mod config;
 pub mod deliver;
 pub mod error;
+pub mod exporter;
 pub mod host;
 pub mod memory_sink;
 pub mod postgres;
@@ -183,6 +185,7 @@ pub use collector::{CollectContext, Collected, Collector, Outcome, Report};
 pub use config::Config;
 pub use deliver::{HttpSink, MemoryOutbox, Outbox};
 pub use error::CollectError;
+pub use exporter::Exporter;
 pub use host::HostCollector;
 pub use memory_sink::MemorySink;
 pub use scheduler::Plan;

@@ -33,6 +33,7 @@
 //! enabled = false
 //! ```
 
+mod exporter;
 mod file;
 mod keys;
 mod layers;
@@ -58,6 +59,7 @@ use crate::{
     agent::{Agent, AgentBuilder},
     deliver::{Backoff, HttpSink, Token},
     error::CollectError,
+    exporter::{Exporter, ExporterSettings},
     host::HostCollector,
     postgres::{Environment, PostgresConfig, PostgresServer},
     scheduler::Plan,
@@ -127,8 +129,8 @@ pub struct Config {
     pub registration_secret: Option<Secret<String>>,
     /// Pauses after a failed delivery.
     pub backoff: Backoff,
-    /// Where the exporter will listen.
-    pub exporter_listen: String,
+    /// What answers Prometheus; `None` when it is switched off.
+    pub exporter: Option<ExporterSettings>,
     /// The watched servers.
     pub postgres: Vec<PostgresConfig>,
     /// Measurements, the user's own among them.
@@ -191,7 +193,7 @@ impl Config {
                 layers.duration("backend.retry.max")?,
                 layers.boolean("backend.retry.jitter")?,
             ),
-            exporter_listen: layers.text("exporter.listen")?.unwrap_or_default(),
+            exporter: exporter::exporter(&layers)?,
             postgres,
             plan: measurements::plan(&layers, &catalog)?,
             catalog,
@@ -236,6 +238,15 @@ impl Config {
             agent = agent.name(name);
         }
         self.servers().into_iter().fold(agent, AgentBuilder::server)
+    }
+
+    /// What answers Prometheus, when it is switched on; for
+    /// [`AgentBuilder::exporter`].
+    #[must_use]
+    pub fn exporter(&self) -> Option<Exporter> {
+        let exporter = Exporter::new(self.exporter.clone()?, &self.catalog);
+        let servers = self.postgres.iter();
+        Some(servers.fold(exporter, |exporter, config| exporter.server(&config.name, &config.address())))
     }
 
     /// The sink that sends to the server, when one is set.

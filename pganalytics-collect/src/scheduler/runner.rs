@@ -1,7 +1,7 @@
 //! One collector's task.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     panic::AssertUnwindSafe,
     pin::pin,
     sync::Arc,
@@ -10,9 +10,9 @@ use std::{
 
 use bytes::Bytes;
 use futures::FutureExt;
-use pganalytics_core::{Batch, MeasurementName, Source, catalog::Measurement, frame};
+use pganalytics_core::{Batch, MeasurementName, Presence, Source, catalog::Measurement, frame};
 use tokio::{
-    sync::Mutex,
+    sync::{Mutex, mpsc},
     time::{Instant, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
@@ -29,6 +29,7 @@ use crate::{
     collector::{CollectContext, Collected, Collector, Outcome, Report},
     deliver::{Backoff, Outbox},
     error::CollectError,
+    exporter::{Ask, Asker, Latest, Read},
 };
 
 /// A visit may take as long as its slowest measurement's interval, within these.
@@ -46,6 +47,22 @@ pub(crate) struct Shared {
     /// Lines of all collectors, for several may visit one source. Held until
     /// the frames are in the outbox, so that they stand there in order.
     pub accounts: Arc<Mutex<(Accounts, ChangeFilter, u64)>>,
+    /// What scrapers read, where there is an exporter.
+    pub latest: Option<Latest>,
+    /// Whether frames go anywhere. If not, none are made, and nothing is
+    /// collected but what scrapers ask for.
+    pub delivers: bool,
+}
+
+/// Why a visit is made.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Cause {
+    /// Its time has come.
+    Rhythm,
+    /// A scraper wants fresh figures. What it brings is not sent, or the store
+    /// would keep the rhythm of scrapers; but facts and what is gone are told
+    /// by a collector only once.
+    Scrape,
 }
 
 struct Slot {
@@ -53,6 +70,7 @@ struct Slot {
     interval: Duration,
     next: Instant,
     visited: bool,
+    read: Option<Read>,
 }
 
 /// One collector with its rhythm and its change filter.
@@ -72,6 +90,7 @@ pub(crate) struct Runner {
     not_before: Instant,
     /// Measurements whose last visit failed, so that each state is logged once.
     failing: BTreeSet<(MeasurementName, Option<Source>)>,
+    asks: Option<(Arc<Asker>, mpsc::Receiver<Ask>)>,
 }
 
 impl Runner {
@@ -83,9 +102,17 @@ impl Runner {
         let grid = Grid::new(start, shared.clock.now(), phase);
         let first = start + Duration::from_micros(phase % FIRST_VISITS);
         let slot = |measurement: Arc<Measurement>| {
-            plan.interval_of(&measurement).map(|interval| Slot { measurement, interval, next: first, visited: false })
+            plan.interval_of(&measurement).map(|interval| Slot {
+                measurement,
+                interval,
+                next: first,
+                visited: false,
+                read: None,
+            })
         };
-        let slots = collector.measurements().into_iter().filter_map(slot).collect();
+        let slots: Vec<Slot> = collector.measurements().into_iter().filter_map(slot).collect();
+        let names = || slots.iter().map(|slot| slot.measurement.name().clone()).collect();
+        let asks = shared.latest.as_ref().map(|latest| latest.register(names()));
         Self {
             fallback: unknown_source(&name),
             name,
@@ -99,22 +126,36 @@ impl Runner {
             backoff: Backoff::new(Duration::from_secs(1), Duration::from_secs(60), true),
             not_before: start,
             failing: BTreeSet::new(),
+            asks,
         }
     }
 
     /// Visits until `stop`.
     pub(crate) async fn run(mut self, stop: CancellationToken) {
         while let Some(wake) = self.slots.iter().map(|slot| slot.next).min() {
-            tokio::select! {
+            let asks = self.asks.as_mut();
+            let asked = async {
+                match asks {
+                    Some((_, asks)) => asks.recv().await,
+                    None => std::future::pending().await,
+                }
+            };
+            let ask = tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
-                () = sleep_until(wake.max(self.not_before)) => {}
-            }
-            let due = self.take_due(Instant::now());
+                () = sleep_until(wake.max(self.not_before)), if self.shared.delivers => None,
+                Some(ask) = asked => Some(ask),
+                else => return,
+            };
+            let now = Instant::now();
+            let (due, cause) = match &ask {
+                None => (self.take_due(now), Cause::Rhythm),
+                Some(ask) => (self.wanted(ask, now), Cause::Scrape),
+            };
             if due.is_empty() {
                 continue;
             }
-            let visit = AssertUnwindSafe(self.visit(&due)).catch_unwind();
+            let visit = AssertUnwindSafe(self.visit(&due, cause)).catch_unwind();
             let ended = tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
@@ -123,9 +164,23 @@ impl Runner {
             if ended.is_err() {
                 self.panicked(&due).await;
             }
-            self.skip_overrun(&due);
+            if cause == Cause::Rhythm {
+                self.skip_overrun(&due);
+            }
         }
         info!(collector = %self.name, "nothing to collect: all its measurements are switched off");
+    }
+
+    /// The slots that a scraper wants fresh and that are not.
+    fn wanted(&self, ask: &Ask, now: Instant) -> Vec<usize> {
+        if now < self.not_before {
+            return Vec::new();
+        }
+        let slots = self.slots.iter().enumerate();
+        slots
+            .filter(|(_, slot)| ask.wants(&slot.measurement, slot.interval, slot.read, now))
+            .map(|(at, _)| at)
+            .collect()
     }
 
     /// The slots that are due; their ticks are taken.
@@ -159,7 +214,7 @@ impl Runner {
         }
     }
 
-    async fn visit(&mut self, due: &[usize]) {
+    async fn visit(&mut self, due: &[usize], cause: Cause) {
         let started = Instant::now();
         let slots = || due.iter().filter_map(|&at| self.slots.get(at));
         let longest = slots().map(|slot| slot.interval).max().unwrap_or(SHORTEST_VISIT);
@@ -186,8 +241,27 @@ impl Runner {
         };
         SchedulerStats::add(&self.shared.stats.visits, 1);
         let collected = collected.unwrap_or_else(|error| self.failed(&cx, &error, started.elapsed()));
-        self.take(collected).await;
+        self.note_read(due, started, &collected.reports);
+        self.take(collected, cause).await;
         self.backoff.reset();
+    }
+
+    /// When what is due was read, and whether it has to be tried again soon.
+    fn note_read(&mut self, due: &[usize], at: Instant, reports: &[Report]) {
+        if self.asks.is_none() {
+            return;
+        }
+        let mut failed: HashMap<&MeasurementName, bool> = HashMap::new();
+        for report in reports {
+            let bad = matches!(report.outcome, Outcome::Failed { .. } | Outcome::Skipped { .. });
+            *failed.entry(&report.measurement).or_default() |= bad;
+        }
+        for &slot in due {
+            if let Some(slot) = self.slots.get_mut(slot) {
+                let failed = failed.get(slot.measurement.name()).copied().unwrap_or(true);
+                slot.read = Some(Read { at, failed });
+            }
+        }
     }
 
     /// A visit that brought nothing: every due measurement failed, wherever it
@@ -209,12 +283,28 @@ impl Runner {
         let names: Vec<_> = slots.map(|slot| slot.measurement.name().clone()).collect();
         let reports = lines(&names, &self.seen, Duration::ZERO, &Outcome::Failed { message });
         self.log(&reports);
+        self.show(&[], &reports);
         deliver(&self.shared, &self.fallback, Vec::new(), reports, SHORTEST_VISIT).await;
     }
 
+    /// Gives the exporter what was collected, whole.
+    fn show(&self, batches: &[Batch], reports: &[Report]) {
+        let (Some(latest), Some((asker, _))) = (&self.shared.latest, &self.asks) else { return };
+        let sources = batches.iter().map(|batch| &batch.source);
+        let reported = reports.iter().filter_map(|report| report.source.as_ref());
+        sources.chain(reported).for_each(|source| asker.saw(&source.server));
+        latest.take(batches, reports);
+    }
+
     /// Filters, encodes and hands over what a visit brought.
-    async fn take(&mut self, collected: Collected) {
-        let Collected { batches, mut reports } = collected;
+    async fn take(&mut self, collected: Collected, cause: Cause) {
+        let Collected { mut batches, mut reports } = collected;
+        self.show(&batches, &reports);
+        if !self.shared.delivers {
+            batches.clear();
+        } else if cause == Cause::Scrape {
+            batches.retain(|batch| batch.schema.presence() == Presence::Append || batch.rows.is_empty());
+        }
         let losses = self.shared.outbox.stats().losses;
         if self.losses != losses {
             self.losses = losses;
@@ -248,6 +338,10 @@ impl Runner {
             if let Some(source) = &report.source {
                 self.seen.entry(report.measurement.clone()).or_default().insert(source.clone());
             }
+        }
+        if cause == Cause::Scrape && self.shared.delivers {
+            // The account is of the agent's own rhythm, too.
+            reports.clear();
         }
         let interval = self.slots.iter().map(|slot| slot.interval).min().unwrap_or(SHORTEST_VISIT);
         deliver(&self.shared, &self.fallback, frames, reports, interval).await;
@@ -337,6 +431,12 @@ async fn deliver(shared: &Shared, fallback: &Source, mut frames: Vec<Bytes>, rep
         error!(%error, "the account of a visit is lost");
         Vec::new()
     });
+    if let Some(latest) = &shared.latest {
+        latest.take(&batches, &[]);
+    }
+    if !shared.delivers {
+        return;
+    }
     for batch in batches {
         match encode(filter, batch, Instant::now()) {
             Ok((frame, _)) => frames.push(frame),
