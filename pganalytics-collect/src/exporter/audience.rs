@@ -113,6 +113,8 @@ fn is_on(collector: &str, asked: &[String]) -> bool {
 fn taken(groups: &[Group], made: &[&Made]) -> HashSet<String> {
     let families = groups.iter().flat_map(|group| &group.metrics).map(|metric| metric.meta.name.clone());
     let mut taken: HashSet<String> = families.collect();
+    // Whether a server is up is the exporter's to say, whatever names it has.
+    taken.insert(String::from("pg_up"));
     if !made.is_empty() {
         taken.extend(drop_in::MADE_NAMES.iter().map(|&name| name.to_owned()));
     }

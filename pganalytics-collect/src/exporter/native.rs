@@ -61,6 +61,8 @@ pub(super) fn groups(measurement: &Measurement, taken: &HashSet<String>) -> Vec<
 }
 
 fn prefix(measurement: &str) -> String {
+    // A name must not hold the word of another type.
+    let measurement = measurement.strip_suffix("_summary").unwrap_or(measurement);
     if measurement.starts_with("pg") { measurement.to_owned() } else { format!("pg_{measurement}") }
 }
 
@@ -101,7 +103,7 @@ fn metric(prefix: &str, column: &CatalogColumn, taken: &HashSet<String>) -> Opti
 }
 
 /// Endings of columns that say their unit in their own way.
-const SAID: &[&str] = &["_ms", "_us", "_seconds", "_percent", "_timestamp", "_total"];
+const SAID: &[&str] = &["_ms", "_us", "_seconds", "_percent", "_timestamp"];
 
 fn name(prefix: &str, column: &str, unit: &str, kind: Kind) -> String {
     let mut word = column;
@@ -119,7 +121,9 @@ fn name(prefix: &str, column: &str, unit: &str, kind: Kind) -> String {
         name.push_str(unit);
     }
     if kind == Kind::Counter {
-        name.push_str("_total");
+        if !name.ends_with("_total") {
+            name.push_str("_total");
+        }
     } else {
         // These endings belong to parts of a histogram or to counters.
         while let Some(shorter) =
@@ -152,6 +156,7 @@ mod tests {
             ),
             ("pg_stat_database", "temp_bytes", "bytes", Kind::Counter, "pg_stat_database_temp_bytes_total"),
             ("pg_database_size", "size", "bytes", Kind::Gauge, "pg_database_size_bytes"),
+            ("pg_sysstat", "mem_total", "bytes", Kind::Gauge, "pg_sysstat_mem_total_bytes"),
             ("pg_up", "up", "", Kind::Gauge, "pg_up"),
             ("pg_up", "connect_ms", "seconds", Kind::Gauge, "pg_up_connect_seconds"),
             ("pg_locks", "count", "", Kind::Gauge, "pg_locks_number"),
