@@ -114,6 +114,7 @@ fn ours(page: &Page, name: &str, labels: &Labels) -> Option<f64> {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_series_of_the_reference_is_here_with_its_value() {
     // The Debian version knows PostgreSQL up to 16 fully.
+    let mut faults = Vec::new();
     for version in versions() {
         let cluster = Cluster::builder(version)
             .setting("autovacuum", "off")
@@ -134,6 +135,8 @@ async fn every_series_of_the_reference_is_here_with_its_value() {
         ] {
             client.batch_execute(sql).await.unwrap();
         }
+        // The first session in a database makes files there; sizes are read once in 300 s.
+        drop(cluster.client("other").await.unwrap());
         let Some(reference) = Reference::start(&cluster).await else { return };
         let running = fixture::start(&[("main", &cluster.monitor_url("postgres"))], |settings| {
             settings.max_age = Duration::from_millis(1);
@@ -149,9 +152,10 @@ async fn every_series_of_the_reference_is_here_with_its_value() {
         let (compared, wrong, missing) = compare(&before, &here, &after);
         println!("PostgreSQL {version}: {compared} series compared");
         assert!(compared > 400, "{compared} series only");
-        assert!(missing.is_empty(), "PostgreSQL {version}: not here:\n{}", missing.join("\n"));
-        assert!(wrong.is_empty(), "PostgreSQL {version}: other values:\n{}", wrong.join("\n"));
+        faults.extend(missing.into_iter().map(|series| format!("PostgreSQL {version}: not here: {series}")));
+        faults.extend(wrong.into_iter().map(|series| format!("PostgreSQL {version}: {series}")));
     }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
 fn compare(before: &Page, here: &Page, after: &Page) -> (usize, Vec<String>, Vec<String>) {
@@ -163,6 +167,10 @@ fn compare(before: &Page, here: &Page, after: &Page) -> (usize, Vec<String>, Vec
         for (name, labels, first) in &content.samples {
             let mut wanted = labels.clone();
             wanted.remove("server");
+            if wanted.get("datid").map(String::as_str) == Some("0") {
+                // The row of what no database owns, which 0.20 leaves out.
+                continue;
+            }
             // 0.20 says the address as text of an inet.
             if let Some(address) = wanted.get_mut("client_addr").filter(|address| !address.contains('/')) {
                 address.push_str("/32");
