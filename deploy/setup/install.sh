@@ -9,6 +9,7 @@ want() { command -v "$1" >/dev/null 2>&1 || need+=("$2"); }
 want cc build-essential
 want npm npm
 want pgbouncer pgbouncer
+want pgbackrest pgbackrest
 want chromium chromium
 want curl curl
 
@@ -33,3 +34,4 @@ if ! command -v cargo >/dev/null 2>&1; then
 fi
 
 "$here/pganalytics-testkit/fetch-postgres.sh"
+"$here/deploy/setup/fetch-tools.sh"

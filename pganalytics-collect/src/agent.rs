@@ -22,6 +22,7 @@ use crate::{
     exporter::Exporter,
     host::HostIdentity,
     memory_sink::MemorySink,
+    own_sql::{CatalogFolder, Following, LiveCatalog, Watched},
     postgres::PostgresServer,
     scheduler::{Accounts, Plan, Runner, SchedulerStats, Shared},
     sink::Sink,
@@ -58,6 +59,8 @@ pub struct AgentBuilder {
     flush: Duration,
     own_figures: bool,
     exporter: Option<Exporter>,
+    catalog: Following,
+    folder: Option<Watched>,
 }
 
 impl fmt::Debug for Agent {
@@ -181,6 +184,30 @@ impl AgentBuilder {
         self
     }
 
+    /// Goes along with a catalog that may be exchanged while the agent runs. Its
+    /// servers begin with what they were given; from then on what differs between
+    /// the catalog as it is now and its next one is started, changed and ended on
+    /// all of them, as far as the plan wants it.
+    #[must_use]
+    pub fn catalog(mut self, catalog: &LiveCatalog) -> Self {
+        self.catalog = catalog.follow();
+        self.folder = None;
+        self
+    }
+
+    /// Goes along with a folder of catalog files: files that are added, changed
+    /// and removed while the agent runs start, change and end measurements. The
+    /// servers begin with what they were given, so give them
+    /// [`CatalogFolder::catalog`]. How the files go is collected too
+    /// (`agent_catalog`).
+    #[must_use]
+    pub fn catalog_folder(mut self, folder: CatalogFolder) -> Self {
+        let folder = Watched::new(folder);
+        self.catalog = folder.live().follow();
+        self.folder = Some(folder);
+        self
+    }
+
     /// The agent.
     ///
     /// # Errors
@@ -234,6 +261,8 @@ impl Agent {
             flush: Duration::from_secs(5),
             own_figures: true,
             exporter: None,
+            catalog: Following::default(),
+            folder: None,
         }
     }
 
@@ -293,6 +322,10 @@ impl Agent {
             }));
         }
 
+        if let Some(folder) = &settings.folder {
+            collectors.push(Box::new(folder.reports(identity.source())));
+        }
+
         info!(agent = %name, collectors = collectors.len(), stream = %outbox.stream(), "the agent starts");
         // Tasks of a set end with it, so nothing is left when this future is dropped.
         let mut tasks = JoinSet::new();
@@ -302,9 +335,15 @@ impl Agent {
             }
         }
         for collector in collectors {
-            let runner = Runner::new(collector, &settings.plan, &name, shared.clone());
+            let runner = Runner::new(collector, &settings.plan, &name, shared.clone(), settings.catalog.clone());
             tasks.spawn(runner.run(stop.clone()));
         }
+        let mut looking = JoinSet::new();
+        looking.spawn(async move {
+            if let Some(folder) = settings.folder {
+                folder.watch().await;
+            }
+        });
         let collected_all = CancellationToken::new();
         let mut sending = JoinSet::new();
         sending.spawn(sender.run(collected_all.clone(), settings.flush));
@@ -315,6 +354,7 @@ impl Agent {
                 error!(%fault, "a collector's task ended by itself");
             }
         }
+        looking.abort_all();
         collected_all.cancel();
         while sending.join_next().await.is_some() {}
         let summary = Summary { outbox: outbox.stats() };

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use pganalytics_core::{Batch, MeasurementName, Source, Timestamp, catalog::Measurement};
 use tokio::time::Instant;
 
-use crate::error::CollectError;
+use crate::{error::CollectError, own_sql::CatalogChange};
 
 /// What a scheduler asks of a collector.
 #[derive(Debug, Clone)]
@@ -88,8 +88,23 @@ pub trait Collector: Send {
     /// A short name for logs and reports, as `postgres main`.
     fn name(&self) -> &str;
 
-    /// What it can collect. Asked once, before the first visit.
+    /// What it can collect. Asked before the first visit, and again after
+    /// [`adopt`](Self::adopt).
     fn measurements(&self) -> Vec<Arc<Measurement>>;
+
+    /// The catalog of the running agent has changed
+    /// ([`LiveCatalog`](crate::own_sql::LiveCatalog)): a collector that takes its
+    /// measurements from there takes in what concerns it. Never called during a
+    /// visit. What ends needs no farewell here: the scheduler says that its rows
+    /// are gone. By default nothing changes.
+    fn adopt(&mut self, _change: &CatalogChange) {}
+
+    /// What is wrong with the whole place, in the words in which the collector has
+    /// logged it at its last visit; the scheduler does not log it again for each
+    /// measurement that failed with these words.
+    fn said(&self) -> Option<String> {
+        None
+    }
 
     /// Collects what is due. What goes wrong with one measurement belongs in
     /// the reports; an error means that the whole visit brought nothing (the

@@ -44,7 +44,8 @@
 //! # Collect your own figures
 //!
 //! What SQL can tell needs no code: put a catalog file (see
-//! [`pganalytics_core::catalog`]) into the folder that `catalog_dir` names. For
+//! [`pganalytics_core::catalog`]) into the folder that `catalog_dir` names (see
+//! [`own_sql`]); no restart is needed. For
 //! everything else implement [`Collector`]. It says what it collects and brings
 //! *full* scrapes; rhythm, filtering, retries and accounts are the agent's
 //! business. Here is one for the queues of an application, with a sink that keeps
@@ -148,8 +149,10 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`collector`] | the trait of everything that collects |
-//! | [`postgres`], [`host`] | the collectors that come with it |
+//! | [`postgres`], [`host`], [`pgbouncer`], [`pgbackrest`] | the collectors that come with it |
+//! | [`logs`] | reads server logs: entries, their classes, redaction |
 //! | [`scrape`] | from values of your own to a batch |
+//! | [`own_sql`] | catalog files of your own, exchanged while the agent runs |
 //! | [`scheduler`] | visits collectors on their rhythm, apart from each other |
 //! | [`change_filter`] | leaves out rows that did not change |
 //! | [`deliver`] | holds frames until they are delivered; retries |
@@ -173,7 +176,11 @@ pub mod deliver;
 pub mod error;
 pub mod exporter;
 pub mod host;
+pub mod logs;
 pub mod memory_sink;
+pub mod own_sql;
+pub mod pgbackrest;
+pub mod pgbouncer;
 pub mod postgres;
 pub mod scheduler;
 pub mod scrape;

@@ -92,6 +92,7 @@ impl ServerBuilder {
         let first_admin = make_first_admin(&*meta, &settings.first_admin).await?;
         let limits =
             SqlLimits { max_rows: settings.query.max_rows, timeout: settings.query.timeout, ..SqlLimits::default() };
+        let guard = SqlGuard::new(limits).knowing(catalog.iter().map(|known| Arc::clone(known.schema())));
         let app: App = Arc::new(Shared {
             metrics,
             meta,
@@ -103,7 +104,7 @@ impl ServerBuilder {
             rates: Rates::new(settings.rate_limits),
             admission: Admission::new(&settings.ingest),
             senders: Senders::default(),
-            guard: SqlGuard::new(limits),
+            guard,
             counters: Counters::default(),
             health: api::health::HealthCache::default(),
             started: Instant::now(),

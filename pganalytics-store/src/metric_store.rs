@@ -131,7 +131,8 @@ pub trait MetricStore: Send + Sync {
         frames: Vec<VerifiedFrame>,
     ) -> Result<AppendOutcome, StoreError>;
 
-    /// Runs a query that the guard has let through.
+    /// Runs a query that the guard has let through. What it
+    /// [knows](SqlQuery::known) and nobody has sent is an empty table.
     ///
     /// # Errors
     /// [`StoreError::Sql`] for what is wrong with the query or its limits.

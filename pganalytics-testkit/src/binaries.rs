@@ -84,6 +84,26 @@ pub fn versions() -> Vec<u16> {
     present
 }
 
+/// A program that some tests run beside ours, as `promtool`: from `PATH`, `$PGANALYTICS_TOOLS_DIR`,
+/// `/var/cache/pganalytics/tools` or `~/.cache/pganalytics/tools` (`deploy/setup/fetch-tools.sh` fills
+/// one of these). `None` when it is nowhere, which is said on stderr: the caller tests nothing then.
+///
+/// # Panics
+/// When it is nowhere and `PGANALYTICS_REQUIRE_PG=1`.
+pub fn tool(name: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let chosen = env::var_os("PGANALYTICS_TOOLS_DIR").filter(|dir| !dir.is_empty()).map(PathBuf::from);
+    let own = env::var_os("HOME").map(|home| Path::new(&home).join(".cache/pganalytics/tools"));
+    let cached = chosen.into_iter().chain([PathBuf::from("/var/cache/pganalytics/tools")]).chain(own);
+    let found = env::split_paths(&path).chain(cached).map(|dir| dir.join(name)).find(|file| file.is_file());
+    if found.is_none() {
+        let required = env::var("PGANALYTICS_REQUIRE_PG").is_ok_and(|value| value == "1");
+        assert!(!required, "PGANALYTICS_REQUIRE_PG=1: {name} is not on this machine; run `make deps`");
+        eprintln!("!!! NOT TESTED: {name} is not on this machine; run `make deps`");
+    }
+    found
+}
+
 fn parse(named: &str) -> anyhow::Result<Vec<u16>> {
     if named.trim().is_empty() {
         return Ok(VERSIONS.to_vec());

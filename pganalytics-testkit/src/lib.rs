@@ -36,7 +36,7 @@ mod replica;
 mod user;
 mod watchdog;
 
-pub use binaries::{Binaries, VERSIONS, versions};
+pub use binaries::{Binaries, VERSIONS, tool, versions};
 pub use builder::ClusterBuilder;
 pub use cluster::Cluster;
 pub use pgbouncer::{PgBouncer, PgBouncerBuilder};

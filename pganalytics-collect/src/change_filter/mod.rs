@@ -139,6 +139,11 @@ impl ChangeFilter {
         self.tracks.clear();
     }
 
+    /// Forgets a measurement, which is not taken any more.
+    pub fn forget(&mut self, measurement: &MeasurementName) {
+        self.tracks.retain(|(of, _), _| of != measurement);
+    }
+
     /// Keyframes of many sources that began together are spread over time: the
     /// second follows after half a period to a whole one.
     fn first_period_of(&self, batch: &Batch, place: &(MeasurementName, Source)) -> Duration {

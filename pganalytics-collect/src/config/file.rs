@@ -10,7 +10,7 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-use super::{keys, layers::Origin};
+use super::{keys, layers::Origin, lists};
 use crate::error::CollectError;
 
 /// A settings file that was read. Its values are not checked yet.
@@ -60,8 +60,8 @@ impl ConfigFile {
         for (name, value) in &self.table {
             if keys::is_table(name) {
                 self.check_table(name, value)?;
-            } else if name == "postgres" && !value.is_array() {
-                return Err(self.unknown(name, "it is a list; write [[postgres]]"));
+            } else if lists::LISTS.contains(&name.as_str()) && !value.is_array() {
+                return Err(self.unknown(name, &format!("it is a list; write [[{name}]]")));
             }
         }
         Ok(())

@@ -11,7 +11,7 @@
 //! interval = 60                 # of measurements that the catalog takes every 60 s
 //! push_interval = 1             # how long a frame waits for others to travel with it
 //! buffer_size = 104857600       # bytes that wait for delivery
-//! catalog_dir = "/etc/pganalytics/measurements" # your own SQL, one file a measurement
+//! catalog_dir = "/etc/pganalytics/measurements" # your own SQL, see own_sql
 //!
 //! [backend]
 //! url = "https://metrics.example.com"
@@ -27,6 +27,14 @@
 //! user = "pganalytics"
 //! password_file = "/etc/pganalytics/main.password"
 //!
+//! [[pgbouncer]]                 # any number of poolers
+//! host = "/run/postgresql"
+//! user = "pganalytics"          # in stats_users of pgbouncer.ini
+//! password_file = "/etc/pganalytics/pgbouncer.password"
+//!
+//! [[pgbackrest]]                # backups that this host knows of
+//! command = ["sudo", "-n", "-u", "postgres", "pgbackrest"]
+//!
 //! [pg_stats]                    # a group, or any measurement
 //! interval = 30
 //! [pg_stat_activity]
@@ -37,7 +45,9 @@ mod exporter;
 mod file;
 mod keys;
 mod layers;
+mod lists;
 mod measurements;
+mod others;
 mod servers;
 
 use std::{
@@ -57,10 +67,14 @@ use self::{
 };
 use crate::{
     agent::{Agent, AgentBuilder},
+    collector::Collector,
     deliver::{Backoff, HttpSink, Token},
     error::CollectError,
     exporter::{Exporter, ExporterSettings},
     host::HostCollector,
+    own_sql::{CatalogFolder, Reloader},
+    pgbackrest::{PgBackRestCollector, PgBackRestConfig},
+    pgbouncer::PgBouncerCollector,
     postgres::{Environment, PostgresConfig, PostgresServer},
     scheduler::Plan,
 };
@@ -133,12 +147,17 @@ pub struct Config {
     pub exporter: Option<ExporterSettings>,
     /// The watched servers.
     pub postgres: Vec<PostgresConfig>,
+    /// The watched poolers: their consoles.
+    pub pgbouncer: Vec<PostgresConfig>,
+    /// Where backups are looked for.
+    pub pgbackrest: Vec<PgBackRestConfig>,
     /// Measurements, the user's own among them.
     pub catalog: Catalog,
     /// Catalog files of the user that were not taken, and why.
     pub catalog_errors: Vec<Arc<CollectError>>,
     /// What is collected and how often.
     pub plan: Plan,
+    folder: Option<CatalogFolder>,
     settings: Vec<Setting>,
 }
 
@@ -172,7 +191,10 @@ impl Config {
             None => None,
         };
         let catalog_dir = layers.path("collector.catalog_dir")?;
-        let (catalog, catalog_errors) = measurements::catalog(catalog_dir.as_deref());
+        let folder = catalog_dir.map(CatalogFolder::open);
+        let catalog =
+            folder.as_ref().map_or_else(|| Catalog::builtin().clone(), |folder| Catalog::clone(folder.catalog()));
+        let catalog_errors = folder.as_ref().map(CatalogFolder::errors).unwrap_or_default();
         let environment = layers.text("collector.environment")?;
         let postgres = servers::servers(&layers, urls)?;
         Ok(Self {
@@ -195,8 +217,11 @@ impl Config {
             ),
             exporter: exporter::exporter(&layers)?,
             postgres,
-            plan: measurements::plan(&layers, &catalog)?,
+            pgbouncer: others::pgbouncer(&layers)?,
+            pgbackrest: others::pgbackrest(&layers)?,
+            plan: measurements::plan(&layers, &catalog, catalog_errors.is_empty())?,
             catalog,
+            folder,
             catalog_errors: catalog_errors.into_iter().map(Arc::new).collect(),
             settings: layers.into_settings(),
         })
@@ -206,6 +231,13 @@ impl Config {
     #[must_use]
     pub fn settings(&self) -> &[Setting] {
         &self.settings
+    }
+
+    /// Makes the agents of these settings look at their folder of catalog files
+    /// at once; `None` where there is none.
+    #[must_use]
+    pub fn reloader(&self) -> Option<Reloader> {
+        self.folder.as_ref().map(CatalogFolder::reloader)
     }
 
     /// The watched servers, with what the plan takes from them.
@@ -225,6 +257,16 @@ impl Config {
         }
     }
 
+    /// The collectors of poolers and backups.
+    #[must_use]
+    pub fn others(&self) -> Vec<Box<dyn Collector>> {
+        let host = self.host().source().clone();
+        let poolers = self.pgbouncer.iter().map(|config| Box::new(PgBouncerCollector::new(config.clone())) as _);
+        let backups =
+            self.pgbackrest.iter().map(|config| Box::new(PgBackRestCollector::new(config.clone(), &host)) as _);
+        poolers.chain(backups).collect()
+    }
+
     /// An agent with these settings, without a sink.
     #[must_use]
     pub fn agent(&self) -> AgentBuilder {
@@ -233,9 +275,13 @@ impl Config {
             .buffer_size(self.buffer_size)
             .push_interval(self.push_interval)
             .backoff(self.backoff.clone())
-            .collector(self.host());
+            .collector(self.host())
+            .collectors(self.others());
         if let Some(name) = self.name.as_ref().or(self.hostname.as_ref()) {
             agent = agent.name(name);
+        }
+        if let Some(folder) = &self.folder {
+            agent = agent.catalog_folder(folder.clone());
         }
         self.servers().into_iter().fold(agent, AgentBuilder::server)
     }
@@ -246,7 +292,9 @@ impl Config {
     pub fn exporter(&self) -> Option<Exporter> {
         let exporter = Exporter::new(self.exporter.clone()?, &self.catalog);
         let servers = self.postgres.iter();
-        Some(servers.fold(exporter, |exporter, config| exporter.server(&config.name, &config.address())))
+        let exporter = servers.fold(exporter, |exporter, config| exporter.server(&config.name, &config.address()));
+        let poolers = self.pgbouncer.iter();
+        Some(poolers.fold(exporter, |exporter, config| exporter.pooler(&config.name, &config.address())))
     }
 
     /// The sink that sends to the server, when one is set.

@@ -7,10 +7,11 @@
 //! nobody said, as in libpq.
 
 use pganalytics_core::Secret;
-use serde::Deserialize;
-use toml::Value;
 
-use super::layers::{Layers, Origin, wrong};
+use super::{
+    layers::{Layers, Origin, wrong},
+    lists::{self, Listed},
+};
 use crate::{
     error::CollectError,
     postgres::{PasswordSource, Port, PostgresConfig, PostgresSettings},
@@ -29,7 +30,7 @@ const VARIABLES: &[(&str, &str)] = &[
 struct Written {
     settings: PostgresSettings,
     origin: Origin,
-    keys: Vec<(&'static str, Origin)>,
+    keys: Vec<(String, Origin)>,
 }
 
 pub(super) fn servers(layers: &Layers<'_>, urls: &[Secret<String>]) -> Result<Vec<PostgresConfig>, CollectError> {
@@ -54,7 +55,7 @@ pub(super) fn servers(layers: &Layers<'_>, urls: &[Secret<String>]) -> Result<Ve
             if urls.is_empty() || is_open(&server.settings, key) {
                 apply(&mut server.settings, key, &text)
                     .map_err(|message| CollectError::Config { key: (*name).to_owned(), message })?;
-                server.keys.push((key, Origin::Environment((*name).to_owned())));
+                server.keys.push(((*key).to_owned(), Origin::Environment((*name).to_owned())));
             }
         }
     }
@@ -65,13 +66,7 @@ pub(super) fn servers(layers: &Layers<'_>, urls: &[Secret<String>]) -> Result<Ve
             CollectError::Config { key, message } => wrong(&origin, &key, message),
             other => other,
         })?;
-        if servers.iter().any(|other| other.name == config.name) {
-            return Err(wrong(
-                &origin,
-                "postgres.name",
-                format!("there are two servers {}; give each a name of its own", config.name),
-            ));
-        }
+        lists::refuse_twin("postgres", &config.name, &origin, servers.iter().map(|other| &*other.name))?;
         note(layers, &config, &given, &origin, &keys);
         servers.push(config);
     }
@@ -89,29 +84,8 @@ fn of_flags(urls: &[Secret<String>]) -> Result<Vec<Written>, CollectError> {
 }
 
 fn of_file(layers: &Layers<'_>) -> Result<Vec<Written>, CollectError> {
-    let Some(file) = layers.file else { return Ok(Vec::new()) };
-    let tables = file.table().get("postgres").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    let read = |(number, value): (usize, &Value)| {
-        let at = format!("postgres.{number}");
-        let settings = PostgresSettings::deserialize(value.clone()).map_err(|error| {
-            let message = error.to_string();
-            let line = message.lines().next().unwrap_or_default();
-            // The error names a key that does not exist, not where it stands.
-            let key = line
-                .split('`')
-                .nth(1)
-                .map(|key| format!("{at}.{key}"))
-                .filter(|key| file.origin(key) != file.origin("?"));
-            let origin = file.origin(key.as_deref().unwrap_or(&at));
-            wrong(&origin, "postgres", line)
-        })?;
-        let origin = file.origin(&at);
-        let keys = ["host", "port", "user", "password", "password_file", "databases", "database", "sslmode"];
-        let keys = keys.into_iter().filter(|key| value.get(key).is_some());
-        let keys = keys.map(|key| (key, file.origin(&format!("{at}.{key}")))).collect();
-        Ok(Written { settings, origin, keys })
-    };
-    tables.iter().enumerate().map(read).collect()
+    let listed = lists::read::<PostgresSettings>(layers, "postgres")?;
+    Ok(listed.into_iter().map(|Listed { settings, origin, keys }| Written { settings, origin, keys }).collect())
 }
 
 fn is_open(settings: &PostgresSettings, key: &str) -> bool {
@@ -147,20 +121,35 @@ fn apply(settings: &mut PostgresSettings, key: &str, text: &str) -> Result<(), S
     Ok(())
 }
 
-/// Notes a server for `config`, its password masked.
+/// Notes a server for `config`.
 fn note(
     layers: &Layers<'_>,
     config: &PostgresConfig,
     given: &PostgresSettings,
     origin: &Origin,
-    keys: &[(&str, Origin)],
+    keys: &[(String, Origin)],
 ) {
-    let of = |key: &str, given: bool| {
-        let found = keys.iter().rev().find(|(name, _)| *name == key).map(|(_, origin)| origin.clone());
-        found.unwrap_or_else(|| if given { origin.clone() } else { Origin::Default })
+    note_connection(layers, "postgres", config, given, origin, keys);
+    let note = |key: &str, value: String| {
+        layers.note(format!("postgres.{}.{key}", config.name), value, &origin_of(keys, key).unwrap_or(Origin::Default));
     };
+    note("database", config.database.clone());
+    let databases = if config.databases.is_empty() { String::from("all") } else { config.databases.join(",") };
+    note("databases", databases);
+}
+
+/// Notes how something is connected to, its password masked.
+pub(super) fn note_connection(
+    layers: &Layers<'_>,
+    list: &str,
+    config: &PostgresConfig,
+    given: &PostgresSettings,
+    origin: &Origin,
+    keys: &[(String, Origin)],
+) {
     let note = |key: &str, value: String, given: bool| {
-        layers.note(format!("postgres.{}.{key}", config.name), value, &of(key, given));
+        let found = origin_of(keys, key).unwrap_or_else(|| if given { origin.clone() } else { Origin::Default });
+        layers.note(format!("{list}.{}.{key}", config.name), value, &found);
     };
     let (password, is_file) = match &config.password {
         PasswordSource::None => (String::new(), false),
@@ -176,9 +165,11 @@ fn note(
     } else {
         note("password", password, given.password.is_some());
     }
-    note("database", config.database.clone(), given.database.is_some());
-    let databases = if config.databases.is_empty() { String::from("all") } else { config.databases.join(",") };
-    note("databases", databases, !config.databases.is_empty());
     let sslmode = given.sslmode.clone().unwrap_or_else(|| format!("{:?}", config.sslmode).to_lowercase());
     note("sslmode", sslmode, given.sslmode.is_some());
+}
+
+/// Where a key was last set.
+fn origin_of(keys: &[(String, Origin)], key: &str) -> Option<Origin> {
+    keys.iter().rev().find(|(name, _)| name == key).map(|(_, origin)| origin.clone())
 }

@@ -110,6 +110,14 @@ impl Latest {
         self.len() == 0
     }
 
+    /// A measurement that is not taken any more, or is another now.
+    pub(crate) fn end(&self, measurement: &MeasurementName) {
+        self.with(|state| {
+            state.kept.retain(|place, _| place.measurement != *measurement);
+            state.accounts.retain(|place, _| place.measurement != *measurement);
+        });
+    }
+
     /// A collector that can be asked for fresh figures.
     pub(crate) fn register(&self, measurements: HashSet<MeasurementName>) -> (Arc<Asker>, mpsc::Receiver<Ask>) {
         let (sender, receiver) = mpsc::channel(WAITING);

@@ -65,14 +65,14 @@ pub(crate) struct Read {
 #[derive(Debug)]
 pub(crate) struct Asker {
     sender: mpsc::Sender<Ask>,
-    measurements: HashSet<MeasurementName>,
+    measurements: Mutex<HashSet<MeasurementName>>,
     /// Servers that it brought something of.
     servers: Mutex<BTreeSet<Arc<str>>>,
 }
 
 impl Asker {
     pub(super) fn new(sender: mpsc::Sender<Ask>, measurements: HashSet<MeasurementName>) -> Self {
-        Self { sender, measurements, servers: Mutex::default() }
+        Self { sender, measurements: Mutex::new(measurements), servers: Mutex::default() }
     }
 
     /// Notes that something came from this server.
@@ -81,6 +81,15 @@ impl Asker {
         if !servers.contains(server) {
             servers.insert(Arc::clone(server));
         }
+    }
+
+    /// What it can collect from now on.
+    pub(crate) fn has(&self, measurements: HashSet<MeasurementName>) {
+        *self.measurements.lock().unwrap_or_else(PoisonError::into_inner) = measurements;
+    }
+
+    fn has_any_of(&self, wanted: &HashSet<MeasurementName>) -> bool {
+        !self.measurements.lock().unwrap_or_else(PoisonError::into_inner).is_disjoint(wanted)
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -113,6 +122,6 @@ pub(super) async fn refresh(
         timeout_at(deadline, finished).await.is_ok()
     };
     let askers = latest.askers().into_iter();
-    let askers = askers.filter(|asker| asker.may_have(server) && !asker.measurements.is_disjoint(wanted));
+    let askers = askers.filter(|asker| asker.may_have(server) && asker.has_any_of(wanted));
     join_all(askers.map(ask)).await.into_iter().all(|in_time| in_time)
 }

@@ -3,7 +3,10 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use pganalytics_core::{Batch, MeasurementName, Source, Value, catalog::Measurement};
+use pganalytics_core::{
+    Batch, MeasurementName, Source, Value,
+    catalog::{Measurement, Scope},
+};
 use tokio::time::Instant;
 
 use super::{
@@ -13,12 +16,14 @@ use super::{
     follow::Followed,
     keeper::Keeper,
     measure::{Clock, STATEMENTS, lock, needed},
+    server::UP,
     session::Session,
     visit::{Shared, report_all},
 };
 use crate::{
     collector::{CollectContext, Collected, Collector, Outcome, Report},
     error::CollectError,
+    own_sql::CatalogChange,
     scrape::full_scrape,
 };
 
@@ -46,19 +51,11 @@ pub(super) struct ClusterCollector {
 impl ClusterCollector {
     pub(super) fn new(
         shared: Arc<Shared>,
-        mut measurements: Vec<Arc<Measurement>>,
+        measurements: Vec<Arc<Measurement>>,
         up: Option<Arc<Measurement>>,
         events: Events,
     ) -> Self {
-        measurements.sort_by_key(|measurement| measurement.follows().is_some());
-        let followed = measurements
-            .iter()
-            .filter_map(|measurement| {
-                let follow = measurement.follows()?;
-                Some((measurement.name().clone(), Followed::new(follow.resend)))
-            })
-            .collect();
-        Self {
+        let mut collector = Self {
             name: format!("postgres {}", shared.config.name),
             keeper: Keeper::for_cluster(&shared.config, &shared.connector, &shared.budget),
             home: shared.config.database.as_str().into(),
@@ -66,8 +63,20 @@ impl ClusterCollector {
             shared,
             up,
             measurements,
-            followed,
+            followed: HashMap::new(),
             events,
+        };
+        collector.put_in_order();
+        collector
+    }
+
+    /// Those that follow another come behind it, and remember what they sent.
+    fn put_in_order(&mut self) {
+        self.measurements.sort_by_key(|measurement| measurement.follows().is_some());
+        for measurement in &self.measurements {
+            if let Some(follow) = measurement.follows() {
+                self.followed.entry(measurement.name().clone()).or_insert_with(|| Followed::new(follow.resend));
+            }
         }
     }
 
@@ -222,6 +231,30 @@ impl Collector for ClusterCollector {
 
     fn measurements(&self) -> Vec<Arc<Measurement>> {
         self.up.iter().chain(&self.measurements).cloned().collect()
+    }
+
+    fn said(&self) -> Option<String> {
+        lock(&self.shared.journal).down().map(str::to_owned)
+    }
+
+    fn adopt(&mut self, change: &CatalogChange) {
+        self.measurements.retain(|measurement| !change.concerns(measurement.name()));
+        self.followed.retain(|name, _| !change.concerns(name));
+        if self.up.as_ref().is_some_and(|up| change.concerns(up.name())) {
+            self.up = None;
+        }
+        for measurement in &change.new {
+            match measurement.scope() {
+                Scope::Cluster => self.measurements.push(Arc::clone(measurement)),
+                _ if measurement.name().as_str() == UP => self.up = Some(Arc::clone(measurement)),
+                _ => {}
+            }
+        }
+        self.put_in_order();
+        // A new one may need an extension that home lacks.
+        self.searched = None;
+        let mut journal = lock(&self.shared.journal);
+        change.new.iter().for_each(|measurement| journal.begin_anew(measurement.name()));
     }
 
     async fn collect(&mut self, cx: &CollectContext) -> Result<Collected, CollectError> {

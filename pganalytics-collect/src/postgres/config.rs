@@ -23,6 +23,13 @@ impl Host {
     pub fn is_socket(&self) -> bool {
         self.name.starts_with('/')
     }
+
+    /// Whether it is this very host, as far as the name tells.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        let address = self.name.parse::<std::net::IpAddr>();
+        self.is_socket() || self.name == "localhost" || address.is_ok_and(|address| address.is_loopback())
+    }
 }
 
 impl fmt::Display for Host {

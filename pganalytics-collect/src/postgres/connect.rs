@@ -31,21 +31,23 @@ use super::{
 };
 
 /// A connection, logged in.
-pub(super) struct Link {
-    pub(super) client: Client,
+pub(crate) struct Link {
+    pub(crate) client: Client,
     /// The host that answered.
-    pub(super) host: Host,
+    pub(crate) host: Host,
     /// Whether startup options were taken.
-    pub(super) took_options: bool,
+    pub(crate) took_options: bool,
     /// Why it ended, once it has.
-    pub(super) ended: Arc<OnceLock<String>>,
+    pub(crate) ended: Arc<OnceLock<String>>,
     /// Dropped with the client: nobody waits for answers any more.
-    pub(super) in_use: oneshot::Sender<()>,
+    pub(crate) in_use: oneshot::Sender<()>,
 }
 
 /// Connects to one server, again and again.
-pub(super) struct Connector {
+pub(crate) struct Connector {
     config: Arc<PostgresConfig>,
+    /// What is asked for at the login: settings of the session, or nothing.
+    options: bool,
     /// Made of certificate files; made anew after TLS failed.
     tls: Mutex<Option<Arc<ClientConfig>>>,
 }
@@ -56,12 +58,18 @@ const FAREWELL: Duration = Duration::from_secs(5);
 
 impl Connector {
     pub(super) fn new(config: Arc<PostgresConfig>) -> Self {
-        Self { config, tls: Mutex::new(None) }
+        Self { config, options: true, tls: Mutex::new(None) }
+    }
+
+    /// For what speaks PostgreSQL's protocol and has none of its settings: a
+    /// pooler's console.
+    pub(crate) fn without_options(config: Arc<PostgresConfig>) -> Self {
+        Self { options: false, ..Self::new(config) }
     }
 
     /// A connection to a database. The permit is held until the server has let
     /// the session go.
-    pub(super) async fn connect(&self, database: &str, permit: OwnedSemaphorePermit) -> Result<Link, ConnectProblem> {
+    pub(crate) async fn connect(&self, database: &str, permit: OwnedSemaphorePermit) -> Result<Link, ConnectProblem> {
         let permit = Arc::new(permit);
         let mut problems: Vec<ConnectProblem> = Vec::new();
         for host in &self.config.hosts {
@@ -97,7 +105,7 @@ impl Connector {
     ) -> Result<Link, ConnectProblem> {
         let password = self.password(host, database).await?;
         let mut encrypted = self.config.sslmode != SslMode::Disable && !host.is_socket();
-        let mut options = true;
+        let mut options = self.options;
         loop {
             let login = Login { host, database, password: password.as_deref(), encrypted, options };
             let problem = match self.login(&login, permit).await {

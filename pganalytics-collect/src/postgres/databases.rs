@@ -10,7 +10,10 @@ use std::{
 };
 
 use async_trait::async_trait;
-use pganalytics_core::{Batch, Epoch, MeasurementName, Rows, Scrape, ScrapeKind, Source, catalog::Measurement};
+use pganalytics_core::{
+    Batch, Epoch, MeasurementName, Rows, Scrape, ScrapeKind, Source,
+    catalog::{Measurement, Scope},
+};
 use tokio::time::Instant;
 
 use super::{
@@ -23,6 +26,7 @@ use super::{
 use crate::{
     collector::{CollectContext, Collected, Collector, Outcome},
     error::CollectError,
+    own_sql::CatalogChange,
 };
 
 /// The collector of measurements that are taken in each database.
@@ -200,9 +204,34 @@ impl Collector for DatabasesCollector {
         self.measurements.clone()
     }
 
+    fn said(&self) -> Option<String> {
+        lock(&self.shared.journal).closed().map(str::to_owned)
+    }
+
+    fn adopt(&mut self, change: &CatalogChange) {
+        self.measurements.retain(|measurement| !change.concerns(measurement.name()));
+        let new = change.new.iter().filter(|measurement| measurement.scope() == Scope::Database);
+        self.measurements.extend(new.cloned());
+        for place in self.places.values_mut() {
+            place.owed.retain(|name| !change.concerns(name));
+            place.known.retain(|name| !change.concerns(name));
+        }
+        if self.measurements.is_empty() {
+            self.places.clear();
+            self.keeper.clear();
+        }
+        let mut journal = lock(&self.shared.journal);
+        change.new.iter().for_each(|measurement| journal.begin_anew(measurement.name()));
+    }
+
     async fn collect(&mut self, cx: &CollectContext) -> Result<Collected, CollectError> {
         let (began, clock) = (Instant::now(), Clock::new(cx));
-        let names = Box::pin(self.databases(cx.deadline)).await.map_err(|problem| {
+        if self.measurements.is_empty() {
+            return Ok(Collected::default());
+        }
+        let names = Box::pin(self.databases(cx.deadline)).await;
+        lock(&self.shared.journal).databases(names.as_ref().err().map(|problem| problem.message.as_str()));
+        let names = names.map_err(|problem| {
             let server = self.shared.config.name.to_string();
             // A server without a name of its own is called by its address, and so begins the message.
             let message = problem.message.strip_prefix(&format!("{server}: ")).unwrap_or(&problem.message).to_owned();
@@ -226,7 +255,8 @@ impl Collector for DatabasesCollector {
             }
         }
         self.report_owed(problem.as_ref(), &mut collected, began);
-        if problem.is_some() {
+        if let Some(problem) = problem {
+            lock(&self.shared.journal).databases(Some(&problem.message));
             // Nobody can be asked; the next visit begins anew.
             self.places.values_mut().for_each(|place| place.owed.clear());
         }

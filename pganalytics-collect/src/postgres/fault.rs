@@ -119,6 +119,9 @@ impl ConnectProblem {
     }
 }
 
+/// What is said of an error that PostgreSQL does not give at a login.
+pub(crate) const NOT_AS_POSTGRES: &str = "what answers there does not speak as PostgreSQL does";
+
 fn advice(code: &SqlState) -> (ConnectFault, &'static str) {
     match *code {
         SqlState::INVALID_PASSWORD => {
@@ -139,9 +142,7 @@ fn advice(code: &SqlState) -> (ConnectFault, &'static str) {
             (ConnectFault::StartingUp, "it is tried again at the next visit")
         }
         // PgBouncer: "unsupported startup parameter: options".
-        SqlState::PROTOCOL_VIOLATION => {
-            (ConnectFault::OptionsRefused, "what answers there does not speak as PostgreSQL does")
-        }
+        SqlState::PROTOCOL_VIOLATION => (ConnectFault::OptionsRefused, NOT_AS_POSTGRES),
         _ => (ConnectFault::Other, "see the server's log"),
     }
 }

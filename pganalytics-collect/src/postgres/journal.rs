@@ -34,22 +34,50 @@ pub(super) struct Journal {
     server: Arc<str>,
     entries: HashMap<Key, Entry>,
     down: Option<String>,
+    /// Why its databases can't be visited.
+    closed: Option<String>,
 }
 
 impl Journal {
     pub(super) fn new(server: Arc<str>) -> Self {
-        Self { server, entries: HashMap::new(), down: None }
+        Self { server, entries: HashMap::new(), down: None, closed: None }
     }
 
     /// How the server is; `None`: well.
     pub(super) fn server(&mut self, trouble: Option<&str>) {
         match (trouble, self.down.as_deref()) {
             (Some(new), Some(old)) if new == old => {}
+            (Some(new), _) if self.closed.as_deref() == Some(new) => {}
             (Some(new), _) => tracing::warn!(server = %self.server, "{new}"),
             (None, Some(_)) => tracing::info!(server = %self.server, "answers again"),
             (None, None) => {}
         }
         self.down = trouble.map(str::to_owned);
+    }
+
+    /// Whether its databases can be visited; `None`: they can. What was said of
+    /// the server is not said again of its databases.
+    pub(super) fn databases(&mut self, trouble: Option<&str>) {
+        match (trouble, self.closed.as_deref()) {
+            (Some(new), Some(old)) if new == old => {}
+            (Some(new), _) if self.down.as_deref() == Some(new) => {}
+            (Some(new), _) => tracing::warn!(server = %self.server, "{new}"),
+            (None, Some(_)) if self.down.is_none() => {
+                tracing::info!(server = %self.server, "its databases can be visited");
+            }
+            (None, _) => {}
+        }
+        self.closed = trouble.map(str::to_owned);
+    }
+
+    /// What was said last of the server, if something is wrong.
+    pub(super) fn down(&self) -> Option<&str> {
+        self.down.as_deref()
+    }
+
+    /// What was said last of its databases, if something is wrong.
+    pub(super) fn closed(&self) -> Option<&str> {
+        self.closed.as_deref()
     }
 
     /// It works: no pause any more.
@@ -85,6 +113,11 @@ impl Journal {
         let entry = self.entries.get(&(measurement.clone(), database.cloned()))?;
         let pause = entry.pause.as_ref().filter(|pause| Instant::now() < pause.until)?;
         Some(pause.outcome.clone())
+    }
+
+    /// A measurement that is not taken any more, or not as it was.
+    pub(super) fn begin_anew(&mut self, measurement: &MeasurementName) {
+        self.entries.retain(|(of, _), _| of != measurement);
     }
 
     /// A database that is not watched any more.

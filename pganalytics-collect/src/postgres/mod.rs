@@ -64,7 +64,9 @@ mod visit;
 
 pub use check::{Finding, MeasurementCheck, ServerCheck, State};
 pub use config::{Host, PasswordSource, PostgresConfig, SslMode};
+pub(crate) use connect::{Connector, Link};
 pub use fault::{ConnectFault, ConnectProblem};
+pub(crate) use fault::{NOT_AS_POSTGRES, one_line};
 pub use redact::redact;
 pub use resolve::{Environment, Length, Port, PostgresSettings};
 pub use server::PostgresServer;

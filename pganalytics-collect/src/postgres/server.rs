@@ -15,7 +15,7 @@ use super::{
 use crate::collector::Collector;
 
 /// The measurement that the agent makes of whether a server answers.
-const UP: &str = "pg_up";
+pub(super) const UP: &str = "pg_up";
 /// What it finds by comparing scrapes.
 const EVENTS: &str = "pg_event";
 
@@ -64,7 +64,8 @@ impl PostgresServer {
     }
 
     /// The collectors, each with a rhythm of its own: one for the cluster and
-    /// one for its databases. They share the budget of sessions.
+    /// one for its databases, which may have nothing to do yet. They share the
+    /// budget of sessions.
     #[must_use]
     pub fn collectors(self) -> Vec<Box<dyn Collector>> {
         let mut collectors: Vec<Box<dyn Collector>> = vec![Box::new(ClusterCollector::new(
@@ -73,9 +74,7 @@ impl PostgresServer {
             self.up,
             Events::of_cluster(self.events),
         ))];
-        if !self.databases.is_empty() {
-            collectors.push(Box::new(DatabasesCollector::new(self.shared, self.databases)));
-        }
+        collectors.push(Box::new(DatabasesCollector::new(self.shared, self.databases)));
         collectors
     }
 

@@ -29,11 +29,24 @@ struct Line {
 pub(crate) struct Accounts {
     measurement: Option<Arc<Measurement>>,
     sources: BTreeMap<Source, BTreeMap<MeasurementName, Line>>,
+    /// Sources that have lost a line since their last batch.
+    shorter: BTreeSet<Source>,
 }
 
 impl Accounts {
     pub(crate) fn new() -> Self {
-        Self { measurement: Catalog::builtin().get("agent_scrape").cloned(), sources: BTreeMap::new() }
+        Self {
+            measurement: Catalog::builtin().get("agent_scrape").cloned(),
+            sources: BTreeMap::new(),
+            shorter: BTreeSet::new(),
+        }
+    }
+
+    /// A measurement is not taken at a source any more; the next batches say so.
+    pub(crate) fn forget(&mut self, measurement: &MeasurementName, source: &Source) {
+        if self.sources.get_mut(source).is_some_and(|lines| lines.remove(measurement).is_some()) {
+            self.shorter.insert(source.clone());
+        }
     }
 
     /// Takes the lines of one visit and returns a batch for each source that
@@ -45,7 +58,7 @@ impl Accounts {
         now: Timestamp,
         interval: Duration,
     ) -> Result<Vec<Batch>, ModelError> {
-        let mut touched = BTreeSet::new();
+        let mut touched = std::mem::take(&mut self.shorter);
         for report in reports {
             let source = report.source.unwrap_or_else(|| fallback.clone());
             let lines = self.sources.entry(source.clone()).or_default();

@@ -13,6 +13,7 @@
 //! * Frames of one visit go to the outbox together.
 
 mod accounts;
+mod change_log;
 mod plan;
 mod rhythm;
 mod runner;

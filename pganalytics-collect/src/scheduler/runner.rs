@@ -1,7 +1,7 @@
 //! One collector's task.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     panic::AssertUnwindSafe,
     pin::pin,
     sync::Arc,
@@ -21,6 +21,7 @@ use tracing::{debug, error, info, warn};
 use super::{
     Plan, SchedulerStats,
     accounts::{Accounts, unknown_source},
+    change_log::ChangeLog,
     rhythm::{Grid, decide},
 };
 use crate::{
@@ -30,6 +31,8 @@ use crate::{
     deliver::{Backoff, Outbox},
     error::CollectError,
     exporter::{Ask, Asker, Latest, Read},
+    own_sql::Following,
+    scrape::full_scrape,
 };
 
 /// A visit may take as long as its slowest measurement's interval, within these.
@@ -78,6 +81,9 @@ pub(crate) struct Runner {
     name: Arc<str>,
     collector: Box<dyn Collector>,
     shared: Shared,
+    plan: Plan,
+    catalog: Following,
+    phase: u64,
     grid: Grid,
     slots: Vec<Slot>,
     filter: ChangeFilter,
@@ -85,67 +91,80 @@ pub(crate) struct Runner {
     /// Where each measurement was found so far, for lines about visits that
     /// brought nothing.
     seen: BTreeMap<MeasurementName, BTreeSet<Source>>,
+    /// Where it has rows, which end when it does.
+    alive: BTreeMap<MeasurementName, BTreeSet<Source>>,
     fallback: Source,
     backoff: Backoff,
     not_before: Instant,
-    /// Measurements whose last visit failed, so that each state is logged once.
-    failing: BTreeSet<(MeasurementName, Option<Source>)>,
     asks: Option<(Arc<Asker>, mpsc::Receiver<Ask>)>,
+    log: ChangeLog,
 }
 
 impl Runner {
     /// `agent` is the agent's name, which decides the phase.
-    pub(crate) fn new(collector: Box<dyn Collector>, plan: &Plan, agent: &str, shared: Shared) -> Self {
+    pub(crate) fn new(
+        collector: Box<dyn Collector>,
+        plan: &Plan,
+        agent: &str,
+        shared: Shared,
+        catalog: Following,
+    ) -> Self {
         let name: Arc<str> = collector.name().into();
         let phase = xxhash_rust::xxh3::xxh3_64(format!("{agent}\n{name}").as_bytes());
         let start = Instant::now();
-        let grid = Grid::new(start, shared.clock.now(), phase);
-        let first = start + Duration::from_micros(phase % FIRST_VISITS);
-        let slot = |measurement: Arc<Measurement>| {
-            plan.interval_of(&measurement).map(|interval| Slot {
-                measurement,
-                interval,
-                next: first,
-                visited: false,
-                read: None,
-            })
-        };
-        let slots: Vec<Slot> = collector.measurements().into_iter().filter_map(slot).collect();
-        let names = || slots.iter().map(|slot| slot.measurement.name().clone()).collect();
-        let asks = shared.latest.as_ref().map(|latest| latest.register(names()));
-        Self {
+        let mut runner = Self {
             fallback: unknown_source(&name),
             name,
             collector,
+            grid: Grid::new(start, shared.clock.now(), phase),
             shared,
-            grid,
-            slots,
+            plan: plan.clone(),
+            catalog,
+            phase,
+            slots: Vec::new(),
             filter: ChangeFilter::new(),
             losses: 0,
             seen: BTreeMap::new(),
+            alive: BTreeMap::new(),
             backoff: Backoff::new(Duration::from_secs(1), Duration::from_secs(60), true),
             not_before: start,
-            failing: BTreeSet::new(),
-            asks,
+            log: ChangeLog::default(),
+            asks: None,
+        };
+        runner.fill_slots(start);
+        runner.asks = runner.shared.latest.as_ref().map(|latest| latest.register(runner.names()));
+        runner
+    }
+
+    /// A slot for each measurement that has none. It is due at once.
+    fn fill_slots(&mut self, now: Instant) {
+        let next = now + Duration::from_micros(self.phase % FIRST_VISITS);
+        for measurement in self.collector.measurements() {
+            let known = self.slots.iter().any(|slot| slot.measurement.name() == measurement.name());
+            if let Some(interval) = self.plan.interval_of(&measurement).filter(|_| !known) {
+                self.slots.push(Slot { measurement, interval, next, visited: false, read: None });
+            }
         }
     }
 
     /// Visits until `stop`.
     pub(crate) async fn run(mut self, stop: CancellationToken) {
-        while let Some(wake) = self.slots.iter().map(|slot| slot.next).min() {
-            let asks = self.asks.as_mut();
-            let asked = async {
-                match asks {
-                    Some((_, asks)) => asks.recv().await,
-                    None => std::future::pending().await,
-                }
-            };
+        loop {
+            let wake = self.slots.iter().map(|slot| slot.next).min();
+            if wake.is_none() && !self.catalog.is_live() {
+                break;
+            }
+            // Without a sink there are no ticks.
+            let wake = wake.filter(|_| self.shared.delivers).map(|wake| wake.max(self.not_before));
             let ask = tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
-                () = sleep_until(wake.max(self.not_before)), if self.shared.delivers => None,
-                Some(ask) = asked => Some(ask),
-                else => return,
+                () = self.catalog.changed() => {
+                    self.adopt().await;
+                    continue;
+                }
+                () = wait_until(wake) => None,
+                ask = asked(&mut self.asks) => Some(ask),
             };
             let now = Instant::now();
             let (due, cause) = match &ask {
@@ -181,6 +200,62 @@ impl Runner {
             .filter(|(_, slot)| ask.wants(&slot.measurement, slot.interval, slot.read, now))
             .map(|(at, _)| at)
             .collect()
+    }
+
+    /// What it can collect.
+    fn names(&self) -> HashSet<MeasurementName> {
+        self.slots.iter().map(|slot| slot.measurement.name().clone()).collect()
+    }
+
+    /// Goes along with another catalog. Measurements that differ begin anew, those
+    /// that are gone end; all others keep their ticks.
+    async fn adopt(&mut self) {
+        let change = self.catalog.take(&self.plan);
+        if change.is_empty() {
+            return;
+        }
+        self.collector.adopt(&change);
+        let there = self.collector.measurements();
+        let (ended, slots): (Vec<Slot>, Vec<Slot>) =
+            std::mem::take(&mut self.slots).into_iter().partition(|slot| change.concerns(slot.measurement.name()));
+        self.slots = slots;
+        self.fill_slots(Instant::now());
+        if let (Some(latest), Some((asker, _))) = (&self.shared.latest, &self.asks) {
+            asker.has(self.names());
+            ended.iter().for_each(|slot| latest.end(slot.measurement.name()));
+        }
+        let mut frames = Vec::new();
+        for slot in ended {
+            let name = slot.measurement.name();
+            self.log.forget(name);
+            if there.iter().any(|measurement| measurement.name() == name) {
+                info!(collector = %self.name, measurement = %name, "the measurement is taken as its file says now");
+                continue;
+            }
+            info!(collector = %self.name, measurement = %name, "the measurement is not taken any more");
+            frames.extend(self.farewell(&slot));
+            let sources = self.seen.remove(name).unwrap_or_default();
+            let mut guard = self.shared.accounts.lock().await;
+            let (accounts, ..) = &mut *guard;
+            sources.iter().chain([&self.fallback]).for_each(|source| accounts.forget(name, source));
+        }
+        deliver(&self.shared, &self.fallback, frames, Vec::new(), SHORTEST_VISIT).await;
+    }
+
+    /// Says that all rows of a measurement are gone.
+    fn farewell(&mut self, slot: &Slot) -> Vec<Bytes> {
+        let name = slot.measurement.name();
+        let mut frames = Vec::new();
+        for source in self.alive.remove(name).unwrap_or_default() {
+            let nothing = full_scrape(&slot.measurement, source, self.shared.clock.now(), &[(); 0], |(), _| None);
+            match nothing.map_err(CollectError::from).and_then(|batch| encode(&mut self.filter, batch, Instant::now()))
+            {
+                Ok((frame, _)) => frames.push(frame),
+                Err(error) => error!(measurement = %name, %error, "its end can't be told"),
+            }
+        }
+        self.filter.forget(name);
+        frames
     }
 
     /// The slots that are due; their ticks are taken.
@@ -317,12 +392,21 @@ impl Runner {
                 batch.scrape.interval_micros = u64::try_from(interval.as_micros()).unwrap_or(u64::MAX);
             }
             let (name, source) = (batch.schema.measurement().clone(), batch.source.clone());
+            let lives = batch.schema.presence() == Presence::State && !batch.rows.is_empty();
             match encode(&mut self.filter, batch, now) {
-                Ok((frame, 0)) => frames.push(frame),
                 Ok((frame, duplicates)) => {
+                    frames.push(frame);
+                    let alive = self.alive.entry(name.clone()).or_default();
+                    if lives {
+                        alive.insert(source)
+                    } else {
+                        alive.remove(&source)
+                    };
+                    if duplicates == 0 {
+                        continue;
+                    }
                     SchedulerStats::add(&self.shared.stats.duplicates, duplicates as u64);
                     debug!(collector = %self.name, measurement = %name, duplicates, "rows of one key; the last of them is taken");
-                    frames.push(frame);
                 }
                 Err(error) => {
                     self.filter.force_keyframe();
@@ -352,32 +436,27 @@ impl Runner {
         self.slots.iter().find(is_it).map(|slot| slot.interval)
     }
 
-    /// Each change of state once; the rest only when asked for.
     fn log(&mut self, reports: &[Report]) {
-        for report in reports {
-            let place = (report.measurement.clone(), report.source.clone());
-            let source = report.source.as_ref();
-            let server = source.map_or(&*self.name, |source| &*source.server);
-            let database = source.and_then(|source| source.database.as_deref()).unwrap_or_default();
-            let measurement = &report.measurement;
-            match &report.outcome {
-                Outcome::Failed { message } => {
-                    SchedulerStats::add(&self.shared.stats.failures, 1);
-                    if self.failing.insert(place) {
-                        warn!(server, database, %measurement, "not collected: {message}");
-                    }
-                }
-                Outcome::Collected { rows } => {
-                    if self.failing.remove(&place) {
-                        info!(server, database, %measurement, "collected again");
-                    }
-                    debug!(server, database, %measurement, rows, elapsed = ?report.elapsed, "collected");
-                }
-                Outcome::Unsupported { reason } | Outcome::Skipped { reason } => {
-                    debug!(server, database, %measurement, "left out: {reason}");
-                }
-            }
-        }
+        let failures = self.log.note(&self.name, self.collector.said().as_deref(), reports);
+        SchedulerStats::add(&self.shared.stats.failures, failures);
+    }
+}
+
+/// The next wish of a scraper.
+async fn asked(asks: &mut Option<(Arc<Asker>, mpsc::Receiver<Ask>)>) -> Ask {
+    if let Some((_, asks)) = asks
+        && let Some(ask) = asks.recv().await
+    {
+        return ask;
+    }
+    std::future::pending().await
+}
+
+/// Waits; for ever where there is nothing to wait for.
+async fn wait_until(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => std::future::pending().await,
     }
 }
 

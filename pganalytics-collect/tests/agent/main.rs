@@ -4,5 +4,6 @@
 mod config;
 mod fixture;
 mod http_sink;
+mod prometheus_rules;
 mod scheduler;
 mod secrets;

@@ -33,7 +33,6 @@ const MAY_BE_EMPTY: &[&str] = &[
     "pg_stat_progress",
     "pg_stat_subscription",
     "pg_stat_subscription_stats",
-    "pg_table_wraparound",
     "pg_xmin_horizon",
     "pg_stat_user_functions",
     "pg_sequences",

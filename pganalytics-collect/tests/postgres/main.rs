@@ -5,6 +5,8 @@ mod bad_input;
 mod budget;
 mod epochs;
 mod every_version;
+mod log_lines;
+mod own_sql;
 mod pooler;
 mod privacy;
 mod tls;

@@ -113,3 +113,44 @@ async fn series_for_charts_are_ready_made() {
         problem(get(format!("servers/{id}/metrics?{query}")).await, status).await;
     }
 }
+
+#[tokio::test]
+async fn a_measurement_that_nobody_knows_is_there_with_its_first_push() {
+    let server = start().await;
+    let token = server.admin_token().await;
+    let ask = |sql: &'static str| server.post("sql").bearer_auth(&token).json(&json!({"sql": sql})).send();
+    let (code, _) = problem(ask("select * from app_orders").await.unwrap(), StatusCode::BAD_REQUEST).await;
+    assert_eq!(code, "unknown_table");
+    let get = || server.get("measurements/app_orders").bearer_auth(&token).send();
+    problem(get().await.unwrap(), StatusCode::NOT_FOUND).await;
+
+    let (_, agent) = server.collector("agent").await;
+    read(server.push(&agent, Spool::new("app_orders", "db1").body(1..4)).send().await.unwrap(), StatusCode::OK).await;
+    assert_eq!(server.rows(&token, "select id, calls from app_orders order by id").await.len(), 3);
+    let measurement = read(get().await.unwrap(), StatusCode::OK).await;
+    let column = |name: &str, kind: &str| json!({"name": name, "kind": kind, "type": "int", "unit": "", "doc": ""});
+    assert_eq!(measurement["columns"], json!([column("id", "key"), column("calls", "gauge")]));
+    assert_eq!((&measurement["presence"], &measurement["stored"]["rows"]), (&json!("append"), &json!(3)));
+    let list =
+        read(server.get("measurements?limit=1000").bearer_auth(&token).send().await.unwrap(), StatusCode::OK).await;
+    let names: Vec<_> = list["data"].as_array().unwrap().iter().map(|each| each["name"].as_str().unwrap()).collect();
+    assert!(names.contains(&"app_orders") && names.contains(&"pg_stat_database"), "{names:?}");
+}
+
+#[tokio::test]
+async fn what_the_catalog_knows_and_nobody_sent_is_an_empty_table() {
+    let server = start().await;
+    let token = server.admin_token().await;
+    for measurement in pganalytics_core::catalog::Catalog::builtin() {
+        let columns: Vec<_> = measurement.columns().iter().map(|column| format!("\"{}\"", column.name)).collect();
+        let columns = columns.join(", ");
+        let mut tables = vec![measurement.name().to_string(), format!("{}_latest", measurement.name())];
+        if measurement.schema().presence() == pganalytics_core::Presence::State {
+            tables.push(format!("{}_delta", measurement.name()));
+        }
+        for table in tables {
+            let rows = server.rows(&token, &format!("select time, {columns} from {table}")).await;
+            assert!(rows.is_empty(), "{table}: {rows:?}");
+        }
+    }
+}

@@ -1,4 +1,4 @@
-//! SQL over a small data set, before and after compaction.
+//! SQL over a small data set, before and after compaction; and over nothing.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use pganalytics_core::{ScrapeKind, Seq, frame::VerifiedFrame};
 
 use super::{
     Candidate, Check, ConformanceFailure, Property,
-    fixture::{self, Spool, TABLES, at, scrape, tenant},
+    fixture::{self, Spool, TABLES, TEXTS, at, scrape, tenant},
 };
 use crate::{
     Job,
@@ -25,11 +25,12 @@ const QUESTIONS: &[(&str, &str)] = &[
 async fn ask<S: Candidate>(
     property: Property,
     store: &S,
+    guard: &SqlGuard,
     owner: u128,
     question: &str,
 ) -> Result<String, ConformanceFailure> {
     let principal = SqlPrincipal::new(tenant(owner));
-    let query = property.ok(SqlGuard::default().check(question, Vec::new(), principal))?;
+    let query = property.ok(guard.check(question, Vec::new(), principal))?;
     let answer = property.ok(property.ok(store.query(query).await)?.into_answer().await)?;
     let rows: Vec<_> = answer.batches.iter().flat_map(to_json_rows).collect();
     property.ok(serde_json::to_string(&rows))
@@ -60,7 +61,7 @@ pub(super) async fn sql_sees_what_was_appended<S: Candidate>(store: Arc<S>) -> C
     property.ok(store.append(&spool.origin, spool.stream, frames).await)?;
     for when in ["before compaction", "after compaction"] {
         for (question, expected) in QUESTIONS {
-            let answer = ask(property, store.as_ref(), 1, question).await?;
+            let answer = ask(property, store.as_ref(), &SqlGuard::default(), 1, question).await?;
             property.equal(&format!("{question} {when}"), &answer.as_str(), expected)?;
         }
         property.ok(store.maintain(Job::Compact { before: at(begin + 7200) }).await)?;
@@ -72,4 +73,41 @@ pub(super) async fn sql_sees_what_was_appended<S: Candidate>(store: Arc<S>) -> C
         Ok(stream) => property.equal("rows of another tenant", &property.ok(stream.into_answer().await)?.rows(), &0),
         Err(_) => Ok(()),
     }
+}
+
+pub(super) async fn what_is_known_and_not_sent_is_empty<S: Candidate>(store: Arc<S>) -> Check {
+    let property = Property("a measurement that is known beforehand is a table before anybody sends it");
+    let known = property.ok(fixture::schema(TABLES, &["seq_scan"]))?;
+    let guard = SqlGuard::default().knowing([known, property.ok(fixture::texts())?]);
+    let nothing = [
+        format!("SELECT id, seq_scan, server FROM {TABLES}"),
+        format!("SELECT id, seq_scan, delta_quality FROM {TABLES}_delta"),
+        format!("SELECT id, seq_scan FROM {TABLES}_latest"),
+        format!("SELECT id, query FROM {TEXTS}"),
+        format!("SELECT id, query FROM {TEXTS}_latest"),
+        format!("SELECT t.id FROM {TABLES} AS t JOIN {TEXTS}_latest AS q ON q.id = t.id"),
+    ];
+    for question in &nothing {
+        let answer = ask(property, store.as_ref(), &guard, 1, question).await?;
+        property.equal(question, &answer.as_str(), &"[]")?;
+    }
+    // Facts have no increases, also when nobody has sent one.
+    let principal = SqlPrincipal::new(tenant(1));
+    let question = format!("SELECT * FROM {TEXTS}_delta");
+    let refused = store.query(property.ok(guard.check(&question, Vec::new(), principal))?).await.is_err();
+    property.holds(refused, || format!("{question} was answered"))?;
+
+    // What is sent then counts, and with the schema that it came with.
+    let sent = property.ok(fixture::schema(TABLES, &["seq_scan", "idx_scan"]))?;
+    let spool = property.ok(Spool::new(tenant(1), 1, "a"))?;
+    let batch = property.ok(scrape(&sent, &spool.source, ScrapeKind::Keyframe, 60, &[(1, vec![5, 7])]))?;
+    let frame = property.ok(VerifiedFrame::of_batch(Seq(1), &batch))?;
+    property.ok(store.append(&spool.origin, spool.stream, vec![frame]).await)?;
+    let question = format!("SELECT id, seq_scan, idx_scan FROM {TABLES}");
+    let answer = ask(property, store.as_ref(), &guard, 1, &question).await?;
+    property.equal(&question, &answer.as_str(), &"[[1,5,7]]")?;
+    // Another tenant goes on seeing an empty table.
+    let question = format!("SELECT id, seq_scan FROM {TABLES}");
+    let answer = ask(property, store.as_ref(), &guard, 2, &question).await?;
+    property.equal(&question, &answer.as_str(), &"[]")
 }

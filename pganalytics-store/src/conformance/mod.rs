@@ -17,7 +17,7 @@
 //! | `reading` | readers get their tenant's chunks, all of them, in order |
 //! | `maintenance` | compaction changes no answer; retention drops only what is due |
 //! | `people` | users, tokens, collectors, settings |
-//! | `answers` | SQL over a small data set, before and after compaction |
+//! | `answers` | SQL over a small data set, before and after compaction; what is known and not sent is an empty table |
 
 mod answers;
 mod delivery;
@@ -91,6 +91,7 @@ where
         people::a_removed_collector_takes_its_tokens_along,
         people::a_setting_is_made_once,
         answers::sql_sees_what_was_appended,
+        answers::what_is_known_and_not_sent_is_empty,
     ];
     let pair = || async {
         let made = async { Ok::<_, StoreError>((make().await?, make().await?)) }.await;

@@ -1,6 +1,6 @@
 //! Runs queries: on threads of their own, within time, memory and rows.
 
-use std::{num::NonZero, sync::Arc, time::Duration};
+use std::{collections::HashSet, num::NonZero, sync::Arc, time::Duration};
 
 use datafusion::{
     arrow::datatypes::SchemaRef,
@@ -18,6 +18,7 @@ use datafusion::{
     prelude::{SessionConfig, SessionContext},
 };
 use futures::StreamExt as _;
+use pganalytics_core::Schema;
 use tokio::{
     runtime::Runtime,
     sync::{Semaphore, mpsc, oneshot},
@@ -227,10 +228,11 @@ impl Run {
     }
 
     async fn start(self) -> Result<SendableRecordBatchStream, Failure> {
+        let stored = self.source.stored(self.query.principal().tenant).await?;
         let tables = Tables::new(
             Arc::clone(&self.source),
             self.query.principal().tenant,
-            self.source.stored(self.query.principal().tenant).await?,
+            with_known(stored.into_iter().map(|stored| stored.schema), self.query.known()),
             Arc::clone(&self.cache),
             self.options.latest_lookback,
         );
@@ -259,6 +261,14 @@ impl Run {
         let plan = watched(frame.create_physical_plan().await?, &self.stop)?;
         Ok(execute_stream(plan, task)?)
     }
+}
+
+/// What is stored, and what is known and has not been sent yet.
+fn with_known(stored: impl Iterator<Item = Arc<Schema>>, known: &[Arc<Schema>]) -> Vec<Arc<Schema>> {
+    let mut schemas: Vec<_> = stored.collect();
+    let sent: HashSet<_> = schemas.iter().map(|schema| schema.measurement().clone()).collect();
+    schemas.extend(known.iter().filter(|schema| !sent.contains(schema.measurement())).cloned());
+    schemas
 }
 
 /// What went wrong, before it is translated.

@@ -3,7 +3,7 @@
 //! The text is measured before it is parsed, so that no text can make the
 //! parser, the planner or a destructor run out of stack.
 
-use std::{ops::ControlFlow, time::Duration};
+use std::{ops::ControlFlow, sync::Arc, time::Duration};
 
 use datafusion::sql::{
     parser::{DFParserBuilder, Statement},
@@ -14,7 +14,7 @@ use datafusion::sql::{
         tokenizer::{Token, Tokenizer},
     },
 };
-use pganalytics_core::{TenantId, Timestamp};
+use pganalytics_core::{Schema, TenantId, Timestamp};
 
 use super::error::SqlError;
 
@@ -92,6 +92,7 @@ pub struct SqlQuery {
     statement: Statement,
     params: Vec<SqlParam>,
     principal: SqlPrincipal,
+    known: Arc<[Arc<Schema>]>,
     max_rows: usize,
     timeout: Duration,
 }
@@ -113,6 +114,13 @@ impl SqlQuery {
     #[must_use]
     pub fn principal(&self) -> &SqlPrincipal {
         &self.principal
+    }
+
+    /// Measurements that are tables also where nobody has sent them yet; see
+    /// [`SqlGuard::knowing`].
+    #[must_use]
+    pub fn known(&self) -> &[Arc<Schema>] {
+        &self.known
     }
 
     /// Most rows of the answer.
@@ -159,13 +167,23 @@ impl SqlQuery {
 #[derive(Debug, Clone, Default)]
 pub struct SqlGuard {
     limits: SqlLimits,
+    known: Arc<[Arc<Schema>]>,
 }
 
 impl SqlGuard {
     /// A guard with these limits.
     #[must_use]
     pub fn new(limits: SqlLimits) -> Self {
-        Self { limits }
+        Self { limits, known: Arc::default() }
+    }
+
+    /// Measurements that are known beforehand, as those of a catalog: where a
+    /// store has none of their rows they are empty tables. What was sent has the
+    /// schema that it came with.
+    #[must_use]
+    pub fn knowing(mut self, schemas: impl IntoIterator<Item = Arc<Schema>>) -> Self {
+        self.known = schemas.into_iter().collect();
+        self
     }
 
     /// The limits.
@@ -192,8 +210,15 @@ impl SqlGuard {
             return Err(SqlError::StatementCount(count));
         };
         only_reads(&statement)?;
-        let timeout = self.limits.timeout;
-        Ok(SqlQuery { text: sql.to_owned(), statement, params, principal, max_rows: self.limits.max_rows, timeout })
+        Ok(SqlQuery {
+            text: sql.to_owned(),
+            statement,
+            params,
+            principal,
+            known: Arc::clone(&self.known),
+            max_rows: self.limits.max_rows,
+            timeout: self.limits.timeout,
+        })
     }
 
     /// Refuses what could exhaust the stack before anything recurses into it.

@@ -11,7 +11,8 @@
 //! through it. There is no other way to a [`SqlQuery`].
 //!
 //! # Tables
-//! For each measurement `m` in the store:
+//! For each measurement `m` in the store, and for each that the guard
+//! [knows beforehand](SqlGuard::knowing), then empty:
 //!
 //! | table | rows |
 //! |---|---|

@@ -10,7 +10,7 @@ use datafusion::{
     logical_expr::{Expr, TableProviderFilterPushDown, TableType},
     physical_plan::{ExecutionPlan, PhysicalExpr, streaming::StreamingTableExec},
 };
-use pganalytics_core::{ColumnType, Presence, TenantId, Timestamp};
+use pganalytics_core::{ColumnType, Presence, Schema, TenantId, Timestamp};
 
 use super::{
     GONE_MEMORY, LOOKBACK,
@@ -23,7 +23,7 @@ use super::{
     scan::{Scan, partitions},
 };
 use crate::{
-    chunk::{ChunkSelect, ChunkSource, StoredMeasurement},
+    chunk::{ChunkSelect, ChunkSource},
     error::StoreError,
 };
 
@@ -48,7 +48,7 @@ pub(super) struct Tables {
     tenant: TenantId,
     cache: Arc<FactCache>,
     latest_lookback: Duration,
-    by_name: BTreeMap<String, (View, Arc<StoredMeasurement>)>,
+    by_name: BTreeMap<String, (View, Arc<Schema>)>,
 }
 
 impl fmt::Debug for Tables {
@@ -61,22 +61,21 @@ impl Tables {
     pub(super) fn new(
         source: Arc<dyn ChunkSource>,
         tenant: TenantId,
-        stored: Vec<StoredMeasurement>,
+        schemas: Vec<Arc<Schema>>,
         cache: Arc<FactCache>,
         latest_lookback: Duration,
     ) -> Self {
         let mut by_name = BTreeMap::new();
-        let stored: Vec<Arc<StoredMeasurement>> = stored.into_iter().map(Arc::new).collect();
-        for measurement in &stored {
-            let name = measurement.schema.measurement();
-            by_name.insert(format!("{name}_latest"), (View::Latest, Arc::clone(measurement)));
-            if measurement.schema.presence() == Presence::State {
-                by_name.insert(format!("{name}_delta"), (View::Delta, Arc::clone(measurement)));
+        for schema in &schemas {
+            let name = schema.measurement();
+            by_name.insert(format!("{name}_latest"), (View::Latest, Arc::clone(schema)));
+            if schema.presence() == Presence::State {
+                by_name.insert(format!("{name}_delta"), (View::Delta, Arc::clone(schema)));
             }
         }
         // A measurement of such a name is itself.
-        for measurement in stored {
-            by_name.insert(measurement.schema.measurement().to_string(), (View::Rows, measurement));
+        for schema in schemas {
+            by_name.insert(schema.measurement().to_string(), (View::Rows, schema));
         }
         Self { source, tenant, cache, latest_lookback, by_name }
     }
@@ -101,9 +100,9 @@ impl SchemaProvider for Tables {
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>, DataFusionError> {
-        let Some((view, measurement)) = self.by_name.get(name) else { return Ok(None) };
+        let Some((view, schema)) = self.by_name.get(name) else { return Ok(None) };
         Ok(Some(Arc::new(Table {
-            layout: Layout::new(*view, measurement),
+            layout: Layout::new(*view, schema),
             source: Arc::clone(&self.source),
             tenant: self.tenant,
             cache: Arc::clone(&self.cache),
@@ -163,8 +162,7 @@ struct Layout {
 }
 
 impl Layout {
-    fn new(view: View, measurement: &StoredMeasurement) -> Self {
-        let schema = &measurement.schema;
+    fn new(view: View, schema: &Arc<Schema>) -> Self {
         let mut columns = vec![ColumnSource::Time];
         let mut fields = vec![Field::new("time", arrow_type(ColumnType::Timestamp), false)];
         for shared in Shared::ALL {

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use pganalytics_collect::{
     Config,
     config::{Origin, Setting},
+    own_sql::Reloader,
 };
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -49,6 +50,7 @@ pub(crate) async fn run(config: &Config) -> ExitCode {
             warn!(%error, "signals are not handled: the agent stops without sending what waits");
         }
     });
+    tokio::spawn(reload_on_hangup(config.reloader()));
     match agent.run(stop).await {
         Ok(summary) if summary.outbox.queued_frames == 0 => ExitCode::SUCCESS,
         Ok(summary) => {
@@ -74,6 +76,20 @@ async fn stop_on_signals(stop: CancellationToken) -> std::io::Result<()> {
         }
     }
     std::process::exit(i32::from(FAILED))
+}
+
+/// SIGHUP: look at the catalog files now. It ends no agent that has none.
+async fn reload_on_hangup(reloader: Option<Reloader>) {
+    let mut hangup = match signal(SignalKind::hangup()) {
+        Ok(hangup) => hangup,
+        Err(error) => return warn!(%error, "SIGHUP is not handled"),
+    };
+    while hangup.recv().await.is_some() {
+        match &reloader {
+            Some(reloader) => reloader.reload(),
+            None => info!("SIGHUP: there is no collector.catalog_dir to read again; other settings need a restart"),
+        }
+    }
 }
 
 fn warn_of_settings(settings: &[Setting]) {

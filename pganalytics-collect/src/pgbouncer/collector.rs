@@ -1,0 +1,227 @@
+//! Visits one PgBouncer.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use pganalytics_core::{
+    Batch, InstanceId, ModelError, ServerId, Source, Value,
+    catalog::{Catalog, Measurement, Scope},
+};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::{
+    console::{Console, Door, Fault},
+    shape::{self, SHAPES, Shape},
+    summary::Summary,
+};
+use crate::{
+    collector::{CollectContext, Collected, Collector, Outcome, Report},
+    error::CollectError,
+    postgres::PostgresConfig,
+    scrape::full_scrape,
+};
+
+const UP: &str = "pgbouncer_up";
+
+/// Collects from the admin console of one PgBouncer: all measurements of the
+/// scope pooler.
+pub struct PgBouncerCollector {
+    name: String,
+    config: Arc<PostgresConfig>,
+    source: Source,
+    door: Door,
+    /// The session of the visit before.
+    console: Option<Console>,
+}
+
+impl std::fmt::Debug for PgBouncerCollector {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PgBouncerCollector").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+/// What one measurement brought.
+type Found = Result<Batch, Miss>;
+
+/// Why it brought nothing.
+enum Miss {
+    Console(Fault),
+    Unsupported(String),
+    Model(ModelError),
+}
+
+impl From<Fault> for Miss {
+    fn from(fault: Fault) -> Self {
+        Self::Console(fault)
+    }
+}
+
+impl From<ModelError> for Miss {
+    fn from(error: ModelError) -> Self {
+        Self::Model(error)
+    }
+}
+
+impl PgBouncerCollector {
+    /// A collector for this console; see
+    /// [`PgBouncerSettings::resolve`](super::PgBouncerSettings::resolve).
+    #[must_use]
+    pub fn new(config: PostgresConfig) -> Self {
+        let id = format!("pgbouncer {} at {}", config.name, config.address());
+        let server_id = ServerId::from_uuid(Uuid::new_v5(&Uuid::NAMESPACE_URL, id.as_bytes()));
+        let source = Source {
+            server_id,
+            instance_id: InstanceId::of_address(server_id, &config.address()),
+            server: Arc::clone(&config.name),
+            database: None,
+        };
+        let config = Arc::new(config);
+        let door = Door::new(Arc::clone(&config));
+        Self { name: format!("pgbouncer {}", config.name), config, source, door, console: None }
+    }
+
+    /// The source of its batches.
+    #[must_use]
+    pub fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// A session that has just answered, and how long that took.
+    async fn enter(&mut self) -> Result<(Console, Duration), String> {
+        let began = Instant::now();
+        if let Some(mut console) = self.console.take().filter(Console::is_good)
+            && console.ask_version().await.is_ok()
+        {
+            return Ok((console, began.elapsed()));
+        }
+        let began = Instant::now();
+        let opened = Box::pin(self.door.open()).await;
+        opened.map(|console| (console, began.elapsed())).map_err(|problem| problem.message)
+    }
+
+    fn up(&self, up: &Measurement, cx: &CollectContext, answer: Result<(&str, Duration), &str>) -> Found {
+        let row = [answer];
+        Ok(full_scrape(up, self.source.clone(), cx.now, &row, |answer, column| match (column, answer) {
+            ("up", answer) => Some(Value::Bool(answer.is_ok())),
+            ("connect_ms", Ok((_, time))) => Some(Value::Float(time.as_secs_f64() * 1000.0)),
+            ("version", Ok((version, _))) => Some(Value::Text(version)),
+            ("error", Err(message)) => Some(Value::Text(message)),
+            _ => None,
+        })?)
+    }
+
+    async fn measure(&self, measurement: &Measurement, console: &Console, cx: &CollectContext) -> Found {
+        let name = measurement.name().as_str();
+        let source = self.source.clone();
+        if let Some(shape) = SHAPES.iter().find(|shape| shape.measurement == name) {
+            return self.shaped(shape, measurement, console, cx).await;
+        }
+        let (command, mut summary) = match name {
+            "pgbouncer_clients" => ("SHOW CLIENTS", Summary::of_clients()),
+            "pgbouncer_servers" => ("SHOW SERVERS", Summary::of_servers()),
+            _ => return self.process(measurement, console, cx).await,
+        };
+        console.read(command, |record| summary.add(record)).await?;
+        Ok(full_scrape(measurement, source, cx.now, &summary.rows(), |row, column| row.value(column))?)
+    }
+
+    async fn shaped(&self, shape: &Shape, measurement: &Measurement, console: &Console, cx: &CollectContext) -> Found {
+        let (mut rows, mut misfits) = (Vec::new(), BTreeSet::new());
+        let see = |record: &_| match shape::row(shape.fields, record) {
+            Ok(row) if rows.len() < measurement.max_rows() => rows.push(row),
+            Ok(_) => {}
+            Err(misfit) => {
+                misfits.insert(misfit);
+            }
+        };
+        console.read(shape.command, see).await?;
+        if !misfits.is_empty() {
+            let misfits: Vec<_> = misfits.into_iter().collect();
+            return Err(Fault::Refused(format!("{}: {}", shape.command, misfits.join(", "))).into());
+        }
+        let started = console.process.map(|process| process.started.as_micros());
+        Ok(full_scrape(measurement, self.source.clone(), cx.now, &rows, |row, column| match column {
+            "started_at" => started.map(Value::Timestamp),
+            column => shape::value_of(shape.fields, row, column),
+        })?)
+    }
+
+    async fn process(&self, measurement: &Measurement, console: &Console, cx: &CollectContext) -> Found {
+        let Some(process) = console.process else {
+            let reason = "PgBouncer runs on another host, or has no pidfile that the agent may read; \
+                          set pidfile in pgbouncer.ini where both are on one host";
+            return Err(Miss::Unsupported(reason.to_owned()));
+        };
+        let Some(figures) = process.figures().await else {
+            return Err(Miss::Unsupported(format!("process {} has ended or can't be read", process.pid)));
+        };
+        let row = [figures];
+        Ok(full_scrape(measurement, self.source.clone(), cx.now, &row, |figures, column| figures.value(column))?)
+    }
+
+    fn report(&self, collected: &mut Collected, measurement: &Measurement, began: Instant, found: Found) {
+        let outcome = match &found {
+            Ok(batch) => Outcome::Collected { rows: batch.rows.len() },
+            Err(Miss::Console(fault)) => Outcome::Failed { message: fault.message().to_owned() },
+            Err(Miss::Unsupported(reason)) => Outcome::Unsupported { reason: reason.clone() },
+            Err(Miss::Model(error)) => Outcome::Failed { message: error.to_string() },
+        };
+        collected.batches.extend(found);
+        collected.reports.push(Report {
+            measurement: measurement.name().clone(),
+            source: Some(self.source.clone()),
+            outcome,
+            elapsed: began.elapsed(),
+        });
+    }
+}
+
+#[async_trait]
+impl Collector for PgBouncerCollector {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn measurements(&self) -> Vec<Arc<Measurement>> {
+        let is_own = |measurement: &&Arc<Measurement>| {
+            let name = measurement.name().as_str();
+            measurement.scope() == Scope::Pooler && name.starts_with("pgbouncer_")
+        };
+        Catalog::builtin().iter().filter(is_own).cloned().collect()
+    }
+
+    async fn collect(&mut self, cx: &CollectContext) -> Result<Collected, CollectError> {
+        let mut collected = Collected::default();
+        let began = Instant::now();
+        let entered = self.enter().await;
+        let is_due = |measurement: &Arc<Measurement>| cx.due.contains(measurement.name());
+        let (ups, others): (Vec<_>, Vec<_>) =
+            self.measurements().into_iter().filter(is_due).partition(|measurement| measurement.name().as_str() == UP);
+        let answer = match &entered {
+            Ok((console, time)) => Ok((console.version.as_str(), *time)),
+            Err(message) => Err(message.as_str()),
+        };
+        for up in &ups {
+            self.report(&mut collected, up, began, self.up(up, cx, answer));
+        }
+        let (console, mut lost) = match entered {
+            Ok((console, _)) => (Some(console), None),
+            Err(message) => (None, Some(message)),
+        };
+        for measurement in &others {
+            let began = Instant::now();
+            let found = match (&console, &lost) {
+                (Some(console), None) if began < cx.deadline => self.measure(measurement, console, cx).await,
+                (_, Some(message)) => Err(Fault::Refused(message.clone()).into()),
+                _ => Err(Fault::Refused(String::from("the visit's time was over; it is tried again")).into()),
+            };
+            if let Err(Miss::Console(Fault::Lost(message))) = &found {
+                lost = Some(message.clone());
+            }
+            self.report(&mut collected, measurement, began, found);
+        }
+        self.console = console.filter(|_| lost.is_none());
+        Ok(collected)
+    }
+}
