@@ -244,9 +244,8 @@ impl Exporter {
 fn cpu_seconds(pid: u32) -> anyhow::Result<f64> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
     let (_, fields) = text.rsplit_once(')').context("no name")?;
-    let ticks = |at: usize| -> anyhow::Result<f64> {
-        Ok(fields.split_whitespace().nth(at).context("it is short")?.parse()?)
-    };
+    let ticks =
+        |at: usize| -> anyhow::Result<f64> { Ok(fields.split_whitespace().nth(at).context("it is short")?.parse()?) };
     // Fields 14 and 15 of the whole line, in hundredths of a second on every Linux that counts.
     Ok((ticks(11)? + ticks(12)?) / 100.0)
 }

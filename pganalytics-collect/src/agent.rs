@@ -329,7 +329,18 @@ impl Agent {
         info!(agent = %name, collectors = collectors.len(), stream = %outbox.stream(), "the agent starts");
         // Tasks of a set end with it, so nothing is left when this future is dropped.
         let mut tasks = JoinSet::new();
+        let mut looking = JoinSet::new();
         if let Some(exporter) = exporter {
+            let mut catalog = settings.catalog.clone();
+            let follower = exporter.clone();
+            looking.spawn(async move {
+                loop {
+                    catalog.changed().await;
+                    if let Some(now) = catalog.now() {
+                        follower.adopt(&now);
+                    }
+                }
+            });
             for listener in exporter.listen().await? {
                 tasks.spawn(listener.serve(stop.clone()));
             }
@@ -338,7 +349,6 @@ impl Agent {
             let runner = Runner::new(collector, &settings.plan, &name, shared.clone(), settings.catalog.clone());
             tasks.spawn(runner.run(stop.clone()));
         }
-        let mut looking = JoinSet::new();
         looking.spawn(async move {
             if let Some(folder) = settings.folder {
                 folder.watch().await;

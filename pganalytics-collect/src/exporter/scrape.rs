@@ -55,8 +55,9 @@ pub struct Exporter {
 struct Inner {
     settings: ExporterSettings,
     latest: Latest,
-    postgres: Audience,
-    pgbouncer: Audience,
+    /// What the two pages have; exchanged with the catalog.
+    postgres: Mutex<Arc<Audience>>,
+    pgbouncer: Mutex<Arc<Audience>>,
     /// Names and addresses of the watched servers and poolers.
     servers: BTreeMap<Arc<str>, String>,
     poolers: BTreeMap<Arc<str>, String>,
@@ -65,7 +66,13 @@ struct Inner {
     /// Scrapes that run: who comes meanwhile waits for the same page.
     flights: Mutex<HashMap<Wish, Flight>>,
     /// A page and its memory, to be used again.
-    spare: Mutex<HashMap<Topic, (Page, Vec<Seen>)>>,
+    spare: Mutex<HashMap<Topic, Spare>>,
+}
+
+struct Spare {
+    audience: Arc<Audience>,
+    page: Page,
+    seen: Vec<Seen>,
 }
 
 impl fmt::Debug for Exporter {
@@ -78,7 +85,7 @@ impl Exporter {
     /// An exporter of the measurements of this catalog.
     #[must_use]
     pub fn new(settings: ExporterSettings, catalog: &Catalog) -> Self {
-        let audience = |topic| Audience::new(topic, catalog, &settings);
+        let audience = |topic| Mutex::new(Arc::new(Audience::new(topic, catalog, &settings)));
         let inner = Inner {
             postgres: audience(Topic::Postgres),
             pgbouncer: audience(Topic::Pgbouncer),
@@ -111,6 +118,14 @@ impl Exporter {
             inner.poolers.insert(name.into(), address.to_owned());
         }
         self
+    }
+
+    /// Goes on with another catalog.
+    pub fn adopt(&self, catalog: &Catalog) {
+        for topic in [Topic::Postgres, Topic::Pgbouncer] {
+            let audience = Arc::new(Audience::new(topic, catalog, &self.inner.settings));
+            *self.inner.place(topic).lock().unwrap_or_else(PoisonError::into_inner) = audience;
+        }
     }
 
     /// What it serves; a scheduler fills it.
@@ -163,8 +178,8 @@ impl Exporter {
             let began = Instant::now();
             let settings = &inner.settings;
             let deadline = began + timeout.min(settings.timeout);
-            let wanted = &inner.audience(wish.topic).wanted;
-            let in_time = refresh(&inner.latest, wanted, wish.server.as_deref(), settings.max_age, deadline).await;
+            let wanted = Arc::clone(&inner.audience(wish.topic).wanted);
+            let in_time = refresh(&inner.latest, &wanted, wish.server.as_deref(), settings.max_age, deadline).await;
             let inner = Arc::clone(&inner);
             let made = tokio::task::spawn_blocking(move || inner.page(&wish, began, in_time)).await;
             made.unwrap_or_default()
@@ -174,7 +189,11 @@ impl Exporter {
 }
 
 impl Inner {
-    fn audience(&self, topic: Topic) -> &Audience {
+    fn audience(&self, topic: Topic) -> Arc<Audience> {
+        Arc::clone(&self.place(topic).lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn place(&self, topic: Topic) -> &Mutex<Arc<Audience>> {
         match topic {
             Topic::Postgres => &self.postgres,
             Topic::Pgbouncer => &self.pgbouncer,
@@ -191,9 +210,12 @@ impl Inner {
     fn page(&self, wish: &Wish, began: Instant, in_time: bool) -> Bytes {
         let audience = self.audience(wish.topic);
         self.latest.forget(stale_after);
-        let scenes = self.scenes(wish, began);
+        let scenes = self.scenes(wish, &audience, began);
         let spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner).remove(&wish.topic);
-        let (mut page, mut seen) = spare.unwrap_or_else(|| (Page::default(), audience.seen()));
+        let (mut page, mut seen) = match spare.filter(|spare| Arc::ptr_eq(&spare.audience, &audience)) {
+            Some(spare) => (spare.page, spare.seen),
+            None => (Page::default(), audience.seen()),
+        };
         page.clear();
         seen.iter_mut().for_each(Seen::clear);
         let known = self.known(wish.topic);
@@ -204,7 +226,7 @@ impl Inner {
             if known.contains_key(name) {
                 failed |= !scene.up;
                 if wish.topic == Topic::Postgres {
-                    own::server(scene, audience, &mut Sheet { page: &mut page, labels: &mut labels });
+                    own::server(scene, &audience, &mut Sheet { page: &mut page, labels: &mut labels });
                 }
             }
         }
@@ -216,13 +238,14 @@ impl Inner {
         };
         own::exporter(wish.topic, self.settings.drop_in, &scrape, &mut Sheet { page: &mut page, labels: &mut labels });
         let bytes = Bytes::from(page.render(wish.format));
-        self.spare.lock().unwrap_or_else(PoisonError::into_inner).insert(wish.topic, (page, seen));
+        drop(scenes);
+        let spare = Spare { audience, page, seen };
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner).insert(wish.topic, spare);
         bytes
     }
 
     /// What there is of each server.
-    fn scenes<'a>(&'a self, wish: &Wish, began: Instant) -> BTreeMap<Arc<str>, Scene<'a>> {
-        let audience = self.audience(wish.topic);
+    fn scenes<'a>(&'a self, wish: &Wish, audience: &'a Audience, began: Instant) -> BTreeMap<Arc<str>, Scene<'a>> {
         let known = self.known(wish.topic);
         let several = known.len() > 1 && wish.server.is_none();
         let is_asked = |server: &Arc<str>| wish.server.as_ref().is_none_or(|asked| asked == server);

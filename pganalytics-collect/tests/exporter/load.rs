@@ -64,7 +64,9 @@ async fn a_server_that_hangs_is_down_in_time() {
     signal(rustix::process::Signal::STOP);
     // As Prometheus says how long it waits.
     let request = running.client.get(running.url("/metrics")).header("x-prometheus-scrape-timeout-seconds", "2");
-    let text = tokio::time::timeout(Duration::from_secs(30), async { request.send().await.unwrap().text().await.unwrap() }).await;
+    let text =
+        tokio::time::timeout(Duration::from_secs(30), async { request.send().await.unwrap().text().await.unwrap() })
+            .await;
     signal(rustix::process::Signal::CONT);
     let page = crate::exposition::parse(&text.expect("the scrape hangs with the server"));
     assert_eq!(value(&page, "pg_up", &[]), Some(0.0));
@@ -84,10 +86,12 @@ async fn a_server_that_hangs_is_down_in_time() {
 }
 
 fn children_of(parent: i32) -> Vec<rustix::process::Pid> {
-    let pids = std::fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
+    let pids =
+        std::fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
     let is_child = |pid: &i32| {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        let parent_of = stat.rsplit_once(')').and_then(|(_, fields)| fields.split_whitespace().nth(1)?.parse::<i32>().ok());
+        let parent_of =
+            stat.rsplit_once(')').and_then(|(_, fields)| fields.split_whitespace().nth(1)?.parse::<i32>().ok());
         parent_of == Some(parent)
     };
     pids.filter(is_child).filter_map(rustix::process::Pid::from_raw).collect()

@@ -8,4 +8,5 @@ mod http;
 mod lists;
 mod load;
 mod names;
+mod pgbouncer;
 mod reference;

@@ -148,7 +148,8 @@ async fn a_running_vacuum_has_its_names() {
             page = running.page("/metrics").await;
         }
         vacuum.abort();
-        let expected = lists::postgres_exporter().into_iter().filter(|row| row.name.starts_with("pg_stat_progress_vacuum"));
+        let expected =
+            lists::postgres_exporter().into_iter().filter(|row| row.name.starts_with("pg_stat_progress_vacuum"));
         for expected in expected {
             let family = &page[expected.name];
             let (_, labels, _) = &family.samples[0];

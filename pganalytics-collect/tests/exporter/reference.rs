@@ -101,13 +101,12 @@ const OF_THE_SESSION: &[&str] = &[
 /// The value of ours for a series of the reference: summed over the labels that
 /// it has not.
 fn ours(page: &Page, name: &str, labels: &Labels) -> Option<f64> {
-    let (family, _) = page
+    let (family, _) =
+        page.iter().map(|(family, content)| (family.as_str(), content)).find(|(family, _)| *family == name)?;
+    let samples = page[family]
+        .samples
         .iter()
-        .map(|(family, content)| (family.as_str(), content))
-        .find(|(family, _)| *family == name)?;
-    let samples = page[family].samples.iter().filter(|(sample, of, _)| {
-        sample == name && labels.iter().all(|(label, value)| of.get(label) == Some(value))
-    });
+        .filter(|(sample, of, _)| sample == name && labels.iter().all(|(label, value)| of.get(label) == Some(value)));
     samples.map(|(_, _, value)| *value).reduce(|a, b| a + b)
 }
 
@@ -186,11 +185,13 @@ fn compare(before: &Page, here: &Page, after: &Page) -> (usize, Vec<String>, Vec
                 family.samples.iter().find(|(of, others, _)| of == name && others == labels).map(|(_, _, value)| *value)
             });
             let last = last.unwrap_or(*first);
-            let is_loose = MOVING.contains(&name.as_str()) || OF_THE_SESSION.iter().any(|prefix| name.starts_with(prefix));
+            let is_loose =
+                MOVING.contains(&name.as_str()) || OF_THE_SESSION.iter().any(|prefix| name.starts_with(prefix));
             // Looking costs transactions, rows and blocks; they come a little later.
             let (low, high) = (first.min(last), first.max(last));
             let slack = 1e-6 + if content.kind == "counter" { 100.0 + 0.02 * high.abs() } else { 1e-9 * high.abs() };
-            let same = (first.is_nan() && (value.is_nan() || value == 0.0)) || (value >= low - slack && value <= high + slack);
+            let same =
+                (first.is_nan() && (value.is_nan() || value == 0.0)) || (value >= low - slack && value <= high + slack);
             if !same && !is_loose {
                 wrong.push(format!("{name}{labels:?}: {first} and {last} there, {value} here"));
             }
