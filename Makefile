@@ -1,7 +1,7 @@
 # `make help` prints the targets from their comments.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-backend test-collector test-integration bench fmt lint deps doc check-health
+.PHONY: help build demo test test-backend test-collector test-integration bench fmt lint deps reference doc check-health
 
 PORT ?= 8080
 PG_URL ?=
@@ -40,6 +40,9 @@ lint: ## Check format, clippy and documentation, warnings are errors
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+
+reference: ## Make docs/measurements.md from the catalog
+	UPDATE_DOCS=1 cargo test --locked -p pganalytics-collect --test reference
 
 doc: ## Build the API documentation into target/doc
 	cargo doc --workspace --no-deps --locked

@@ -18,9 +18,37 @@ const START: usize = 6;
 /// The checksum, too.
 const END: usize = 4;
 
+/// A log in each format, in the order of the target.
+const LOGS: &[(&str, &str)] = &[
+    (
+        "stderr",
+        "2026-11-21 12:00:00.000 UTC [7] ERROR:  invalid input syntax for type integer: \"x\" at character 8\n\
+         2026-11-21 12:00:00.000 UTC [8] LOG:  duration: 1.5 ms  plan:\n\tQuery Text: select 1\n\tResult  (cost=0.00..0.01 rows=1 width=4)\n\
+         2026-11-21 12:00:00.000 UTC [7] STATEMENT:  select 'x'::int\n\
+         2026-11-21 12:00:00.000 UTC [9] ERROR:  deadlock detected\n\
+         2026-11-21 12:00:00.000 UTC [9] DETAIL:  Process 9 waits for ShareLock on transaction 1; blocked by process 8.\n\tProcess 9: select 1\n",
+    ),
+    (
+        "csv",
+        "2026-11-21 12:00:00.000 UTC,\"bob\",\"shop\",42,\"[local]\",6740c6f0.2a,1,\"SELECT\",2026-11-21 11:00:00 UTC,3/7,0,ERROR,42P01,\
+         \"relation \"\"x\"\" does not exist\",,,,,,\"select *\nfrom x\",15,,\"psql\",\"client backend\",,-77\n",
+    ),
+    (
+        "json",
+        "{\"timestamp\":\"2026-11-21 12:00:00.000 UTC\",\"pid\":7,\"error_severity\":\"LOG\",\
+         \"message\":\"duration: 1.5 ms  statement: select \\u00e4\"}\n",
+    ),
+    (
+        "syslog",
+        "Nov 21 12:00:01 db1 postgres[7]: [5-1] 2026-11-21 12:00:00.000 UTC [7] LOG:  statement: select 1\n\
+         Nov 21 12:00:01 db1 postgres[7]: [5-2] #011from t\n",
+    ),
+    ("journal", "{\"MESSAGE\":\"2026-11-21 12:00:00.000 UTC [7] LOG:  x\",\"_PID\":\"7\"}\n"),
+];
+
 fn main() -> Result<(), Box<dyn Error>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus");
-    for target in ["frame", "push", "json", "catalog"] {
+    for target in ["frame", "push", "json", "catalog", "logs"] {
         fs::create_dir_all(folder.join(target))?;
     }
     for measurement in Catalog::builtin() {
@@ -46,6 +74,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     for file in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../pganalytics-core/catalog"))? {
         let file = file?;
         fs::copy(file.path(), folder.join("catalog").join(file.file_name()))?;
+    }
+    for (kind, (name, log)) in (0_u8..).zip(LOGS) {
+        fs::write(folder.join("logs").join(name), [&[kind, 100], log.as_bytes()].concat())?;
     }
     Ok(())
 }

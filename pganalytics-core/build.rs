@@ -27,6 +27,8 @@ mod catalog {
     mod table;
     #[path = "../src/catalog/version.rs"]
     mod version;
+    #[path = "../src/catalog/wants.rs"]
+    mod wants;
 
     pub use set::Catalog;
 }

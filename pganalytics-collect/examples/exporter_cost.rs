@@ -95,7 +95,7 @@ async fn measure() -> anyhow::Result<ExitCode> {
 
     let folder = tempfile::tempdir()?;
     let names = std::env::var("PGANALYTICS_NAMES").unwrap_or_else(|_| String::from("drop_in"));
-    let mut both = [agent(&cluster, folder.path(), &names)?, reference(&cluster)?];
+    let mut both = [agent(&cluster, folder.path(), &names)?, reference(&cluster, folder.path())?];
     for exporter in &mut both {
         exporter.scrape()?; // connects, prepares
         exporter.wall = Duration::ZERO;
@@ -173,11 +173,44 @@ fn agent(cluster: &Cluster, folder: &std::path::Path, names: &str) -> anyhow::Re
     Exporter::start("pganalytics-agent", "monitor", port, &mut command)
 }
 
-fn reference(cluster: &Cluster) -> anyhow::Result<Exporter> {
+/// What 0.20 asks for each table, in the form that older versions take.
+fn queries() -> String {
+    let mut text = String::new();
+    let coalesced = |column: &str| format!("COALESCE({column}, '1970-01-01Z') AS {column}");
+    let counters = "seq_scan seq_tup_read idx_scan idx_tup_fetch n_tup_ins n_tup_upd n_tup_del n_tup_hot_upd n_live_tup \
+                    n_dead_tup n_mod_since_analyze vacuum_count autovacuum_count analyze_count autoanalyze_count";
+    let times = "last_vacuum last_autovacuum last_analyze last_autoanalyze";
+    let blocks = "heap_blks_read heap_blks_hit idx_blks_read idx_blks_hit toast_blks_read toast_blks_hit tidx_blks_read \
+                  tidx_blks_hit";
+    let mut tables: Vec<String> = counters.split_whitespace().map(str::to_owned).collect();
+    tables.extend(times.split_whitespace().map(coalesced));
+    tables.push(String::from("pg_table_size(relid) AS table_size_bytes"));
+    tables.push(String::from("pg_indexes_size(relid) AS index_size_bytes"));
+    let blocks: Vec<String> = blocks.split_whitespace().map(str::to_owned).collect();
+    for (view, columns) in [("pg_stat_user_tables", tables), ("pg_statio_user_tables", blocks)] {
+        let list = columns.join(", ");
+        text.push_str(&format!(
+            "{view}:\n  query: \"SELECT current_database() datname, schemaname, relname, {list} FROM {view}\"\n  metrics:\n"
+        ));
+        for label in ["datname", "schemaname", "relname"] {
+            text.push_str(&format!("    - {label}:\n        usage: \"LABEL\"\n        description: \"{label}\"\n"));
+        }
+        for column in columns {
+            let name = column.rsplit(' ').next().unwrap_or_default();
+            text.push_str(&format!("    - {name}:\n        usage: \"GAUGE\"\n        description: \"{name}\"\n"));
+        }
+    }
+    text
+}
+
+fn reference(cluster: &Cluster, folder: &std::path::Path) -> anyhow::Result<Exporter> {
     let port = free_port()?;
+    let file = folder.join("queries.yaml");
+    std::fs::write(&file, queries())?;
     let mut command = Command::new(REFERENCE);
     command
         .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+        .arg(format!("--extend.query-path={}", file.display()))
         .env("DATA_SOURCE_NAME", format!("{}?sslmode=disable", cluster.url("other", "postgres")));
     Exporter::start(REFERENCE, "other", port, &mut command)
         .with_context(|| format!("{REFERENCE} is not installed (Debian has a package of this name)"))
@@ -211,7 +244,7 @@ impl Exporter {
     fn scrape(&mut self) -> anyhow::Result<()> {
         let began = Instant::now();
         let mut tcp = TcpStream::connect(("127.0.0.1", self.port))?;
-        tcp.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nAccept: text/plain\r\nConnection: close\r\n\r\n")?;
+        tcp.write_all(b"GET /metrics HTTP/1.0\r\nHost: localhost\r\nAccept: text/plain\r\n\r\n")?;
         let mut page = Vec::new();
         tcp.read_to_end(&mut page)?;
         self.wall += began.elapsed();

@@ -29,6 +29,9 @@ pub enum CollectError {
         #[source]
         source: std::io::Error,
     },
+    /// This host can't have it; why, and what to do.
+    #[error("{0}")]
+    Unsupported(String),
     /// Values did not fit their measurement.
     #[error(transparent)]
     Model(#[from] pganalytics_core::ModelError),

@@ -158,6 +158,8 @@
 //! | [`deliver`] | holds frames until they are delivered; retries |
 //! | [`exporter`] | answers Prometheus |
 //! | [`sink`] | the trait of everything that takes frames |
+//! | [`check`] | how well each part works, and what mends it |
+//! | [`reference`](mod@reference) | the catalog as a page to read |
 //! | [`config`] | settings from flags, environment, file |
 //! | [`agent`] | puts it all together |
 //!
@@ -169,10 +171,13 @@
 pub mod agent;
 mod agent_stats;
 pub mod change_filter;
+pub mod check;
 pub mod clock;
 pub mod collector;
 pub mod config;
+mod cpu_time;
 pub mod deliver;
+mod dice;
 pub mod error;
 pub mod exporter;
 pub mod host;
@@ -182,6 +187,7 @@ pub mod own_sql;
 pub mod pgbackrest;
 pub mod pgbouncer;
 pub mod postgres;
+pub mod reference;
 pub mod scheduler;
 pub mod scrape;
 pub mod sink;

@@ -20,11 +20,20 @@ pub struct ClusterBuilder {
     settings: Vec<(String, String)>,
     preload: Vec<String>,
     password: bool,
+    place: Option<(u16, String)>,
 }
 
 impl ClusterBuilder {
     pub(crate) fn new(version: u16) -> Self {
-        Self { version, settings: Vec::new(), preload: Vec::new(), password: true }
+        Self { version, settings: Vec::new(), preload: Vec::new(), password: true, place: None }
+    }
+
+    /// A cluster with the port and the password of another one, which must have been stopped: what
+    /// an upgrade looks like from outside.
+    #[must_use]
+    pub fn in_place_of(mut self, other: &Cluster) -> Self {
+        self.place = Some((other.port(), other.password().to_owned()));
+        self
     }
 
     /// A line of `postgresql.conf`. Later ones win, also over the defaults of this kit: durability
@@ -71,13 +80,19 @@ impl ClusterBuilder {
     pub async fn start(self) -> anyhow::Result<Cluster> {
         let binaries = Binaries::find(self.version)?;
         let process = Process::prepare(Signal::QUIT, "QUIT")?;
-        let password = format!("{:016x}", port::random());
+        let password = match &self.place {
+            Some((_, password)) => password.clone(),
+            None => format!("{:016x}", port::random()),
+        };
         let data = process.folder().join("data");
         self.initdb(&binaries, &process, &password, &data).await?;
         self.configure(&process, &data)?;
 
         let statements = self.preload.iter().any(|name| name == "pg_stat_statements");
-        let cluster = Cluster::run(binaries, process, password).await?;
+        let cluster = match self.place {
+            Some((port, _)) => Cluster::run_on(binaries, process, password, port).await?,
+            None => Cluster::run(binaries, process, password).await?,
+        };
         let mut sql =
             format!("CREATE ROLE monitor LOGIN PASSWORD '{}'; GRANT pg_monitor TO monitor;", cluster.password());
         if statements {

@@ -42,8 +42,7 @@ impl Cluster {
 
     /// Starts the server in a folder that is ready for it, on the first port that works.
     pub(crate) async fn run(binaries: Binaries, process: Process, password: String) -> anyhow::Result<Self> {
-        let data = process.folder().join("data");
-        let mut cluster = Self { binaries, process, data, port: 0, password };
+        let mut cluster = Self::ready(binaries, process, password, 0);
         for _ in 0..20 {
             cluster.port = port::free()?;
             match cluster.start_again().await {
@@ -55,6 +54,22 @@ impl Cluster {
             }
         }
         bail!("found no port for PostgreSQL {}", cluster.version())
+    }
+
+    /// As [`Cluster::run`], on this port and no other.
+    pub(crate) async fn run_on(
+        binaries: Binaries,
+        process: Process,
+        password: String,
+        port: u16,
+    ) -> anyhow::Result<Self> {
+        let cluster = Self::ready(binaries, process, password, port);
+        cluster.start_again().await.map(|()| cluster)
+    }
+
+    fn ready(binaries: Binaries, process: Process, password: String, port: u16) -> Self {
+        let data = process.folder().join("data");
+        Self { binaries, process, data, port, password }
     }
 
     fn lost_its_port(&self) -> bool {
@@ -208,10 +223,62 @@ impl Cluster {
         self.sql("postgres", "SELECT 1").await
     }
 
+    /// Stops all processes of the server where they are (`SIGSTOP`): connections are taken by the
+    /// kernel and nobody answers. They go on when the guard is dropped.
+    ///
+    /// # Errors
+    /// When the server does not run.
+    pub fn freeze(&self) -> anyhow::Result<Frozen<'_>> {
+        let postmaster = self.pid().context("the server does not run")?;
+        let mut frozen = Frozen { cluster: self, pids: vec![postmaster] };
+        // First, so that there are no further children.
+        send(postmaster, Signal::STOP)?;
+        for child in children_of(postmaster)? {
+            // Some may have ended meanwhile.
+            if send(child, Signal::STOP).is_ok() {
+                frozen.pids.push(child);
+            }
+        }
+        Ok(frozen)
+    }
+
     fn times_ready(&self) -> usize {
         let log = self.log().unwrap_or_default();
         log.matches("database system is ready to accept").count()
     }
+}
+
+/// A cluster that does not move; see [`Cluster::freeze`].
+#[derive(Debug)]
+pub struct Frozen<'a> {
+    cluster: &'a Cluster,
+    pids: Vec<u32>,
+}
+
+impl Drop for Frozen<'_> {
+    fn drop(&mut self) {
+        for pid in self.pids.iter().rev() {
+            if let Err(error) = send(*pid, Signal::CONT) {
+                eprintln!("port {}: process {pid} does not go on: {error:#}", self.cluster.port());
+            }
+        }
+    }
+}
+
+/// The processes whose parent is this one.
+fn children_of(parent: u32) -> anyhow::Result<Vec<u32>> {
+    let mut children = Vec::new();
+    for entry in std::fs::read_dir("/proc").context("list /proc")? {
+        let name = entry?.file_name();
+        let Some(pid) = name.to_str().and_then(|name| name.parse().ok()) else { continue };
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        // The program's name stands in brackets; then come the state and the parent.
+        let of = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(1)?.parse().ok());
+        if of == Some(parent) {
+            children.push(pid);
+        }
+    }
+    Ok(children)
 }
 
 pub(crate) async fn connect(url: &str) -> anyhow::Result<Client> {

@@ -38,5 +38,5 @@ mod watchdog;
 
 pub use binaries::{Binaries, VERSIONS, tool, versions};
 pub use builder::ClusterBuilder;
-pub use cluster::Cluster;
+pub use cluster::{Cluster, Frozen};
 pub use pgbouncer::{PgBouncer, PgBouncerBuilder};

@@ -1,6 +1,7 @@
 //! PgBouncer before a cluster.
 
-use std::path::PathBuf;
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -14,6 +15,7 @@ use crate::process::Process;
 #[derive(Debug)]
 pub struct PgBouncer {
     process: Process,
+    config: PathBuf,
     port: u16,
     password: String,
 }
@@ -57,6 +59,32 @@ impl PgBouncer {
         self.process.pid()
     }
 
+    /// The folder of its files.
+    pub fn folder(&self) -> &Path {
+        self.process.folder()
+    }
+
+    /// Stops it at once; clients lose their connections.
+    ///
+    /// # Errors
+    /// When it does not stop.
+    pub async fn stop(&self) -> anyhow::Result<()> {
+        self.process.signal(Signal::TERM)?;
+        self.process.ended(Duration::from_secs(20)).await
+    }
+
+    /// Starts it again at the same port.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn start_again(&self) -> anyhow::Result<()> {
+        let mut command = self.process.command(&program().context("pgbouncer is not installed")?)?;
+        command.arg(&self.config);
+        self.process.spawn(command)?;
+        let listens = || TcpStream::connect(("127.0.0.1", self.port)).is_ok();
+        self.process.until("listening", Duration::from_secs(20), listens).await
+    }
+
     /// The whole log.
     ///
     /// # Errors
@@ -94,7 +122,7 @@ impl PgBouncerBuilder<'_> {
             match ready {
                 Ok(()) => {
                     let password = self.cluster.password().to_owned();
-                    return Ok(PgBouncer { process, port, password });
+                    return Ok(PgBouncer { process, config, port, password });
                 }
                 // Another process was faster; try the next port.
                 Err(_) if process.log()?.contains("already in use") => {}

@@ -51,13 +51,13 @@ fn one<T: DeserializeOwned>(
 
 /// Refuses a second thing of the same name.
 pub(super) fn refuse_twin<'n>(
-    list: &str,
+    (list, things): (&str, &str),
     name: &str,
     origin: &Origin,
     mut others: impl Iterator<Item = &'n str>,
 ) -> Result<(), CollectError> {
     if others.any(|other| other == name) {
-        let message = format!("there are two [[{list}]] named {name}; give each a name of its own");
+        let message = format!("there are two {things} {name}; give each a name of its own");
         return Err(wrong(origin, &format!("{list}.name"), message));
     }
     Ok(())

@@ -71,7 +71,7 @@ use crate::{
     deliver::{Backoff, HttpSink, Token},
     error::CollectError,
     exporter::{Exporter, ExporterSettings},
-    host::HostCollector,
+    host::{Folders, HostCollector},
     own_sql::{CatalogFolder, Reloader},
     pgbackrest::{PgBackRestCollector, PgBackRestConfig},
     pgbouncer::PgBouncerCollector,
@@ -158,6 +158,8 @@ pub struct Config {
     /// What is collected and how often.
     pub plan: Plan,
     folder: Option<CatalogFolder>,
+    /// What servers tell the host's collector.
+    folders: Folders,
     settings: Vec<Setting>,
 }
 
@@ -223,6 +225,7 @@ impl Config {
             catalog,
             folder,
             catalog_errors: catalog_errors.into_iter().map(Arc::new).collect(),
+            folders: Folders::default(),
             settings: layers.into_settings(),
         })
     }
@@ -231,6 +234,13 @@ impl Config {
     #[must_use]
     pub fn settings(&self) -> &[Setting] {
         &self.settings
+    }
+
+    /// The folder of catalog files, as it was when the settings were read; `None`
+    /// where none is set.
+    #[must_use]
+    pub fn catalog_folder(&self) -> Option<&CatalogFolder> {
+        self.folder.as_ref()
     }
 
     /// Makes the agents of these settings look at their folder of catalog files
@@ -244,13 +254,16 @@ impl Config {
     #[must_use]
     pub fn servers(&self) -> Vec<PostgresServer> {
         let wanted = || self.catalog.iter().filter(|measurement| self.plan.interval_of(measurement).is_some()).cloned();
-        self.postgres.iter().map(|config| PostgresServer::new(config.clone(), wanted())).collect()
+        self.postgres
+            .iter()
+            .map(|config| PostgresServer::new(config.clone(), wanted()).telling(&self.folders))
+            .collect()
     }
 
     /// The collector of the host's figures.
     #[must_use]
     pub fn host(&self) -> HostCollector {
-        let host = HostCollector::new(&self.host_root);
+        let host = HostCollector::new(&self.host_root).listening(&self.folders);
         match &self.hostname {
             Some(name) => host.named(name),
             None => host,

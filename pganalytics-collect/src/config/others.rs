@@ -18,7 +18,7 @@ pub(super) fn pgbouncer(layers: &Layers<'_>) -> Result<Vec<PostgresConfig>, Coll
     for Listed { settings, origin, keys } in lists::read::<PgBouncerSettings>(layers, "pgbouncer")? {
         let given = settings.0.clone();
         let config = settings.resolve(layers.environment).map_err(|error| at(&origin, error))?;
-        lists::refuse_twin("pgbouncer", &config.name, &origin, poolers.iter().map(|other| &*other.name))?;
+        lists::refuse_twin(("pgbouncer", "poolers"), &config.name, &origin, poolers.iter().map(|other| &*other.name))?;
         note_connection(layers, "pgbouncer", &config, &given, &origin, &keys);
         poolers.push(config);
     }
@@ -32,7 +32,7 @@ pub(super) fn pgbackrest(layers: &Layers<'_>) -> Result<Vec<PgBackRestConfig>, C
         let config = settings.resolve().map_err(|error| at(&origin, error))?;
         let name = config.name.as_deref().unwrap_or("this host");
         let names = all.iter().map(|other| other.name.as_deref().unwrap_or("this host"));
-        lists::refuse_twin("pgbackrest", name, &origin, names)?;
+        lists::refuse_twin(("pgbackrest", "[[pgbackrest]] of"), name, &origin, names)?;
         for (key, value) in config.shown() {
             let origin =
                 keys.iter().find(|(name, _)| name == key).map_or(Origin::Default, |(_, origin)| origin.clone());

@@ -66,7 +66,7 @@ pub(super) fn servers(layers: &Layers<'_>, urls: &[Secret<String>]) -> Result<Ve
             CollectError::Config { key, message } => wrong(&origin, &key, message),
             other => other,
         })?;
-        lists::refuse_twin("postgres", &config.name, &origin, servers.iter().map(|other| &*other.name))?;
+        lists::refuse_twin(("postgres", "servers"), &config.name, &origin, servers.iter().map(|other| &*other.name))?;
         note(layers, &config, &given, &origin, &keys);
         servers.push(config);
     }

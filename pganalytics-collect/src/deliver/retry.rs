@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use uuid::Uuid;
+use crate::dice::Dice;
 
 /// Pauses that grow: full jitter between nothing and a bound that doubles.
 ///
@@ -14,7 +14,7 @@ pub struct Backoff {
     max: Duration,
     jitter: bool,
     bound: Duration,
-    random: u64,
+    dice: Dice,
 }
 
 impl Default for Backoff {
@@ -28,14 +28,14 @@ impl Backoff {
     /// is its bound.
     #[must_use]
     pub fn new(initial: Duration, max: Duration, jitter: bool) -> Self {
-        Self { initial, max, jitter, bound: initial, random: Uuid::new_v4().as_u64_pair().0 }
+        Self { initial, max, jitter, bound: initial, dice: Dice::new() }
     }
 
     /// The next pause, never shorter than what the receiver asked for.
     pub fn next_pause(&mut self, retry_after: Option<Duration>) -> Duration {
         let bound = self.bound.min(self.max);
         self.bound = bound.saturating_mul(2).min(self.max);
-        let pause = if self.jitter { bound.mul_f64(self.fraction()) } else { bound };
+        let pause = if self.jitter { bound.mul_f64(self.dice.fraction()) } else { bound };
         match retry_after {
             // Those who were told the same time should not all come at it.
             Some(asked) => asked.min(MAX_RETRY_AFTER) + pause,
@@ -46,15 +46,6 @@ impl Backoff {
     /// It worked: the next pause is short again.
     pub fn reset(&mut self) {
         self.bound = self.initial;
-    }
-
-    /// A number from 0 to 1 (splitmix64).
-    fn fraction(&mut self) -> f64 {
-        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.random;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        f64::from(u32::try_from((z ^ (z >> 31)) >> 32).unwrap_or_default()) / f64::from(u32::MAX)
     }
 }
 

@@ -257,7 +257,7 @@ impl Inner {
         };
         let mut scenes: BTreeMap<Arc<str>, Scene<'a>> =
             known.keys().filter(|server| is_asked(server)).map(|server| (Arc::clone(server), new(server))).collect();
-        let mut names: Vec<&'a str> = audience.wanted.iter().map(|name| name.as_str()).collect();
+        let mut names: Vec<&'a str> = audience.wanted.iter().map(pganalytics_core::MeasurementName::as_str).collect();
         names.sort_unstable();
         let name_of = |name: &str| names.binary_search(&name).ok().and_then(|at| names.get(at).copied());
         self.latest.with(|state| {

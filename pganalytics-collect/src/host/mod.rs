@@ -1,13 +1,19 @@
-//! Figures of the host, from `/proc` and `statvfs()`.
+//! Figures of the host, from `/proc`, `/sys/fs/cgroup` and `statvfs()`.
 //!
 //! Counters travel as the kernel counts them, since boot; readers compute
 //! increases and percentages. What a kernel does not say is NULL.
 
+mod cgroup;
 mod devices;
+mod folders;
 mod identity;
+mod inventory;
 mod kernel;
 mod mounts;
+mod pg_processes;
 pub(crate) mod process;
+mod servers;
+mod title;
 mod usage;
 
 use std::{
@@ -23,11 +29,16 @@ use pganalytics_core::{
 };
 use tokio::time::Instant;
 
+pub use folders::Folders;
+pub(crate) use folders::Told;
 pub use identity::HostIdentity;
 
 use self::{
+    folders::{Finder, Roles},
+    inventory::Inventory,
     kernel::{Kernel, boot_time},
     mounts::{Mount, real_mounts},
+    pg_processes::Ledger,
     usage::{Answer, Prober},
 };
 use crate::{
@@ -36,9 +47,11 @@ use crate::{
     scrape::full_scrape,
 };
 
-const MEASUREMENTS: &[&str] = &["sysstat", "sysstat_disk", "sysstat_net", "disk_usage"];
+const MEASUREMENTS: &[&str] =
+    &["sysstat", "sysstat_disk", "sysstat_net", "disk_usage", "cgroup", "pg_processes", "host_inventory"];
 
-/// Collects `sysstat`, `sysstat_disk`, `sysstat_net` and `disk_usage`.
+/// Collects `sysstat`, `sysstat_disk`, `sysstat_net`, `disk_usage`, `cgroup`,
+/// `pg_processes` and `host_inventory`.
 pub struct HostCollector {
     root: PathBuf,
     source: Source,
@@ -46,8 +59,12 @@ pub struct HostCollector {
     /// the clock is set.
     booted: Option<Timestamp>,
     hertz: u64,
-    roles: Vec<(PathBuf, String)>,
+    roles: Roles,
+    /// What servers tell of theirs.
+    folders: Folders,
+    finder: Finder,
     prober: Prober,
+    ledger: Ledger,
 }
 
 impl std::fmt::Debug for HostCollector {
@@ -74,8 +91,11 @@ impl HostCollector {
             source,
             booted: boot_time(&stat).map(Timestamp::from_secs),
             hertz: rustix::param::clock_ticks_per_second(),
-            roles: Vec::new(),
+            roles: Roles::new(),
+            folders: Folders::default(),
+            finder: Finder::default(),
             prober: Prober::new(),
+            ledger: Ledger::default(),
             root,
         }
     }
@@ -92,6 +112,15 @@ impl HostCollector {
     #[must_use]
     pub fn role(mut self, path: impl Into<PathBuf>, role: &str) -> Self {
         self.roles.push((path.into(), role.to_owned()));
+        self
+    }
+
+    /// Takes what servers tell of their folders; give the same to
+    /// [`PostgresServer::telling`](crate::postgres::PostgresServer::telling).
+    /// Data directories of servers that run here are found without.
+    #[must_use]
+    pub fn listening(mut self, folders: &Folders) -> Self {
+        self.folders = folders.clone();
         self
     }
 
@@ -193,6 +222,7 @@ impl HostCollector {
         deadline: Instant,
     ) -> Result<(Batch, Vec<String>), CollectError> {
         let mounts = real_mounts(&self.read("proc/self/mountinfo")?);
+        let roles = self.all_roles().await;
         let below_root = |mount: &Mount| match mount.path.strip_prefix("/") {
             Ok(path) => self.root.join(path),
             Err(_) => mount.path.clone(),
@@ -210,7 +240,7 @@ impl HostCollector {
             .zip(answers)
             .map(|(mount, answer)| Row {
                 path: mount.path.display().to_string(),
-                role: roles_of(mount, &mounts, &self.roles),
+                role: roles_of(mount, &mounts, &roles),
                 mount,
                 answer,
             })
@@ -237,6 +267,67 @@ impl HostCollector {
         })?;
         batch.scrape.epoch = Epoch::default();
         Ok((batch, faults))
+    }
+
+    /// Folders of servers with their roles: those that were set and those found.
+    async fn all_roles(&mut self) -> Roles {
+        let mut roles = self.finder.find(&self.root, &self.folders).await;
+        roles.splice(0..0, self.roles.iter().cloned());
+        roles
+    }
+
+    /// Runs something that reads many files, beside the tasks of the runtime.
+    async fn reading<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Path) -> T + Send + 'static,
+    ) -> Result<T, CollectError> {
+        let root = self.root.clone();
+        let reading = tokio::task::spawn_blocking(move || read(&root));
+        reading.await.map_err(|error| CollectError::Host {
+            path: self.root.display().to_string(),
+            source: io::Error::other(error),
+        })
+    }
+
+    async fn cgroup(&self, measurement: &Measurement, now: Timestamp) -> Result<Batch, CollectError> {
+        let groups = self.reading(cgroup::groups).await?.map_err(CollectError::Unsupported)?;
+        Ok(full_scrape(measurement, self.source.clone(), now, &groups, cgroup::Group::value)?)
+    }
+
+    async fn pg_processes(&mut self, measurement: &Measurement, now: Timestamp) -> Result<Batch, CollectError> {
+        let mut ledger = std::mem::take(&mut self.ledger);
+        let (ledger, rows) = self
+            .reading(move |root| {
+                let rows = ledger.look(root, now);
+                (ledger, rows)
+            })
+            .await?;
+        self.ledger = ledger;
+        Ok(full_scrape(measurement, self.source.clone(), now, &rows, pg_processes::Row::value)?)
+    }
+
+    async fn host_inventory(&mut self, measurement: &Measurement, now: Timestamp) -> Result<Batch, CollectError> {
+        let mounts = real_mounts(&self.read("proc/self/mountinfo")?);
+        let mut roles = self.all_roles().await;
+        roles.retain(|(_, role)| role == "data");
+        let inventory = self
+            .reading(move |root| {
+                let holds = |mount: &&Mount| !roles_of(mount, &mounts, &roles).is_empty();
+                Inventory::read(root, &mounts.iter().filter(holds).collect::<Vec<_>>())
+            })
+            .await?;
+        let (hostname, booted) = (Arc::clone(&self.source.server), self.booted.map(Timestamp::as_micros));
+        Ok(full_scrape(
+            measurement,
+            self.source.clone(),
+            now,
+            std::slice::from_ref(&inventory),
+            |inventory, column| match column {
+                "hostname" => Some(Value::Text(&hostname)),
+                "boot_time" => booted.map(Value::Timestamp),
+                column => inventory.value(column),
+            },
+        )?)
     }
 }
 
@@ -266,6 +357,9 @@ impl Collector for HostCollector {
                 "sysstat" => self.sysstat(measurement, cx.now),
                 "sysstat_disk" => self.sysstat_disk(measurement, cx.now),
                 "sysstat_net" => self.sysstat_net(measurement, cx.now),
+                "cgroup" => self.cgroup(measurement, cx.now).await,
+                "pg_processes" => self.pg_processes(measurement, cx.now).await,
+                "host_inventory" => self.host_inventory(measurement, cx.now).await,
                 _ => self.disk_usage(measurement, cx.now, cx.deadline).await.map(|(batch, found)| {
                     faults = found;
                     batch
@@ -279,6 +373,7 @@ impl Collector for HostCollector {
                 Err(error @ CollectError::Host { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
                     Outcome::Unsupported { reason: format!("{error}; figures of the host need Linux and its /proc") }
                 }
+                Err(CollectError::Unsupported(reason)) => Outcome::Unsupported { reason: reason.clone() },
                 Err(error) => Outcome::Failed { message: error.to_string() },
             };
             collected.batches.extend(batch);
@@ -301,6 +396,7 @@ fn roles_of(mount: &Mount, mounts: &[Mount], roles: &[(PathBuf, String)]) -> Str
     };
     let mut held: Vec<&str> =
         roles.iter().filter(|(path, _)| holder(path) == Some(mount)).map(|(_, role)| role.as_str()).collect();
+    held.sort_unstable();
     held.dedup();
     held.join(",")
 }

@@ -27,6 +27,8 @@ pub(crate) fn usage() -> Usage {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Status {
     folder: PathBuf,
+    /// Name of the program, at most 15 bytes.
+    pub name: String,
     /// `R`, `S`, `D`, `Z`…
     pub state: u8,
     pub parent: u32,
@@ -66,7 +68,8 @@ impl Status {
 
     fn parse(folder: PathBuf, stat: &str, hertz: u64) -> Option<Self> {
         // The name stands in brackets and may hold anything.
-        let (_, fields) = stat.rsplit_once(')')?;
+        let (name, fields) = stat.rsplit_once(')')?;
+        let (_, name) = name.split_once('(')?;
         let fields: Vec<&str> = fields.split_whitespace().collect();
         let number = |at: usize| fields.get(at)?.parse::<u64>().ok();
         let time = |at: usize| Some(super::seconds(number(at)?, hertz));
@@ -76,6 +79,7 @@ impl Status {
         };
         Some(Self {
             folder,
+            name: name.to_owned(),
             state: *fields.first()?.as_bytes().first()?,
             parent: u32::try_from(number(1)?).ok()?,
             cpu_user: time(11)?,
@@ -149,6 +153,7 @@ mod tests {
     fn any_program_name_is_read_over() {
         let stat = "7 (a) b) (c) D 1 7 7 0 -1 4194560 5 0 0 0 250 50 3 -4 20 0 1 0 9 4096 2 18446744073709551615";
         let status = Status::parse(PathBuf::new(), stat, 100).unwrap();
+        assert_eq!(status.name, "a) b) (c");
         assert_eq!((status.state, status.parent, status.start, status.virtual_memory), (b'D', 1, 9, 4096));
         assert_eq!((status.cpu_user, status.cpu_system, status.ended_user, status.ended_system), (2.5, 0.5, 0.03, 0.0));
         assert_eq!(status.rss, 2 * rustix::param::page_size() as u64);

@@ -27,7 +27,7 @@ pub struct Entry<'a> {
     /// The word that the log uses for that; another language's has
     /// [`Severity::Other`] where it is not known.
     pub severity_word: &'a str,
-    /// SQLSTATE.
+    /// SQLSTATE; `None` for `00000`.
     pub sqlstate: Option<SqlState>,
     /// User of the session.
     pub user: Option<&'a str>,
@@ -137,11 +137,15 @@ impl Severity {
 pub struct SqlState([u8; 5]);
 
 impl SqlState {
-    /// From five digits and upper-case letters.
+    /// From five digits and upper-case letters. `00000` names no condition:
+    /// csvlog has it everywhere, jsonlog nowhere.
     #[must_use]
     pub fn new(text: &[u8]) -> Option<Self> {
         let code = <[u8; 5]>::try_from(text).ok()?;
-        code.iter().all(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase()).then_some(Self(code))
+        code.iter()
+            .all(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase())
+            .then_some(Self(code))
+            .filter(|code| code.0 != *b"00000")
     }
 
     /// All five characters.
@@ -155,12 +159,6 @@ impl SqlState {
     #[must_use]
     pub fn class(&self) -> &str {
         self.as_str().get(..2).unwrap_or_default()
-    }
-
-    /// `00000`: no error.
-    #[must_use]
-    pub fn is_success(&self) -> bool {
-        self.0 == *b"00000"
     }
 
     pub(super) const fn bytes(&self) -> &[u8; 5] {
@@ -177,5 +175,13 @@ impl fmt::Debug for SqlState {
 impl fmt::Display for SqlState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+impl Entry<'_> {
+    /// Whether it is an entry of PostgreSQL's at all.
+    #[must_use]
+    pub fn is_parsed(&self) -> bool {
+        self.severity != Severity::Unparsed
     }
 }

@@ -1,9 +1,108 @@
 //! `log_line_prefix`.
+//!
+//! The setting is taken apart once. A line is then read from left to right: what
+//! has a shape (times, numbers) is read by its shape; a name ends where the rest
+//! of the prefix and the word that begins the message follow. So names may hold
+//! anything that the prefix itself holds, and a line of another program does not
+//! pass as an entry.
+
+use super::severity_words::{Word, leading};
 
 /// A compiled `log_line_prefix`.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prefix {
     text: String,
+    tokens: Vec<Token>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Token {
+    Literal(Vec<u8>),
+    Field {
+        field: Field,
+        width: i32,
+    },
+    /// `%q`: processes without a session stop here.
+    SessionsOnly,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Field {
+    Time,
+    Epoch,
+    SessionStart,
+    Application,
+    User,
+    Database,
+    HostAndPort,
+    Host,
+    LocalHost,
+    BackendType,
+    Pid,
+    LeaderPid,
+    SessionId,
+    SessionLine,
+    SqlState,
+    VirtualXid,
+    Xid,
+    CommandTag,
+    QueryId,
+}
+
+impl Field {
+    pub(super) const COUNT: usize = Self::QueryId as usize + 1;
+
+    fn of(letter: u8) -> Option<Self> {
+        Some(match letter {
+            b'm' | b't' => Self::Time,
+            b'n' => Self::Epoch,
+            b's' => Self::SessionStart,
+            b'a' => Self::Application,
+            b'u' => Self::User,
+            b'd' => Self::Database,
+            b'r' => Self::HostAndPort,
+            b'h' => Self::Host,
+            b'L' => Self::LocalHost,
+            b'b' => Self::BackendType,
+            b'p' => Self::Pid,
+            b'P' => Self::LeaderPid,
+            b'c' => Self::SessionId,
+            b'l' => Self::SessionLine,
+            b'e' => Self::SqlState,
+            b'v' => Self::VirtualXid,
+            b'x' => Self::Xid,
+            b'i' => Self::CommandTag,
+            b'Q' => Self::QueryId,
+            _ => return None,
+        })
+    }
+}
+
+/// Where the fields of a line are: begin and end.
+pub(super) type Fields = [(u32, u32); Field::COUNT];
+
+/// How a line begins.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Head {
+    pub(super) fields: Fields,
+    pub(super) word: Word,
+    /// Where the word is.
+    pub(super) word_at: (u32, u32),
+    /// Where the text behind the word begins.
+    pub(super) text: u32,
+}
+
+/// Names are cut by PostgreSQL at 63 bytes; hosts, backend types and titles of
+/// processes may be longer.
+const LONGEST_NAME: usize = 256;
+/// Places that are tried for the ends of names, all names of a line together.
+const TRIES: u32 = 4_096;
+
+impl Default for Prefix {
+    /// PostgreSQL's default: `%m [%p] `.
+    fn default() -> Self {
+        Self::new("%m [%p] ")
+    }
 }
 
 impl Prefix {
@@ -11,12 +110,218 @@ impl Prefix {
     /// escapes that it does not know.
     #[must_use]
     pub fn new(setting: &str) -> Self {
-        Self { text: setting.to_owned() }
+        let mut tokens = Vec::new();
+        let mut literal = Vec::new();
+        let mut rest = setting.as_bytes();
+        while let Some((&byte, behind)) = rest.split_first() {
+            rest = behind;
+            if byte != b'%' {
+                literal.push(byte);
+                continue;
+            }
+            let digits = rest.iter().take_while(|byte| byte.is_ascii_digit() || **byte == b'-').count();
+            let (padding, behind) = rest.split_at(digits);
+            // A % at the end is left out, and so is a width without letter.
+            let Some((&letter, behind)) = behind.split_first() else { break };
+            rest = behind;
+            let width = std::str::from_utf8(padding).ok().and_then(|text| text.parse().ok()).unwrap_or(0);
+            let token = match letter {
+                b'%' => {
+                    literal.push(b'%');
+                    continue;
+                }
+                b'q' => Token::SessionsOnly,
+                letter => match Field::of(letter) {
+                    Some(field) => Token::Field { field, width },
+                    None => continue,
+                },
+            };
+            if !literal.is_empty() {
+                tokens.push(Token::Literal(std::mem::take(&mut literal)));
+            }
+            tokens.push(token);
+        }
+        if !literal.is_empty() {
+            tokens.push(Token::Literal(literal));
+        }
+        Self { text: setting.to_owned(), tokens }
     }
 
     /// The setting's value.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
+    }
+
+    /// Reads the begin of a line; `None` when the line has not this prefix or no
+    /// word behind it.
+    pub(super) fn head(&self, line: &[u8]) -> Option<Head> {
+        let mut reading = Reading { line, fields: [(0, 0); Field::COUNT], tries: TRIES };
+        let (word_begin, word, len) = reading.from(&self.tokens, 0)?;
+        let end = word_begin + len;
+        Some(Head { fields: reading.fields, word, word_at: (short(word_begin), short(end)), text: short(end + 3) })
+    }
+}
+
+fn short(at: usize) -> u32 {
+    u32::try_from(at).unwrap_or(u32::MAX)
+}
+
+struct Reading<'a> {
+    line: &'a [u8],
+    fields: Fields,
+    tries: u32,
+}
+
+impl Reading<'_> {
+    fn rest(&self, at: usize) -> &[u8] {
+        self.line.get(at..).unwrap_or_default()
+    }
+
+    fn end(&self, at: usize) -> Option<(usize, Word, usize)> {
+        leading(self.rest(at)).map(|(word, len)| (at, word, len))
+    }
+
+    /// The word behind the tokens, when the line from `at` on has them all.
+    fn from(&mut self, tokens: &[Token], mut at: usize) -> Option<(usize, Word, usize)> {
+        let mut tokens = tokens;
+        while let Some((token, behind)) = tokens.split_first() {
+            tokens = behind;
+            match token {
+                Token::Literal(text) => {
+                    if !self.rest(at).starts_with(text) {
+                        return None;
+                    }
+                    at += text.len();
+                }
+                Token::SessionsOnly => {
+                    if let Some(end) = self.end(at) {
+                        return Some(end);
+                    }
+                }
+                Token::Field { field, width } => {
+                    let least = usize::try_from(width.unsigned_abs()).unwrap_or_default();
+                    match shape(*field) {
+                        Some(shape) => {
+                            let pad = if *width > 0 { spaces(self.rest(at)) } else { 0 };
+                            let len = shape(self.rest(at + pad))?;
+                            self.keep(*field, at + pad, at + pad + len);
+                            let end = at + pad + len;
+                            let short_of = (at + least).saturating_sub(end).min(spaces(self.rest(end)));
+                            at = end + short_of;
+                        }
+                        None => return self.name(*field, least, behind, at),
+                    }
+                }
+            }
+        }
+        self.end(at)
+    }
+
+    /// A name: ends where the rest fits.
+    fn name(&mut self, field: Field, least: usize, behind: &[Token], at: usize) -> Option<(usize, Word, usize)> {
+        let most = LONGEST_NAME.max(least).min(self.rest(at).len());
+        let next = match behind.first() {
+            Some(Token::Literal(text)) => text.first().copied(),
+            _ => None,
+        };
+        let mut len = least;
+        while len <= most {
+            if let Some(next) = next {
+                len += memchr::memchr(next, self.line.get(at + len..(at + most + 1).min(self.line.len()))?)?;
+            }
+            self.tries = self.tries.checked_sub(1)?;
+            if let Some(found) = self.from(behind, at + len) {
+                let text = self.line.get(at..at + len).unwrap_or_default();
+                let left = if least > 0 { spaces(text) } else { 0 };
+                let right = if least > 0 { text.iter().rev().take_while(|byte| **byte == b' ').count() } else { 0 };
+                self.keep(field, at + left, (at + len).saturating_sub(right).max(at + left));
+                return Some(found);
+            }
+            len += 1;
+        }
+        None
+    }
+
+    fn keep(&mut self, field: Field, begin: usize, end: usize) {
+        if let Some(place) = self.fields.get_mut(field as usize) {
+            *place = (short(begin), short(end));
+        }
+    }
+}
+
+fn spaces(text: &[u8]) -> usize {
+    text.iter().take_while(|byte| **byte == b' ').count()
+}
+
+/// For a field with a shape: how long it is here, `None` when it is not here.
+fn shape(field: Field) -> Option<fn(&[u8]) -> Option<usize>> {
+    fn run(text: &[u8], of: impl Fn(u8) -> bool) -> usize {
+        text.iter().take_while(|byte| of(**byte)).count()
+    }
+    Some(match field {
+        Field::Time | Field::SessionStart => |text| Some(super::zone::time_len(text)).filter(|len| *len > 0),
+        Field::Epoch => |text| Some(run(text, |byte| byte.is_ascii_digit() || byte == b'.')).filter(|len| *len > 0),
+        Field::Pid | Field::SessionLine => |text| Some(run(text, |byte| byte.is_ascii_digit())).filter(|len| *len > 0),
+        Field::Xid | Field::LeaderPid => |text| Some(run(text, |byte| byte.is_ascii_digit())),
+        Field::QueryId => |text| {
+            let sign = usize::from(text.first() == Some(&b'-'));
+            Some(sign + run(text.get(sign..).unwrap_or_default(), |byte| byte.is_ascii_digit()))
+        },
+        Field::SessionId => {
+            |text| Some(run(text, |byte| byte.is_ascii_hexdigit() || byte == b'.')).filter(|len| *len > 0)
+        }
+        Field::VirtualXid => |text| Some(run(text, |byte| byte.is_ascii_digit() || byte == b'/')),
+        Field::SqlState => |text| (run(text.get(..5)?, |byte| byte.is_ascii_alphanumeric()) == 5).then_some(5),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::logs::Severity;
+
+    fn get<'a>(line: &'a str, head: &Head, field: Field) -> &'a str {
+        let (begin, end) = head.fields[field as usize];
+        &line[begin as usize..end as usize]
+    }
+
+    #[test]
+    fn odd_prefixes_are_read() {
+        let line = "2026-11-21 12:00:00 UTC:10.0.0.1(5432):bob@shop:[42]:app: x:LOG:  hello: y";
+        let head = Prefix::new("%t:%r:%u@%d:[%p]:%a:").head(line.as_bytes()).unwrap();
+        assert_eq!(get(line, &head, Field::HostAndPort), "10.0.0.1(5432)");
+        assert_eq!(get(line, &head, Field::Application), "app: x");
+        assert_eq!(get(line, &head, Field::User), "bob");
+        assert_eq!(&line[head.text as usize..], "hello: y");
+
+        let line = "%bob       |      shop|   42 0 ERROR:  no";
+        let head = Prefix::new("%%%-10u|%10d|%5p %x %").head(line.as_bytes());
+        assert_eq!(head.map(|head| get(line, &head, Field::User)), Some("bob"));
+        let head = head.unwrap();
+        assert_eq!(get(line, &head, Field::Database), "shop");
+        assert_eq!(get(line, &head, Field::Pid), "42");
+        assert_eq!(head.word, Word::Entry(Severity::Error));
+    }
+
+    #[test]
+    fn processes_without_session_stop_early() {
+        let prefix = Prefix::new("%m [%p] %q%u@%d ");
+        let line = "2026-11-21 12:00:00.000 CET [1] LOG:  ready";
+        assert_eq!(&line[prefix.head(line.as_bytes()).unwrap().text as usize..], "ready");
+        let line = "2026-11-21 12:00:00.000 CET [1] a b@c LOG:  ready";
+        assert_eq!(get(line, &prefix.head(line.as_bytes()).unwrap(), Field::User), "a b");
+    }
+
+    #[test]
+    fn other_lines_are_not_entries() {
+        let prefix = Prefix::new("%m [%p] ");
+        for line in ["", "cp: cannot stat 'x'", "2026-11-21 12:00:00.000 CET [1] hello", "LOG:  hello", "\tLOG:  x"] {
+            assert!(prefix.head(line.as_bytes()).is_none(), "{line}");
+        }
+        // Many places where a name could end.
+        let line = "@".repeat(5_000);
+        assert!(Prefix::new("%u@%d@%a@%h@%i@ ").head(line.as_bytes()).is_none());
     }
 }

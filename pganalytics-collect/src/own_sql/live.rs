@@ -119,7 +119,7 @@ impl Following {
             }
             self.receiver = None;
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     /// The catalog as it is now, where there is one that may change.

@@ -189,7 +189,18 @@ fn a_change_tells_what_differs_of_what_is_wanted() {
     let new = with(&[("app_same", "n"), ("app_changed", "m"), ("app_new", "n"), ("app_off", "m")]);
     let change = CatalogChange::between(&old, &new, &plan);
     let new: Vec<_> = change.new.iter().map(|measurement| measurement.name().as_str()).collect();
-    let gone: Vec<_> = change.gone.iter().map(|name| name.as_str()).collect();
+    let gone: Vec<_> = change.gone.iter().map(pganalytics_core::MeasurementName::as_str).collect();
     assert_eq!((new, gone), (vec!["app_changed", "app_new"], vec!["app_gone"]));
     assert!(CatalogChange::between(&old, &old, &plan).is_empty());
+}
+
+#[test]
+fn the_example_of_the_page_is_good() {
+    // A packaged crate comes without the pages.
+    let Ok(page) = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/own-sql.md")) else { return };
+    let files = page.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let files: Vec<_> = files.filter(|text| text.contains("[[column]]")).collect();
+    assert_eq!(files.len(), 1, "the page has lost its example");
+    let folder = Folder::with(&[("app_orders.toml", files[0].to_owned())]);
+    assert!(folder.has("app_orders", "amount"), "{:?}", folder.folder.errors());
 }

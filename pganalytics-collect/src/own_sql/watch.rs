@@ -105,7 +105,7 @@ impl Said {
             let goes_on = file.measurement.is_some();
             match now {
                 Some(error) if before != Some(error) => {
-                    warn!(file = file.name, goes_on, "a catalog file is bad: {error}")
+                    warn!(file = file.name, goes_on, "a catalog file is bad: {error}");
                 }
                 None if before.is_some() => info!(file = file.name, "a catalog file is good again"),
                 _ => {}

@@ -12,8 +12,9 @@ use uuid::Uuid;
 
 use super::{
     console::{Console, Door, Fault},
+    local::Figures,
     shape::{self, SHAPES, Shape},
-    summary::Summary,
+    summary::{Summary, SummaryRow},
 };
 use crate::{
     collector::{CollectContext, Collected, Collector, Outcome, Report},
@@ -123,7 +124,7 @@ impl PgBouncerCollector {
             _ => return self.process(measurement, console, cx).await,
         };
         console.read(command, |record| summary.add(record)).await?;
-        Ok(full_scrape(measurement, source, cx.now, &summary.rows(), |row, column| row.value(column))?)
+        Ok(full_scrape(measurement, source, cx.now, &summary.rows(), SummaryRow::value)?)
     }
 
     async fn shaped(&self, shape: &Shape, measurement: &Measurement, console: &Console, cx: &CollectContext) -> Found {
@@ -157,7 +158,7 @@ impl PgBouncerCollector {
             return Err(Miss::Unsupported(format!("process {} has ended or can't be read", process.pid)));
         };
         let row = [figures];
-        Ok(full_scrape(measurement, self.source.clone(), cx.now, &row, |figures, column| figures.value(column))?)
+        Ok(full_scrape(measurement, self.source.clone(), cx.now, &row, Figures::value)?)
     }
 
     fn report(&self, collected: &mut Collected, measurement: &Measurement, began: Instant, found: Found) {

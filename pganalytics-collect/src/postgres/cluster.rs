@@ -10,12 +10,13 @@ use pganalytics_core::{
 use tokio::time::Instant;
 
 use super::{
-    discover,
     events::Events,
     fault::ConnectProblem,
+    folders::Teller,
     follow::Followed,
+    home,
     keeper::Keeper,
-    measure::{Clock, STATEMENTS, lock, needed},
+    measure::{Clock, lock},
     server::UP,
     session::Session,
     visit::{Shared, report_all},
@@ -30,9 +31,6 @@ use crate::{
 /// How often all databases are searched for an extension that home lacks.
 const SEARCH: Duration = Duration::from_secs(3600);
 
-/// Databases that such a search looks into at most.
-const SEARCHED: usize = 50;
-
 /// The collector of cluster-wide measurements and of `pg_up`.
 pub(super) struct ClusterCollector {
     name: String,
@@ -46,6 +44,7 @@ pub(super) struct ClusterCollector {
     measurements: Vec<Arc<Measurement>>,
     followed: HashMap<MeasurementName, Followed>,
     events: Events,
+    teller: Option<Teller>,
 }
 
 impl ClusterCollector {
@@ -54,6 +53,7 @@ impl ClusterCollector {
         measurements: Vec<Arc<Measurement>>,
         up: Option<Arc<Measurement>>,
         events: Events,
+        teller: Option<Teller>,
     ) -> Self {
         let mut collector = Self {
             name: format!("postgres {}", shared.config.name),
@@ -65,6 +65,7 @@ impl ClusterCollector {
             measurements,
             followed: HashMap::new(),
             events,
+            teller,
         };
         collector.put_in_order();
         collector
@@ -83,8 +84,11 @@ impl ClusterCollector {
     async fn visit(&mut self, cx: &CollectContext, clock: Clock, began: Instant) -> Result<Collected, ConnectProblem> {
         let shared = Arc::clone(&self.shared);
         let due: Vec<_> = self.measurements.iter().filter(|m| cx.due.contains(m.name())).cloned().collect();
-        let (session, in_recovery) = shared.enter(&mut self.keeper, &self.home, cx.deadline).await?;
+        let (mut session, in_recovery) = shared.enter(&mut self.keeper, &self.home, cx.deadline).await?;
         let answered = began.elapsed();
+        if let Some(teller) = &mut self.teller {
+            teller.tell(&mut session, &shared).await;
+        }
 
         let mut collected = Collected::default();
         self.up(&mut collected, cx, clock, shared.last_source(), Ok(answered));
@@ -145,41 +149,22 @@ impl ClusterCollector {
         due: &[Arc<Measurement>],
         cx: &CollectContext,
     ) -> Result<(Session, bool), ConnectProblem> {
-        let needed: Vec<&str> = needed(due, session.facts.version)
-            .into_iter()
-            .filter(|name| *name != STATEMENTS || session.facts.statements_loaded)
-            .collect();
-        let found = match session.extensions(&needed).await {
+        let wanted = home::wanted(due, &session);
+        let found = match session.extensions(&wanted).await {
             Ok(found) => found.len(),
             // Whoever comes next meets the same trouble and reports it.
             Err(_) => return Ok((session, in_recovery)),
         };
-        if found == needed.len() || self.searched.is_some_and(|searched| searched.elapsed() < SEARCH) {
+        if found == wanted.len() || self.searched.is_some_and(|searched| searched.elapsed() < SEARCH) {
             return Ok((session, in_recovery));
         }
         self.searched = Some(Instant::now());
-        let Ok((others, _)) = discover::databases(&mut session, &self.shared.config).await else {
-            return Ok((session, in_recovery));
-        };
-        self.keeper.put_back(session);
-        let mut best = (found, Arc::clone(&self.home));
-        for database in others.into_iter().filter(|name| *name != self.home).take(SEARCHED) {
-            if Instant::now() >= cx.deadline || best.0 == needed.len() {
-                break;
-            }
-            let Ok((mut session, _)) = self.keeper.open(&database, cx.deadline).await else { continue };
-            if let Ok(extensions) = session.extensions(&needed).await
-                && extensions.len() > best.0
-            {
-                best = (extensions.len(), database);
-            }
-            self.keeper.put_back(session);
-        }
-        if best.1 != self.home {
-            tracing::info!(server = %self.shared.config.name, database = %best.1, "extensions are there: cluster-wide views are read there");
-            self.home = best.1;
-        }
         let shared = Arc::clone(&self.shared);
+        let best = home::search(&shared, &mut self.keeper, session, &wanted, found, cx.deadline).await;
+        if best != self.home {
+            tracing::info!(server = %shared.config.name, database = %best, "extensions are there: cluster-wide views are read there");
+            self.home = best;
+        }
         shared.enter(&mut self.keeper, &self.home, cx.deadline).await
     }
 

@@ -133,6 +133,8 @@ pub struct PostgresConfig {
     pub lock_timeout: Duration,
     /// Most sessions at any time, over all databases.
     pub max_connections: usize,
+    /// Time between two looks at what sessions do (`pg_wait_sampling`).
+    pub sampling_interval: Duration,
     /// Most databases that are watched; those first in the alphabet win.
     pub max_databases: usize,
     /// Sessions older than this are replaced.

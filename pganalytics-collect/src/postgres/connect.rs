@@ -29,6 +29,7 @@ use super::{
     stream::Stream,
     tls,
 };
+use crate::cpu_time::CpuTime;
 
 /// A connection, logged in.
 pub(crate) struct Link {
@@ -49,7 +50,9 @@ pub(crate) struct Connector {
     /// What is asked for at the login: settings of the session, or nothing.
     options: bool,
     /// Made of certificate files; made anew after TLS failed.
-    tls: Mutex<Option<Arc<ClientConfig>>>,
+    tls: Arc<Mutex<Option<Arc<ClientConfig>>>>,
+    /// What its connections cost this process.
+    cpu: Arc<CpuTime>,
 }
 
 /// How long a closed session may take to go away on the server before its
@@ -58,13 +61,25 @@ const FAREWELL: Duration = Duration::from_secs(5);
 
 impl Connector {
     pub(super) fn new(config: Arc<PostgresConfig>) -> Self {
-        Self { config, options: true, tls: Mutex::new(None) }
+        Self { config, options: true, tls: Arc::default(), cpu: Arc::default() }
     }
 
     /// For what speaks PostgreSQL's protocol and has none of its settings: a
     /// pooler's console.
     pub(crate) fn without_options(config: Arc<PostgresConfig>) -> Self {
         Self { options: false, ..Self::new(config) }
+    }
+
+    /// The same, counting what its connections cost apart.
+    pub(super) fn counting_apart(&self) -> Self {
+        let (config, tls) = (Arc::clone(&self.config), Arc::clone(&self.tls));
+        Self { config, options: self.options, tls, cpu: Arc::default() }
+    }
+
+    /// Processor time that its connections have used, and whatever else is
+    /// counted by it.
+    pub(super) fn cpu(&self) -> &Arc<CpuTime> {
+        &self.cpu
     }
 
     /// A connection to a database. The permit is held until the server has let
@@ -153,11 +168,11 @@ impl Connector {
             let tls = MakeTlsConnect::<Stream>::make_tls_connect(&mut maker, &login.host.name)
                 .map_err(|error| ConnectProblem::new(ConnectFault::TlsFailed, format!("{}: {error}", login.host)))?;
             let (client, connection) = Box::pin(driver.connect_raw(stream, tls)).await.map_err(said)?;
-            drive(connection, Arc::clone(permit), Arc::clone(&ended), abandoned);
+            drive(connection, Arc::clone(permit), Arc::clone(&ended), abandoned, &self.cpu);
             client
         } else {
             let (client, connection) = Box::pin(driver.connect_raw(stream, NoTls)).await.map_err(said)?;
-            drive(connection, Arc::clone(permit), Arc::clone(&ended), abandoned);
+            drive(connection, Arc::clone(permit), Arc::clone(&ended), abandoned, &self.cpu);
             client
         };
         Ok(Link { client, host: login.host.clone(), took_options: login.options, ended, in_use })
@@ -251,10 +266,11 @@ fn drive<T>(
     permit: Arc<OwnedSemaphorePermit>,
     ended: Arc<OnceLock<String>>,
     abandoned: oneshot::Receiver<()>,
+    cpu: &Arc<CpuTime>,
 ) where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    tokio::spawn(async move {
+    tokio::spawn(Arc::clone(cpu).measure(async move {
         let farewell = async {
             let _ = abandoned.await;
             sleep(FAREWELL).await;
@@ -277,5 +293,5 @@ fn drive<T>(
         };
         let _ = ended.set(why);
         drop(permit);
-    });
+    }));
 }

@@ -3,6 +3,9 @@
 //! All databases are visited one after the other, the one that waits longest
 //! first. What the visit's time did not suffice for is owed: it is reported as
 //! left out, with its age, and comes first next time.
+//!
+//! The schema is taken out of turn when the catalogs were written to, and its
+//! changes become events.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -17,7 +20,9 @@ use pganalytics_core::{
 use tokio::time::Instant;
 
 use super::{
+    catalog_watch::{CatalogWatch, SCHEMA},
     discover,
+    events::Events,
     fault::{ConnectFault, ConnectProblem},
     keeper::Keeper,
     measure::{Clock, lock},
@@ -38,6 +43,7 @@ pub(super) struct DatabasesCollector {
     measurements: Vec<Arc<Measurement>>,
     places: BTreeMap<Arc<str>, Place>,
     left_out: usize,
+    events: Events,
 }
 
 /// A database that is watched.
@@ -49,11 +55,18 @@ struct Place {
     source: Option<Source>,
     /// What has been collected there.
     known: BTreeSet<MeasurementName>,
+    catalogs: CatalogWatch,
 }
 
 impl DatabasesCollector {
-    pub(super) fn new(shared: Arc<Shared>, measurements: Vec<Arc<Measurement>>) -> Self {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        measurements: Vec<Arc<Measurement>>,
+        events: Option<Arc<Measurement>>,
+    ) -> Self {
+        let schema = measurements.iter().find(|measurement| measurement.name().as_str() == SCHEMA);
         Self {
+            events: Events::of_databases(events, schema.map(AsRef::as_ref)),
             name: format!("postgres {} databases", shared.config.name),
             keeper: Keeper::for_databases(&shared.config, &shared.connector, &shared.budget),
             home: shared.config.database.as_str().into(),
@@ -68,7 +81,14 @@ impl DatabasesCollector {
     async fn databases(&mut self, deadline: Instant) -> Result<Vec<Arc<str>>, ConnectProblem> {
         let config = &self.shared.config;
         let (names, left_out) = if config.databases.is_empty() {
-            let (mut session, _) = self.shared.enter(&mut self.keeper, &self.home, deadline).await?;
+            // The list is the same everywhere, so no session is opened just for it.
+            let place = self.keeper.kept().unwrap_or_else(|| Arc::clone(&self.home));
+            let (mut session, _) = match self.shared.enter(&mut self.keeper, &place, deadline).await {
+                Err(problem) if problem.fault == ConnectFault::NoDatabase && place != self.home => {
+                    self.shared.enter(&mut self.keeper, &self.home, deadline).await?
+                }
+                entered => entered?,
+            };
             let found = discover::databases(&mut session, config).await;
             self.keeper.put_back(session);
             found.map_err(|fault| {
@@ -91,6 +111,7 @@ impl DatabasesCollector {
         for name in gone {
             lock(&self.shared.journal).forget(&name);
             let Some(Place { source: Some(source), known, .. }) = self.places.remove(&name) else { continue };
+            self.events.forget(&source);
             let known = self.measurements.iter().filter(|measurement| known.contains(measurement.name()));
             collected.batches.extend(known.map(|measurement| Batch {
                 schema: Arc::clone(measurement.schema()),
@@ -117,7 +138,7 @@ impl DatabasesCollector {
         let began = Instant::now();
         let shared = Arc::clone(&self.shared);
         let place = self.places.entry(Arc::clone(database)).or_default();
-        let owed: Vec<_> = self.measurements.iter().filter(|m| place.owed.contains(m.name())).cloned().collect();
+        let mut owed: Vec<_> = self.measurements.iter().filter(|m| place.owed.contains(m.name())).cloned().collect();
         let here = Source { database: Some(Arc::clone(database)), ..shared.last_source() };
         let here = place.source.clone().unwrap_or(here);
 
@@ -134,6 +155,15 @@ impl DatabasesCollector {
                 };
             }
         };
+        // Not before it was due once: it may be switched off.
+        let schema = self.measurements.iter().find(|measurement| measurement.name().as_str() == SCHEMA);
+        if let Some(schema) = schema.filter(|schema| place.known.contains(schema.name()))
+            && !place.owed.contains(schema.name())
+            && matches!(place.catalogs.is_time(&mut session).await, Ok(true))
+        {
+            place.owed.insert(schema.name().clone());
+            owed.push(Arc::clone(schema));
+        }
         let entered = Some(Arc::clone(database));
         let visit = shared.visit(&mut session, entered, in_recovery, &owed, collected, clock).await;
         let mut visit = match visit {
@@ -153,7 +183,16 @@ impl DatabasesCollector {
             if Instant::now() >= cx.deadline {
                 break;
             }
-            let read = visit.measure(&mut session, measurement, None).await;
+            let read = if measurement.name().as_str() == SCHEMA {
+                let begun = Instant::now();
+                // What can't be counted is looked at by the interval alone; a lost session fails below.
+                let _ = place.catalogs.begin(&mut session).await;
+                let read = visit.measure(&mut session, measurement, None).await;
+                place.catalogs.end(begun.elapsed());
+                read
+            } else {
+                visit.measure(&mut session, measurement, None).await
+            };
             place.owed.remove(measurement.name());
             place.known.insert(measurement.name().clone());
             if let Err(fault) = read {
@@ -237,8 +276,8 @@ impl Collector for DatabasesCollector {
             let message = problem.message.strip_prefix(&format!("{server}: ")).unwrap_or(&problem.message).to_owned();
             CollectError::Connect { server, message }
         })?;
-        let mut collected = Collected::default();
-        self.bury(&names, clock, &mut collected);
+        let (mut collected, mut buried) = (Collected::default(), Collected::default());
+        self.bury(&names, clock, &mut buried);
         for name in &names {
             self.places.entry(Arc::clone(name)).or_default().owed.extend(cx.due.iter().cloned());
         }
@@ -260,6 +299,9 @@ impl Collector for DatabasesCollector {
             // Nobody can be asked; the next visit begins anew.
             self.places.values_mut().for_each(|place| place.owed.clear());
         }
+        self.events.look(&mut collected);
+        // A database that went is no change of its schema.
+        collected.batches.append(&mut buried.batches);
         Ok(collected)
     }
 }

@@ -3,8 +3,9 @@
 //! Invariant: the server never sees more of our sessions than the budget
 //! allows. A session holds a permit from before it is opened until the server
 //! has closed its side. The cluster's visits have one permit of their own, so
-//! that a slow sweep over databases never keeps them waiting; with a budget of
-//! one both take turns and keep no session.
+//! that a slow sweep over databases never keeps them waiting; so has sampling,
+//! which else would wait for both. With a budget of two there is no sampling, and
+//! with one the others take turns and keep no session.
 
 use std::sync::Arc;
 
@@ -25,17 +26,24 @@ use super::{
 pub(super) struct Budget {
     cluster: Arc<Semaphore>,
     databases: Arc<Semaphore>,
+    /// `None`: there is none to spare, or nobody samples.
+    sampling: Option<Arc<Semaphore>>,
     keep: bool,
 }
 
+/// Sessions that a server must allow for sampling to have one.
+pub(super) const LEAST_FOR_SAMPLING: usize = 3;
+
 impl Budget {
     /// A budget of this many sessions, at least one.
-    pub(super) fn new(sessions: usize) -> Self {
+    pub(super) fn new(sessions: usize, sampling: bool) -> Self {
         if sessions <= 1 {
             let shared = Arc::new(Semaphore::new(1));
-            return Self { cluster: Arc::clone(&shared), databases: shared, keep: false };
+            return Self { cluster: Arc::clone(&shared), databases: shared, sampling: None, keep: false };
         }
-        Self { cluster: Arc::new(Semaphore::new(1)), databases: Arc::new(Semaphore::new(sessions - 1)), keep: true }
+        let sampling = (sampling && sessions >= LEAST_FOR_SAMPLING).then(|| Arc::new(Semaphore::new(1)));
+        let left = sessions - 1 - usize::from(sampling.is_some());
+        Self { cluster: Arc::new(Semaphore::new(1)), databases: Arc::new(Semaphore::new(left)), sampling, keep: true }
     }
 }
 
@@ -55,9 +63,18 @@ impl Keeper {
         Self::new(config, connector, &budget.cluster, budget.keep)
     }
 
-    /// For the databases: all other sessions.
+    /// For the databases: all sessions that are left.
     pub(super) fn for_databases(config: &Arc<PostgresConfig>, connector: &Arc<Connector>, budget: &Budget) -> Self {
         Self::new(config, connector, &budget.databases, budget.keep)
+    }
+
+    /// For sampling: one session, or none where the budget has none for it.
+    pub(super) fn for_sampling(
+        config: &Arc<PostgresConfig>,
+        connector: &Arc<Connector>,
+        budget: &Budget,
+    ) -> Option<Self> {
+        Some(Self::new(config, connector, budget.sampling.as_ref()?, true))
     }
 
     fn new(config: &Arc<PostgresConfig>, connector: &Arc<Connector>, permits: &Arc<Semaphore>, keep: bool) -> Self {
@@ -103,6 +120,11 @@ impl Keeper {
                 format!("{}: no session before the visit's time was over", self.config.address()),
             )),
         }
+    }
+
+    /// The database of the session that was used last, of those that are kept.
+    pub(super) fn kept(&self) -> Option<Arc<str>> {
+        self.idle.last().map(|session| Arc::clone(&session.database))
     }
 
     /// Keeps a session for the next visit, if it is still good.

@@ -12,7 +12,8 @@ use super::{
     config::PostgresConfig,
     epochs,
     journal::Journal,
-    query_fault::{Asker, QueryFault, quoted},
+    lack::{Lack, Place},
+    query_fault::{Asker, QueryFault},
     rows::RowReader,
     session::{Extension, Session},
 };
@@ -30,6 +31,8 @@ pub(super) struct Visit<'a> {
     /// The cluster's epoch; with a pooler it is read anew for each measurement.
     pub(super) epoch: Epoch,
     pub(super) collected: &'a mut Collected,
+    /// Why the last measurement brought nothing.
+    pub(super) trouble: Option<Trouble>,
 }
 
 /// The agent's time: the wall clock as the scheduler gave it, and what has
@@ -53,6 +56,13 @@ impl Clock {
 /// Why there is no batch.
 enum Without {
     Outcome(Outcome),
+    Lack(Lack),
+    Fault(QueryFault),
+}
+
+/// Why the last measurement brought nothing, for whoever tells what mends it.
+pub(super) enum Trouble {
+    Lack(Lack),
     Fault(QueryFault),
 }
 
@@ -95,7 +105,13 @@ impl Visit<'_> {
                 Outcome::Collected { rows: seen }
             }
             Err(Without::Outcome(outcome)) => outcome,
+            Err(Without::Lack(lack)) => {
+                let reason = lack.reason(&self.place(session));
+                self.trouble = Some(Trouble::Lack(lack));
+                Outcome::Unsupported { reason }
+            }
             Err(Without::Fault(fault)) => {
+                self.trouble = Some(Trouble::Fault(fault.clone()));
                 let outcome = fault.outcome(&self.asker(session, measurement));
                 if fault.is_lasting() {
                     lock(self.journal).pause(measurement.name(), database.as_ref(), &outcome);
@@ -117,7 +133,12 @@ impl Visit<'_> {
 
     /// A measurement that follows another, which had nothing new.
     pub(super) fn nothing_new(&mut self, session: &Session, measurement: &Arc<Measurement>) {
-        let outcome = self.sql(session, measurement).err().unwrap_or(Outcome::Collected { rows: 0 });
+        let outcome = match self.sql(session, measurement) {
+            Ok(_) => Outcome::Collected { rows: 0 },
+            Err(Without::Outcome(outcome)) => outcome,
+            Err(Without::Lack(lack)) => Outcome::Unsupported { reason: lack.reason(&self.place(session)) },
+            Err(Without::Fault(fault)) => fault.plain_outcome(),
+        };
         self.collected.reports.push(Report {
             measurement: measurement.name().clone(),
             source: Some(self.source.clone()),
@@ -132,11 +153,11 @@ impl Visit<'_> {
         measurement: &Arc<Measurement>,
         keys: Option<&[i64]>,
     ) -> Result<(Batch, usize), Without> {
-        let (sql, extension) = self.sql(session, measurement).map_err(Without::Outcome)?;
+        let (sql, extension) = self.sql(session, measurement)?;
         session.begin().await?;
         let result = match self.right_missing(session, measurement).await {
             Ok(None) => self.read_in(session, measurement, &sql, extension.as_ref(), keys).await,
-            Ok(Some(outcome)) => Err(Without::Outcome(outcome)),
+            Ok(Some(lack)) => Err(Without::Lack(lack)),
             Err(fault) => Err(fault.into()),
         };
         session.end().await?;
@@ -144,26 +165,27 @@ impl Visit<'_> {
     }
 
     /// What to run, and the extension it needs.
-    fn sql(&self, session: &Session, measurement: &Measurement) -> Result<(String, Option<Extension>), Outcome> {
+    fn sql(&self, session: &Session, measurement: &Measurement) -> Result<(String, Option<Extension>), Without> {
         let query = match measurement.query_for(session.facts.version) {
             QueryChoice::Query(query) => query,
-            QueryChoice::Unsupported(reason) => return Err(Outcome::Unsupported { reason: reason.to_owned() }),
+            QueryChoice::Unsupported(reason) => {
+                return Err(Without::Outcome(Outcome::Unsupported { reason: reason.to_owned() }));
+            }
         };
         if !measurement.role().includes(self.in_recovery) {
             let what = if self.in_recovery { "a standby" } else { "a primary" };
-            return Err(Outcome::Unsupported { reason: format!("this is {what}, which has no such thing") });
+            let reason = format!("this is {what}, which has no such thing");
+            return Err(Without::Outcome(Outcome::Unsupported { reason }));
         }
         let Some(name) = &query.requires.extension else { return Ok((query.sql.clone(), None)) };
         let is_statements = name == STATEMENTS;
         if is_statements && !session.facts.statements_loaded {
-            return Err(Outcome::Unsupported { reason: not_loaded(name, &session.database) });
+            return Err(Without::Lack(Lack::NotLoaded(name.clone())));
         }
         match self.extensions.iter().find(|extension| extension.name == *name) {
-            Some(found) if is_statements && !found.is_at_least(1, 8) => {
-                Err(Outcome::Unsupported { reason: too_old(found, &session.database) })
-            }
+            Some(found) if is_statements && !found.is_at_least(1, 8) => Err(Without::Lack(Lack::TooOld(found.clone()))),
             Some(found) => Ok((query.sql_in(&found.schema), Some(found.clone()))),
-            None => Err(Outcome::Unsupported { reason: not_created(name, &session.database) }),
+            None => Err(Without::Lack(Lack::NotCreated(name.clone()))),
         }
     }
 
@@ -173,18 +195,16 @@ impl Visit<'_> {
         &self,
         session: &mut Session,
         measurement: &Measurement,
-    ) -> Result<Option<Outcome>, QueryFault> {
+    ) -> Result<Option<Lack>, QueryFault> {
         let QueryChoice::Query(query) = measurement.query_for(session.facts.version) else { return Ok(None) };
         let Some(function) = &query.requires.execute else { return Ok(None) };
-        if session.may_execute(function).await? {
-            return Ok(None);
-        }
-        let reason = format!(
-            "the role may not execute {function}: run in database {}: GRANT EXECUTE ON FUNCTION {function} TO {}",
-            session.database,
-            quoted(&self.config.user)
-        );
-        Ok(Some(Outcome::Unsupported { reason }))
+        let may = session.may_execute(function).await?;
+        Ok((!may).then(|| Lack::NoRight(function.clone())))
+    }
+
+    /// Where and for whom things are mended.
+    pub(super) fn place<'a>(&'a self, session: &'a Session) -> Place<'a> {
+        Place { database: &session.database, user: &self.config.user, in_recovery: self.in_recovery }
     }
 
     async fn read_in(
@@ -254,7 +274,7 @@ impl Visit<'_> {
         lock(self.journal).remark(measurement.name(), self.source.database.as_ref(), &remarks.join("; "));
     }
 
-    fn asker<'a>(&'a self, session: &'a Session, measurement: &'a Measurement) -> Asker<'a> {
+    pub(super) fn asker<'a>(&'a self, session: &'a Session, measurement: &'a Measurement) -> Asker<'a> {
         let extension = match measurement.query_for(session.facts.version) {
             QueryChoice::Query(query) => query.requires.extension.as_deref(),
             QueryChoice::Unsupported(_) => None,
@@ -268,33 +288,6 @@ impl Visit<'_> {
             lock_timeout: self.config.lock_timeout,
         }
     }
-}
-
-/// What to do about a library that the server has not loaded.
-pub(super) fn not_loaded(extension: &str, database: &str) -> String {
-    format!(
-        "{extension} is not loaded: add it to shared_preload_libraries, restart PostgreSQL, then run in database \
-         {database}: CREATE EXTENSION IF NOT EXISTS {}",
-        quoted(extension)
-    )
-}
-
-/// What to do about an extension that the database does not have.
-pub(super) fn not_created(extension: &str, database: &str) -> String {
-    format!(
-        "the extension {extension} is not there: run in database {database}: CREATE EXTENSION {}",
-        quoted(extension)
-    )
-}
-
-/// What to do about an extension that was left behind when the server was upgraded.
-pub(super) fn too_old(extension: &Extension, database: &str) -> String {
-    format!(
-        "{} {} is older than the server: run in database {database}: ALTER EXTENSION {} UPDATE",
-        extension.name,
-        extension.version,
-        quoted(&extension.name)
-    )
 }
 
 /// The extensions that these measurements need on this version.

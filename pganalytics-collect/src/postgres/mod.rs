@@ -14,7 +14,8 @@
 //!
 //! - **Budget.** The server never sees more than `max_connections` of our
 //!   sessions, at any moment. One of them is for what concerns the cluster, so
-//!   that activity keeps its rhythm while a slow sweep goes over the databases.
+//!   that activity keeps its rhythm while a slow sweep goes over the databases;
+//!   one is for samples of what sessions do (`pg_wait_sampling`).
 //! - **Kindness.** Sessions are read-only, have timeouts for statements and
 //!   locks, no parallel workers, and prepare each statement once. A statement
 //!   that the server refused is not tried again for a minute, then two… ten.
@@ -32,11 +33,13 @@
 //!
 //! Behind a pooler (PgBouncer), settings and prepared statements do not last;
 //! this is noticed, and every measurement then brings its settings along in a
-//! short transaction: it costs two round trips more.
+//! short transaction: it costs two round trips more. In PgBouncer's session mode
+//! the pool must have room for `max_connections` sessions.
 //!
 //! A kept session makes `DROP DATABASE` wait: use `DROP DATABASE … WITH
 //! (FORCE)`, or name the database in `exclude_databases` before.
 
+mod catalog_watch;
 mod check;
 mod cluster;
 mod config;
@@ -47,26 +50,31 @@ mod discover;
 mod epochs;
 mod events;
 mod fault;
+mod folders;
 mod follow;
+mod home;
 mod journal;
 mod keeper;
+mod lack;
 mod measure;
 mod numeric;
 mod query_fault;
 mod redact;
 mod resolve;
 mod rows;
+mod sampling;
 mod server;
 mod session;
 mod stream;
 mod tls;
 mod visit;
 
-pub use check::{Finding, MeasurementCheck, ServerCheck, State};
+pub use check::ServerCheck;
 pub use config::{Host, PasswordSource, PostgresConfig, SslMode};
 pub(crate) use connect::{Connector, Link};
 pub use fault::{ConnectFault, ConnectProblem};
 pub(crate) use fault::{NOT_AS_POSTGRES, one_line};
 pub use redact::redact;
+pub(crate) use redact::redact_strings;
 pub use resolve::{Environment, Length, Port, PostgresSettings};
 pub use server::PostgresServer;

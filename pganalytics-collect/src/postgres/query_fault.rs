@@ -77,65 +77,112 @@ impl QueryFault {
             Self::Lost(_) | Self::Misfit(_) => return self.plain_outcome(),
             Self::Refused { code, message } => (SqlState::from_code(code), message),
         };
-        let database = asker.database;
         if code == SqlState::LOCK_NOT_AVAILABLE {
             let reason =
                 format!("a lock was not free within lock_timeout ({:?}); it is tried again", asker.lock_timeout);
             return Outcome::Skipped { reason };
         }
-        let advice = if code == SqlState::QUERY_CANCELED {
+        let advice = match self.statement(asker) {
+            Some(Mend { statement, because: "" }) => format!("run in database {}: {statement}", asker.database),
+            Some(Mend { statement, because }) => {
+                format!("{because}; run in database {}: {statement}", asker.database)
+            }
+            None => asker.advice(&code, message),
+        };
+        Outcome::Failed { message: format!("{message} (SQLSTATE {}); {advice}", code.code()) }
+    }
+
+    /// What is wrong, and the statement that mends it where there is one.
+    pub(super) fn why(&self, asker: &Asker<'_>) -> (String, Option<String>) {
+        match (self, self.statement(asker)) {
+            (_, Some(mend)) => (self.to_string(), Some(mend.statement)),
+            (_, None) => match self.outcome(asker) {
+                Outcome::Failed { message } => (message, None),
+                _ => (self.to_string(), None),
+            },
+        }
+    }
+
+    /// Kind and name of what the role may not use, where `pg_monitor` does not
+    /// open it.
+    pub(super) fn denied(&self) -> Option<(&str, &str)> {
+        let Self::Refused { code, message } = self else { return None };
+        if SqlState::from_code(code) != SqlState::INSUFFICIENT_PRIVILEGE {
+            return None;
+        }
+        let (kind, name) = message.strip_prefix("permission denied for ")?.split_once(' ')?;
+        Some((kind, name.trim_start_matches("view ").trim_start_matches("table ")))
+    }
+
+    /// The statement that mends it, in the database where it happened.
+    fn statement(&self, asker: &Asker<'_>) -> Option<Mend> {
+        let Self::Refused { code, .. } = self else { return None };
+        let code = SqlState::from_code(code);
+        if code == SqlState::INSUFFICIENT_PRIVILEGE {
+            return Some(Mend { statement: grant(self.denied(), asker)?, because: "" });
+        }
+        let gone = [SqlState::UNDEFINED_COLUMN, SqlState::UNDEFINED_FUNCTION, SqlState::UNDEFINED_TABLE];
+        let extension = asker.extension.filter(|_| gone.contains(&code))?;
+        let statement = format!("ALTER EXTENSION {} UPDATE", quoted(extension));
+        Some(Mend { statement, because: "the extension may be older than its library" })
+    }
+}
+
+/// A statement that mends something.
+struct Mend {
+    statement: String,
+    because: &'static str,
+}
+
+impl Asker<'_> {
+    /// What to do where no statement mends it.
+    fn advice(&self, code: &SqlState, message: &str) -> String {
+        let database = self.database;
+        if *code == SqlState::QUERY_CANCELED {
             format!(
                 "it ran longer than statement_timeout ({:?}) or somebody cancelled it; make the query cheaper, \
                  or raise statement_timeout of the server in the settings",
-                asker.statement_timeout
+                self.statement_timeout
             )
-        } else if code == SqlState::INSUFFICIENT_PRIVILEGE {
-            format!("run in database {database}: {}", grant(message, asker))
-        } else if code == SqlState::READ_ONLY_SQL_TRANSACTION {
+        } else if *code == SqlState::INSUFFICIENT_PRIVILEGE {
+            format!("GRANT pg_monitor TO {}, or the right that is missing", quoted(self.user))
+        } else if *code == SqlState::READ_ONLY_SQL_TRANSACTION {
             String::from("a measurement may only read; change its sql")
-        } else if code == SqlState::FEATURE_NOT_SUPPORTED && message.contains("cached plan") {
+        } else if *code == SqlState::FEATURE_NOT_SUPPORTED && message.contains("cached plan") {
             String::from("a table was changed; it is tried again at the next visit")
-        } else if matches!(code, SqlState::UNDEFINED_COLUMN | SqlState::UNDEFINED_FUNCTION | SqlState::UNDEFINED_TABLE)
+        } else if matches!(*code, SqlState::UNDEFINED_COLUMN | SqlState::UNDEFINED_FUNCTION | SqlState::UNDEFINED_TABLE)
         {
-            match asker.extension {
-                Some(extension) => format!(
-                    "the extension may be older than its library; run in database {database}: \
-                     ALTER EXTENSION {} UPDATE",
-                    quoted(extension)
-                ),
-                None => format!(
-                    "check the sql of its catalog file against database {database}; \
-                     search_path is pg_catalog, so other schemas must be named"
-                ),
-            }
+            format!(
+                "check the sql of its catalog file against database {database}; \
+                 search_path is pg_catalog, so other schemas must be named"
+            )
         } else if code.code().starts_with("42") {
             String::from("check the sql of its catalog file")
         } else if code.code().starts_with("53") {
             String::from("the server is out of a resource; it is tried again")
         } else {
             String::from("see the server's log")
-        };
-        Outcome::Failed { message: format!("{message} (SQLSTATE {}); {advice}", code.code()) }
+        }
     }
 }
 
-/// The command that lifts `permission denied for <kind> <name>`.
-fn grant(message: &str, asker: &Asker<'_>) -> String {
+/// The command that lifts `permission denied for <kind> <name>`, where it can be
+/// told.
+fn grant(object: Option<(&str, &str)>, asker: &Asker<'_>) -> Option<String> {
     let user = quoted(asker.user);
-    let object = message.strip_prefix("permission denied for ").and_then(|object| object.split_once(' '));
     // What pg_monitor opens is PostgreSQL's own; its members never lack that.
     if !asker.monitors && object.is_none_or(|(_, name)| name.starts_with("pg_")) {
-        return format!("GRANT pg_monitor TO {user}");
+        return Some(format!("GRANT pg_monitor TO {user}"));
     }
-    let Some((kind, name)) = object else { return format!("GRANT pg_monitor TO {user}, or the right that is missing") };
-    let name = quoted(name.trim_start_matches("view ").trim_start_matches("table "));
+    let (kind, name) = object?;
+    let name = quoted(name);
     match kind {
         "table" | "view" | "relation" | "sequence" | "foreign" | "materialized" => {
-            format!("GRANT SELECT ON {name} TO {user}")
+            Some(format!("GRANT SELECT ON {name} TO {user}"))
         }
-        "schema" => format!("GRANT USAGE ON SCHEMA {name} TO {user}"),
-        "function" => format!("GRANT EXECUTE ON FUNCTION {name} TO {user}"),
-        _ => format!("GRANT pg_monitor TO {user}, or the right that is missing"),
+        "schema" => Some(format!("GRANT USAGE ON SCHEMA {name} TO {user}")),
+        "function" => Some(format!("GRANT EXECUTE ON FUNCTION {name} TO {user}")),
+        _ => None,
     }
 }
 

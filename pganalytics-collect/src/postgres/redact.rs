@@ -15,30 +15,57 @@ use std::borrow::Cow;
 /// and what follows `SET name =` a `…`.
 #[must_use]
 pub fn redact(sql: &str) -> Cow<'_, str> {
+    rewrite(sql, false)
+}
+
+/// As [`redact`], but numbers stay: for texts like plans, whose numbers are more
+/// than literals. Comments go as well.
+pub(crate) fn redact_strings(text: &str) -> Cow<'_, str> {
+    rewrite(text, true)
+}
+
+fn rewrite(sql: &str, numbers: bool) -> Cow<'_, str> {
     let mut out = String::with_capacity(sql.len());
     let mut rest = sql;
+    let mut statement = 0;
     while !rest.is_empty() {
         let token = next(rest);
         let (this, after) = rest.split_at(token.len.min(rest.len()));
         match token.kind {
+            Kind::Plain if this == ";" && !numbers => {
+                without_value_of_set(&mut out, statement);
+                out.push_str(this);
+                statement = out.len();
+            }
             Kind::Plain => out.push_str(this),
             Kind::String => out.push_str("'…'"),
+            Kind::OpenName => out.push_str("\"…"),
+            Kind::Number if numbers => out.push_str(this),
             Kind::Number => out.push('?'),
             Kind::Comment => out.push(' '),
         }
         rest = after;
     }
-    if let Some(end) = value_of_set(&out) {
-        out.truncate(end);
-        out.push_str(" …");
+    if !numbers {
+        without_value_of_set(&mut out, statement);
     }
     if out == sql { Cow::Borrowed(sql) } else { Cow::Owned(out) }
+}
+
+/// Of the statement that begins here and is the last one so far.
+fn without_value_of_set(out: &mut String, statement: usize) {
+    if let Some(end) = out.get(statement..).and_then(value_of_set) {
+        out.truncate(statement + end);
+        out.push_str(" …");
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Plain,
     String,
+    /// A quoted name without its end: nobody knows what is in it.
+    OpenName,
     Number,
     Comment,
 }
@@ -55,7 +82,10 @@ fn next(text: &str) -> Token {
     let plain = |len: usize| Token { kind: Kind::Plain, len };
     match at(0) {
         b'\'' => Token { kind: Kind::String, len: 1 + quoted(bytes, 1, false) },
-        b'"' => plain(1 + name(bytes)),
+        b'"' => match name(bytes) {
+            Some(len) => plain(1 + len),
+            None => Token { kind: Kind::OpenName, len: bytes.len() },
+        },
         b'-' if at(1) == b'-' => Token { kind: Kind::Comment, len: text.find(['\n', '\r']).unwrap_or(text.len()) },
         b'/' if at(1) == b'*' => Token { kind: Kind::Comment, len: comment(bytes) },
         b'$' if at(1).is_ascii_digit() => plain(1 + bytes.iter().skip(1).take_while(|b| b.is_ascii_digit()).count()),
@@ -103,8 +133,8 @@ fn quoted(bytes: &[u8], from: usize, escapes: bool) -> usize {
 }
 
 /// Bytes of a quoted name behind its first quote.
-fn name(bytes: &[u8]) -> usize {
-    bytes.iter().skip(1).position(|&b| b == b'"').map_or(bytes.len().saturating_sub(1), |at| at + 1)
+fn name(bytes: &[u8]) -> Option<usize> {
+    bytes.iter().skip(1).position(|&b| b == b'"').map(|at| at + 1)
 }
 
 fn comment(bytes: &[u8]) -> usize {
@@ -208,6 +238,7 @@ mod tests {
         is("select 1, 2.5, .5, 1e-3, 0xFF, 1_000, a1, $12", "select ?, ?, ?, ?, ?, ?, a1, $12");
         is("select U&'d\\0061' , X'ff' , B'1' , N'x'", "select '…' , '…' , '…' , '…'");
         is("select 1-- c\nfrom t /* a /* b */ c */ where x", "select ? \nfrom t   where x");
+        is("select 1; set app.token = abc; select 2", "select ?; set app.token = …; select ?");
         is("set app.token = abc", "set app.token = …");
         is("SET LOCAL app.token TO abc", "SET LOCAL app.token TO …");
         is("alter role x set app.token to abc", "alter role x set app.token to …");
@@ -215,7 +246,7 @@ mod tests {
         is("select 'abc", "select '…'");
         is("select E'abc\\", "select '…'");
         is("select $$abc", "select '…'");
-        is("select \"abc", "select \"abc");
+        is("select \"abc", "select \"…");
         is("select /* abc", "select  ");
     }
 
@@ -227,6 +258,7 @@ mod tests {
             "ALTER USER x WITH ENCRYPTED PASSWORD E'c4n4ry\\''",
             "SET SESSION my.secret = c4n4ry",
             "  set my.secret to c4n4ry",
+            "begin; set local my.secret = c4n4ry; select 'x'; set my.secret to c4n4ry",
             "ALTER DATABASE d SET my.secret = c4n4ry",
             "ALTER SYSTEM SET primary_conninfo = 'password=c4n4ry'",
             "CREATE USER MAPPING FOR x SERVER y OPTIONS (user 'u', password 'c4n4ry')",

@@ -10,9 +10,11 @@ use super::{
     config::PostgresConfig,
     databases::DatabasesCollector,
     events::Events,
+    folders::Teller,
+    sampling::{self, SamplingCollector},
     visit::Shared,
 };
-use crate::collector::Collector;
+use crate::{collector::Collector, host::Folders};
 
 /// The measurement that the agent makes of whether a server answers.
 pub(super) const UP: &str = "pg_up";
@@ -26,6 +28,9 @@ pub struct PostgresServer {
     databases: Vec<Arc<Measurement>>,
     up: Option<Arc<Measurement>>,
     events: Option<Arc<Measurement>>,
+    folders: Option<Folders>,
+    /// The profile and its cost.
+    sampling: Vec<Arc<Measurement>>,
 }
 
 impl fmt::Debug for PostgresServer {
@@ -36,25 +41,35 @@ impl fmt::Debug for PostgresServer {
 
 impl PostgresServer {
     /// A server and the measurements to take: those of the scopes cluster and
-    /// database, `pg_up` and `pg_event`; others are left to other collectors.
+    /// database, `pg_up`, `pg_event` and what is sampled; others are left to
+    /// other collectors.
     pub fn new(config: PostgresConfig, measurements: impl IntoIterator<Item = Arc<Measurement>>) -> Self {
-        let mut server = Self {
-            shared: Arc::new(Shared::new(config)),
-            cluster: Vec::new(),
-            databases: Vec::new(),
-            up: None,
-            events: None,
-        };
+        let (mut cluster, mut databases, mut sampling) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut up, mut events) = (None, None);
         for measurement in measurements {
-            match measurement.scope() {
-                Scope::Cluster => server.cluster.push(measurement),
-                Scope::Database => server.databases.push(measurement),
-                _ if measurement.name().as_str() == UP => server.up = Some(measurement),
-                _ if measurement.name().as_str() == EVENTS => server.events = Some(measurement),
+            match (measurement.scope(), measurement.name().as_str()) {
+                (Scope::Cluster, _) => cluster.push(measurement),
+                (Scope::Database, _) => databases.push(measurement),
+                (_, UP) => up = Some(measurement),
+                (_, EVENTS) => events = Some(measurement),
+                (_, sampling::PROFILE | sampling::COST) => sampling.push(measurement),
                 _ => {}
             }
         }
-        server
+        // Its cost alone is nothing to sample for.
+        if !sampling.iter().any(|measurement| measurement.name().as_str() == sampling::PROFILE) {
+            sampling.clear();
+        }
+        let shared = Arc::new(Shared::new(config, !sampling.is_empty()));
+        Self { shared, cluster, databases, up, events, folders: None, sampling }
+    }
+
+    /// Tells where it keeps what, if it runs on this host; give the same to
+    /// [`HostCollector::listening`](crate::HostCollector::listening).
+    #[must_use]
+    pub fn telling(mut self, folders: &Folders) -> Self {
+        self.folders = Some(folders.clone());
+        self
     }
 
     /// Its settings.
@@ -63,23 +78,32 @@ impl PostgresServer {
         &self.shared.config
     }
 
-    /// The collectors, each with a rhythm of its own: one for the cluster and
-    /// one for its databases, which may have nothing to do yet. They share the
-    /// budget of sessions.
+    /// The collectors, each with a rhythm of its own: one for the cluster, one
+    /// for its databases, which may have nothing to do yet, and one for samples.
+    /// They share the budget of sessions.
     #[must_use]
     pub fn collectors(self) -> Vec<Box<dyn Collector>> {
+        let events = self.events.clone();
         let mut collectors: Vec<Box<dyn Collector>> = vec![Box::new(ClusterCollector::new(
             Arc::clone(&self.shared),
             self.cluster,
             self.up,
             Events::of_cluster(self.events),
+            self.folders.map(Teller::new),
         ))];
-        collectors.push(Box::new(DatabasesCollector::new(self.shared, self.databases)));
+        collectors.push(Box::new(DatabasesCollector::new(Arc::clone(&self.shared), self.databases, events)));
+        if !self.sampling.is_empty() {
+            collectors.push(Box::new(SamplingCollector::new(self.shared, self.sampling)));
+        }
         collectors
     }
 
     /// Tries everything once and says what works, what does not, and what to do.
     pub async fn check(&self) -> ServerCheck {
-        Box::pin(check::check(&self.shared, &self.cluster, &self.databases)).await
+        let mut check = Box::pin(check::check(&self.shared, &self.cluster, &self.databases)).await;
+        if check.reached() {
+            check.measurements.extend(sampling::check(&self.shared, &self.sampling).await);
+        }
+        check
     }
 }

@@ -37,7 +37,7 @@ pub(super) struct Facts {
     pub(super) version_text: String,
     /// Whether the library of `pg_stat_statements` is loaded.
     pub(super) statements_loaded: bool,
-    /// Whether our role is a member of `pg_monitor`.
+    /// Whether our role is a member of `pg_monitor` and has its rights.
     pub(super) monitors: bool,
     /// Whether our role is a superuser.
     pub(super) superuser: bool,
@@ -86,7 +86,7 @@ select current_setting('server_version_num')::int4,
        current_setting('server_version'),
        current_setting('search_path') = 'pg_catalog' and current_setting('default_transaction_read_only') = 'on',
        current_setting('pg_stat_statements.max', true) is not null,
-       pg_catalog.pg_has_role('pg_monitor', 'member'),
+       pg_catalog.pg_has_role('pg_monitor', 'usage'),
        current_setting('is_superuser') = 'on',
        pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'execute')";
 

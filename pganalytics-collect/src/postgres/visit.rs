@@ -29,7 +29,8 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(config: PostgresConfig) -> Self {
+    /// `sampling`: whether there is something to sample.
+    pub(super) fn new(config: PostgresConfig, sampling: bool) -> Self {
         let server_id = unidentified(&config);
         let source = Source {
             server_id,
@@ -40,7 +41,7 @@ impl Shared {
         let config = Arc::new(config);
         Self {
             connector: Arc::new(Connector::new(Arc::clone(&config))),
-            budget: Budget::new(config.max_connections),
+            budget: Budget::new(config.max_connections, sampling),
             journal: Mutex::new(Journal::new(Arc::clone(&config.name))),
             source: Mutex::new(source),
             config,
@@ -106,6 +107,7 @@ impl Shared {
             extensions,
             epoch,
             collected,
+            trouble: None,
         })
     }
 }

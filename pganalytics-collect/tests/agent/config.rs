@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, io, path::Path, time::Duration};
 use pganalytics_collect::{
     CollectError, Config,
     config::{Flags, Origin},
-    postgres::{Environment, PasswordSource},
+    postgres::{Environment, PasswordSource, PostgresConfig},
 };
 use pganalytics_core::{Secret, catalog::Catalog};
 
@@ -197,7 +197,7 @@ fn servers_on_the_command_line_replace_those_of_the_file() {
     assert!(config.postgres.iter().all(|server| matches!(&server.password, PasswordSource::Given(_))));
     flags.postgres = vec![url("postgres://u@a/x"), url("postgres://u@a/x")];
     let error = load_with("", &[], &flags).unwrap_err().to_string();
-    assert!(error.contains("two servers a:5432"), "{error}");
+    assert!(error.contains("named a:5432"), "{error}");
 }
 
 #[test]
@@ -235,4 +235,33 @@ fn catalog_files_of_the_user_are_taken_and_bad_ones_named() {
 fn origins_are_compared_not_only_printed() {
     let config = load("", &[], &[]).unwrap();
     assert!(config.settings().iter().all(|setting| setting.origin == Origin::Default));
+}
+
+#[test]
+fn poolers_and_backups_are_lists_of_their_own() {
+    let file = "[[pgbouncer]]\nname = \"front\"\nhost = \"p1\"\nuser = \"m\"\npassword = \"hush\"\n\
+                [[pgbouncer]]\nhost = \"p2\"\nport = 7000\n[[pgbackrest]]\nstanza = \"main\"\n";
+    let config = load(file, &[("PGHOST", ""), ("PGPASSWORD", "of the server")], &[]).unwrap();
+    let addresses: Vec<_> = config.pgbouncer.iter().map(PostgresConfig::address).collect();
+    assert_eq!(addresses, ["p1:6432", "p2:7000"]);
+    assert_eq!(origin(&config, "pgbouncer.front.host"), "agent.toml:3");
+    assert_eq!(origin(&config, "pgbackrest.this host.timeout"), "default");
+    assert!(!format!("{config:?} {:?}", config.settings()).contains("hush"));
+    let names: Vec<_> = config.others().iter().map(|other| other.name().to_owned()).collect();
+    assert_eq!(names[..2], ["pgbouncer front", "pgbouncer p2:7000"]);
+    assert!(names[2].starts_with("pgbackrest "), "{names:?}");
+
+    for (file, words) in [
+        ("[[pgbouncer]]\nhots = \"x\"\n", "agent.toml:2: pgbouncer"),
+        ("[[pgbouncer]]\ndatabases = [\"a\"]\n", "pgbouncer.databases: "),
+        ("[pgbouncer]\nhost = \"x\"\n", "it is a list; write [[pgbouncer]]"),
+        ("[[pgbouncer]]\nname = \"a\"\n[[pgbouncer]]\nname = \"a\"\n", "there are two poolers a"),
+        ("[[pgbackrest]]\n[[pgbackrest]]\n", "there are two [[pgbackrest]] of this host"),
+        ("[[pgbackrest]]\ncommand = \"pgbackrest\"\n", "pgbackrest"),
+        ("[[pgbackrest]]\ntimeout = 0\n", "pgbackrest.timeout: "),
+        ("[[pgbounced]]\n", "did you mean pgbouncer?"),
+    ] {
+        let error = error(file);
+        assert!(error.contains(words), "{error}");
+    }
 }

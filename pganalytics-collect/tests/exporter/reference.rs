@@ -143,7 +143,8 @@ async fn every_series_of_the_reference_is_here_with_its_value() {
         .await;
         // Caches of both are warm, and what they cause by looking is past.
         for _ in 0..2 {
-            (reference.page().await, running.page("/metrics").await);
+            reference.page().await;
+            running.page("/metrics").await;
         }
         let before = reference.page().await;
         let here = running.page("/metrics").await;

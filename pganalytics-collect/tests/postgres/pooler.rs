@@ -22,7 +22,8 @@ async fn it_works_through_pgbouncer_in_every_mode() {
         let pooler = PgBouncer::in_front_of(&cluster)
             .setting("pool_mode", mode)
             .setting("ignore_startup_parameters", ignored)
-            .setting("default_pool_size", "2")
+            // As many as the agent may have: in session mode each keeps a server's session.
+            .setting("default_pool_size", "3")
             .start()
             .await
             .unwrap();

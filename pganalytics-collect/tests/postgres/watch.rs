@@ -64,6 +64,24 @@ impl Watch {
         self.visit_within(Duration::from_secs(180)).await
     }
 
+    /// Visits until the batch of a measurement is as it should be, and returns
+    /// it. `what` says what was waited for.
+    pub(crate) async fn until(&mut self, name: &str, what: &str, good: impl Fn(&Batch) -> bool) -> Batch {
+        let mut last = None;
+        for _ in 0..1200 {
+            let mut collected = self.visit().await;
+            if let Some(at) = collected.batches.iter().position(|batch| batch.schema.measurement().as_str() == name) {
+                let batch = collected.batches.swap_remove(at);
+                if good(&batch) {
+                    return batch;
+                }
+                last = Some(batch);
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("{name}: never saw {what}, at last {last:#?}");
+    }
+
     pub(crate) async fn visit_within(&mut self, time: Duration) -> Collected {
         let mut all = Collected::default();
         for collector in &mut self.collectors {
@@ -93,6 +111,56 @@ pub(crate) fn now() -> Timestamp {
 /// The batches of a measurement.
 pub(crate) fn batches<'a>(collected: &'a Collected, name: &'a str) -> impl Iterator<Item = &'a Batch> {
     collected.batches.iter().filter(move |batch| batch.schema.measurement().as_str() == name)
+}
+
+/// The only batch of a measurement.
+pub(crate) fn batch<'a>(collected: &'a Collected, name: &'a str) -> &'a Batch {
+    let mut all = batches(collected, name);
+    let batch = all.next().unwrap_or_else(|| panic!("no {name}: {:#?}", collected.reports));
+    assert!(all.next().is_none(), "more than one batch of {name}");
+    batch
+}
+
+/// An integer by its column's name.
+pub(crate) fn int(batch: &Batch, row: usize, column: &str) -> Option<i64> {
+    match value(batch, row, column) {
+        Value::Int(value) => Some(value),
+        Value::Null => None,
+        other => panic!("{column} is no integer: {other:?}"),
+    }
+}
+
+/// A float by its column's name.
+pub(crate) fn float(batch: &Batch, row: usize, column: &str) -> Option<f64> {
+    match value(batch, row, column) {
+        Value::Float(value) => Some(value),
+        Value::Null => None,
+        other => panic!("{column} is no float: {other:?}"),
+    }
+}
+
+/// A text by its column's name.
+pub(crate) fn text<'a>(batch: &'a Batch, row: usize, column: &str) -> Option<&'a str> {
+    match value(batch, row, column) {
+        Value::Text(value) => Some(value),
+        Value::Null => None,
+        other => panic!("{column} is no text: {other:?}"),
+    }
+}
+
+/// All texts that were collected, for tests of what must not leave.
+pub(crate) fn all_texts(collected: &Collected) -> Vec<String> {
+    let mut texts = Vec::new();
+    for batch in &collected.batches {
+        for row in 0..batch.rows.len() {
+            for column in 0..batch.schema.columns().len() {
+                if let Value::Text(text) = batch.rows.get(row, column) {
+                    texts.push(text.to_owned());
+                }
+            }
+        }
+    }
+    texts
 }
 
 /// How a measurement went, at the first place that is reported.

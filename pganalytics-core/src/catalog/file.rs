@@ -12,6 +12,7 @@ use super::{
     },
     table::{File, Table},
     version::{NEWEST, OLDEST, VersionRange},
+    wants::wants,
 };
 use crate::{
     epoch::CounterFamily,
@@ -35,6 +36,7 @@ const FILE: &[&str] = &[
     "counters",
     "follow",
     "query",
+    "wants",
     "column",
 ];
 const COUNTERS: &[&str] = &["family", "stamp", "row_stamp"];
@@ -101,6 +103,10 @@ impl Measurement {
         let (schema, stamp) = schema(&top, &name, &columns)?;
         let follow = follow(&top)?;
         let queries = queries(&top, scope, follow.is_some())?;
+        let wants = wants(&top)?;
+        if !wants.is_empty() && matches!(scope, Scope::Host | Scope::Agent) {
+            return Err(top.error("wants", format!("the scope {} has no server to want it of", scope.as_str())));
+        }
         Ok(Self {
             title: top.text("title")?.unwrap_or(name.as_str()).to_owned(),
             doc: top.text("doc")?.unwrap_or_default().trim().to_owned(),
@@ -115,6 +121,7 @@ impl Measurement {
             stamp,
             follow,
             queries,
+            wants,
             columns,
             schema: Arc::new(schema),
         })

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::version::VersionRange;
+use super::{version::VersionRange, wants::Want};
 use crate::{
     id::MeasurementName,
     schema::{ColumnKind, ColumnType, Schema},
@@ -178,6 +178,7 @@ pub struct Measurement {
     pub(super) stamp: Option<String>,
     pub(super) follow: Option<Follow>,
     pub(super) queries: Vec<Query>,
+    pub(super) wants: Vec<Want>,
     pub(super) columns: Vec<CatalogColumn>,
     pub(super) schema: Arc<Schema>,
 }
@@ -280,6 +281,12 @@ impl Measurement {
     #[must_use]
     pub fn queries(&self) -> &[Query] {
         &self.queries
+    }
+
+    /// What it wants of a server to be whole.
+    #[must_use]
+    pub fn wants(&self) -> &[Want] {
+        &self.wants
     }
 
     /// What to run on a server of this `server_version_num`.

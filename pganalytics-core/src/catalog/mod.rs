@@ -44,6 +44,21 @@
 //! key = "queryid"
 //! resend = "1d"                   # a key counts as new again after this time
 //!
+//! [[wants]]                       # without it the measurement works in part
+//! setting  = "track_io_timing"    # setting and value, or role, or function
+//! value    = "on"                 # "pl, all": one of these, the first is advised;
+//!                                 # ">=4096": at least, in the unit of pg_settings
+//! without  = "the times stay 0"   # what is missing then
+//! postgres = ">=14"               # versions that want it; default: every version
+//!
+//! [[wants]]
+//! role     = "pg_monitor"         # the watching role is a member of it
+//! without  = "other roles' sessions are hidden"
+//!
+//! [[wants]]
+//! function = "pg_catalog.pg_control_system()" # the watching role may call it
+//! without  = "the server is known by its address only"
+//!
 //! [[column]]
 //! name = "state"                  # the name that PostgreSQL uses
 //! kind = "key"                    # key | counter | gauge | info
@@ -72,6 +87,7 @@ mod measurement;
 mod set;
 mod table;
 mod version;
+mod wants;
 
 pub use epoch::{epoch_sql, statements_epoch_sql};
 pub use error::CatalogError;
@@ -80,6 +96,7 @@ pub use measurement::{
 };
 pub use set::Catalog;
 pub use version::VersionRange;
+pub use wants::{Want, Wanted};
 
 #[cfg(test)]
 mod tests;

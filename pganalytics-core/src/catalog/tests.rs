@@ -54,6 +54,39 @@ fn a_good_file_says_everything() {
     assert!(matches!(orders.query_for(130_000), QueryChoice::Unsupported(_)));
 }
 
+#[test]
+fn a_file_says_what_it_wants_of_a_server() {
+    let parse = |wants: &str| Measurement::parse(&format!("{GOOD}{wants}"), "orders.toml");
+    let orders = parse(
+        "[[wants]]\nsetting = \"track_functions\"\nvalue = \"pl, all\"\nwithout = \"there are none\"\npostgres = \">=16\"\n\
+         [[wants]]\nsetting = \"track_activity_query_size\"\nvalue = \">= 4096\"\nwithout = \"texts are cut\"\n\
+         [[wants]]\nrole = \"pg_monitor\"\nwithout = \"others are hidden\"\n\
+         [[wants]]\nfunction = \"pg_catalog.pg_ls_waldir()\"\nwithout = \"no sizes\"\n",
+    )
+    .unwrap();
+    let [functions, size, role, function] = orders.wants() else { panic!("{:?}", orders.wants()) };
+    assert!(functions.is_met_by("all") && functions.is_met_by("PL") && !functions.is_met_by("none"));
+    assert!(functions.postgres.contains(160_000) && !functions.postgres.contains(150_000));
+    assert!(size.is_met_by("4096") && !size.is_met_by("1024") && !size.is_met_by("much"));
+    assert_eq!((size.setting(), role.setting()), (Some("track_activity_query_size"), None));
+    assert_eq!(role.what, Wanted::Role("pg_monitor".to_owned()));
+    assert_eq!(function.what, Wanted::Function("pg_catalog.pg_ls_waldir()".to_owned()));
+    for (wants, field) in [
+        ("[[wants]]\nwithout = 'x'\n", "wants 1: setting"),
+        ("[[wants]]\nsetting = 'a'\nrole = 'b'\nwithout = 'x'\n", "wants a: setting"),
+        ("[[wants]]\nsetting = 'a'\nwithout = 'x'\n", "wants a: value"),
+        ("[[wants]]\nsetting = 'a; drop'\nvalue = 'on'\nwithout = 'x'\n", "wants a; drop: setting"),
+        ("[[wants]]\nsetting = 'a'\nvalue = '>= much'\nwithout = 'x'\n", "wants a: value"),
+        ("[[wants]]\nsetting = 'a'\nvalue = ' , '\nwithout = 'x'\n", "wants a: value"),
+        ("[[wants]]\nsetting = 'a'\nvalue = 'on'\n", "wants a: without"),
+        ("[[wants]]\nrole = 'a'\nvalue = 'on'\nwithout = 'x'\n", "wants 1: value"),
+        ("[[wants]]\nfunction = 'f'\nwithout = 'x'\n", "wants 1: function"),
+        ("[[wants]]\nsettings = 'a'\n", "wants 1: settings"),
+    ] {
+        assert_eq!(parse(wants).unwrap_err().field(), field, "{wants}");
+    }
+}
+
 /// Replaces a part of the good file and returns line, field and problem.
 fn broken(part: &str, by: &str) -> (usize, String, String) {
     assert!(GOOD.contains(part), "{part}");

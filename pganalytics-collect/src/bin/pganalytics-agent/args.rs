@@ -63,7 +63,11 @@ pub(crate) enum Command {
     /// Print the settings that hold, and where each comes from; secrets are masked
     Config,
     /// List what can be collected
-    Measurements,
+    Measurements {
+        /// As a page to read, with every column
+        #[arg(long)]
+        markdown: bool,
+    },
 }
 
 impl Args {

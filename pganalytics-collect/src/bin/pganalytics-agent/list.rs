@@ -2,7 +2,7 @@
 
 use std::{fmt::Write, process::ExitCode};
 
-use pganalytics_collect::Config;
+use pganalytics_collect::{Config, reference::to_markdown};
 use serde_json::json;
 
 use super::{say, say_json, table::Table};
@@ -25,6 +25,12 @@ pub(crate) fn config(config: &Config, as_json: bool) -> ExitCode {
         let _ = writeln!(text, "{:width$} = {value}  # {}", setting.key, setting.origin);
     }
     say(&text);
+    ExitCode::SUCCESS
+}
+
+/// The reference page, the user's own measurements among the others.
+pub(crate) fn page(config: &Config) -> ExitCode {
+    say(&to_markdown(&config.catalog, |_, _| None));
     ExitCode::SUCCESS
 }
 

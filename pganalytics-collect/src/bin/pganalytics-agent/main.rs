@@ -45,7 +45,8 @@ fn main() -> ExitCode {
     }
     match command {
         Command::Config => return list::config(&config, json),
-        Command::Measurements => return list::measurements(&config, json),
+        Command::Measurements { markdown: true } => return list::page(&config),
+        Command::Measurements { markdown: false } => return list::measurements(&config, json),
         Command::Run | Command::Once | Command::Check => {}
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();

@@ -15,7 +15,7 @@ use super::{FAILED, MISUSED, complain, say_error};
 
 pub(crate) async fn run(config: &Config) -> ExitCode {
     warn_of_settings(config.settings());
-    if config.postgres.is_empty() {
+    if config.postgres.is_empty() && config.pgbouncer.is_empty() {
         warn!(
             "no PostgreSQL server is set, only this host is watched; name one with --postgres, POSTGRES_HOST or [[postgres]]"
         );

@@ -56,6 +56,35 @@ impl Table {
     }
 }
 
+/// Columns of a terminal.
+const WIDTH: usize = 80;
+
+/// A text in lines that fit a terminal; the first begins with `first`, the others
+/// with `then`. A word that is longer stays whole.
+pub(crate) fn wrapped(text: &str, first: &str, then: &str) -> String {
+    let mut lines = String::from(first);
+    let mut used = first.chars().count();
+    let mut begins = true;
+    for word in one_line(text).split(' ') {
+        let length = word.chars().count();
+        if !begins && used + 1 + length > WIDTH {
+            lines.push('\n');
+            lines.push_str(then);
+            used = then.chars().count();
+            begins = true;
+        }
+        if !begins {
+            lines.push(' ');
+            used += 1;
+        }
+        lines.push_str(word);
+        used += length;
+        begins = false;
+    }
+    lines.push('\n');
+    lines
+}
+
 /// Control characters could play tricks with a terminal.
 fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
@@ -88,6 +117,14 @@ impl fmt::Display for Table {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_texts_are_broken_between_words() {
+        let text = wrapped(&"word ".repeat(40), "  - ", "    ");
+        assert!(text.lines().all(|line| line.chars().count() <= WIDTH) && text.lines().count() == 3, "{text}");
+        assert!(text.lines().skip(1).all(|line| line.starts_with("    word")));
+        assert_eq!(wrapped("works     role: x\u{1b}y", "  ", ""), "  works     role: x y\n");
+    }
 
     #[test]
     fn columns_that_do_not_fit_are_left_out_and_counted() {

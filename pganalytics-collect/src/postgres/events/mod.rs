@@ -4,7 +4,10 @@
 //! it with what it remembers. It is silent about what it sees first: the agent
 //! may have been away for long.
 
-mod role;
+mod crash;
+mod schema;
+mod server;
+mod settings;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -30,7 +33,13 @@ pub(super) trait Watcher: Send {
 
     /// What changed since it saw this source last.
     fn see(&mut self, batch: &Batch) -> Vec<Event>;
+
+    /// A database that is gone, or not watched any more.
+    fn forget(&mut self, _source: &Source) {}
 }
+
+/// Events that are logged one by one; of more at once only the number is.
+const LOGGED: usize = 20;
 
 /// The watchers of a collector.
 pub(super) struct Events {
@@ -41,7 +50,26 @@ pub(super) struct Events {
 impl Events {
     /// Those of what a cluster has once. `None`: nobody wants events.
     pub(super) fn of_cluster(measurement: Option<Arc<Measurement>>) -> Self {
-        Self { measurement, watchers: vec![Box::<role::RoleWatcher>::default()] }
+        let watchers: Vec<Box<dyn Watcher>> = vec![
+            Box::<server::ServerWatcher>::default(),
+            Box::<crash::CrashWatcher>::default(),
+            Box::<settings::SettingsWatcher>::default(),
+        ];
+        Self { measurement, watchers }
+    }
+
+    /// Those of what each database has. `schema`: the measurement of it, where it is taken.
+    pub(super) fn of_databases(measurement: Option<Arc<Measurement>>, schema: Option<&Measurement>) -> Self {
+        let watcher =
+            |schema: &Measurement| -> Box<dyn Watcher> { Box::new(schema::SchemaWatcher::new(schema.max_rows())) };
+        // What nobody hears of need not be remembered.
+        let schema = schema.filter(|_| measurement.is_some());
+        Self { measurement, watchers: schema.map(watcher).into_iter().collect() }
+    }
+
+    /// A database that is gone, or not watched any more.
+    pub(super) fn forget(&mut self, source: &Source) {
+        self.watchers.iter_mut().for_each(|watcher| watcher.forget(source));
     }
 
     /// Looks through what a visit brought and adds the events to it.
@@ -59,9 +87,13 @@ impl Events {
             }
         }
         for (source, (at, events)) in found {
-            for Event { kind, object, old, new } in &events {
+            let database = source.database.as_deref().unwrap_or_default();
+            if events.len() > LOGGED {
+                tracing::info!(server = %source.server, database, events = events.len(), "changed in many ways; see pg_event");
+            }
+            for Event { kind, object, old, new } in events.iter().filter(|_| events.len() <= LOGGED) {
                 let (old, new) = (old.as_deref(), new.as_deref());
-                tracing::info!(server = %source.server, kind, object, old, new, "changed");
+                tracing::info!(server = %source.server, database, kind, object, old, new, "changed");
             }
             let batch = full_scrape(measurement, source, at, &events, |event, column| match column {
                 "kind" => Some(Value::Text(event.kind)),

@@ -73,6 +73,9 @@ pub struct PostgresSettings {
     pub max_connections: Option<usize>,
     /// Most databases to watch; default 500.
     pub max_databases: Option<usize>,
+    /// Time between two samples of what sessions do, default 1 s, at least
+    /// 100 ms; `[pg_wait_sampling] enabled = false` switches sampling off.
+    pub sampling_interval: Option<Length>,
 }
 
 /// One port, or one for each host.
@@ -159,6 +162,9 @@ fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Secret<St
 pub(super) fn bad(key: &str, message: impl Into<String>) -> CollectError {
     CollectError::Config { key: format!("postgres.{key}"), message: message.into() }
 }
+
+/// More than ten samples a second tell little more and cost the server.
+const SHORTEST_SAMPLING: Duration = Duration::from_millis(100);
 
 /// Parameters of libpq that mean nothing here.
 const IGNORED: &[&str] = &[
@@ -260,7 +266,7 @@ impl PostgresSettings {
             self.password_file = other.password_file;
         }
         fill!(name service host port user passfile database sslmode sslrootcert sslcert sslkey application_name
-              connect_timeout statement_timeout lock_timeout max_connections max_databases);
+              connect_timeout statement_timeout lock_timeout max_connections max_databases sampling_interval);
     }
 
     fn from_variables(environment: &Environment<'_>) -> Result<Self, CollectError> {
@@ -341,6 +347,9 @@ impl PostgresSettings {
             Some(0) => Err(bad(key, "it must be at least 1")),
             given => Ok(given.unwrap_or(default)),
         };
+        if self.sampling_interval.is_some_and(|Length(time)| time < SHORTEST_SAMPLING) {
+            return Err(bad("sampling_interval", "it must be at least \"100ms\""));
+        }
         let database = self.database.or_else(|| self.databases.first().cloned());
         let mut config = PostgresConfig {
             name: "".into(),
@@ -360,6 +369,7 @@ impl PostgresSettings {
             lock_timeout: time("lock_timeout", self.lock_timeout, 100)?,
             max_connections: count("max_connections", self.max_connections, 3)?,
             max_databases: count("max_databases", self.max_databases, 500)?,
+            sampling_interval: time("sampling_interval", self.sampling_interval, 1_000)?,
             session_lifetime: Duration::from_secs(3600),
         };
         config.name = self.name.unwrap_or_else(|| config.address()).into();

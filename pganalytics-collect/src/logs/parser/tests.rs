@@ -1,0 +1,270 @@
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+
+use pganalytics_core::Timestamp;
+use proptest::prelude::*;
+
+use super::*;
+use crate::logs::{Limits, Severity};
+
+/// What of an entry the tests look at.
+#[derive(Debug, Clone, PartialEq)]
+struct Seen {
+    offset: u64,
+    bytes: u64,
+    cut: bool,
+    severity: Severity,
+    pid: Option<i32>,
+    text: String,
+}
+
+fn seen(entry: &Entry<'_>) -> Seen {
+    let parts = [entry.detail, entry.hint, entry.context, entry.statement].map(Option::unwrap_or_default);
+    Seen {
+        offset: entry.offset,
+        bytes: entry.bytes,
+        cut: entry.cut,
+        severity: entry.severity,
+        pid: entry.pid,
+        text: format!("{}|{}", entry.message, parts.join("|")),
+    }
+}
+
+fn read(format: &Format, options: &Options, pieces: &[&[u8]]) -> (Vec<Seen>, Counts) {
+    let mut parser = Parser::new(format.clone(), options.clone(), 0);
+    let mut all = Vec::new();
+    let mut resume = 0;
+    for piece in pieces {
+        parser.push(piece, &mut |entry| all.push(seen(entry)));
+        assert!(parser.resume_offset() >= resume, "it never goes back");
+        resume = parser.resume_offset();
+        let behind = all.last().map_or(0, |last: &Seen| last.offset);
+        assert!(all.is_empty() || resume > behind, "behind all that was handed over");
+    }
+    parser.finish(&mut |entry| all.push(seen(entry)));
+    assert_eq!(parser.resume_offset(), pieces.iter().map(|piece| piece.len() as u64).sum::<u64>());
+    assert_eq!(all.iter().map(|entry| entry.bytes).sum::<u64>(), parser.resume_offset(), "every byte counts once");
+    let counts = parser.counts();
+    assert_eq!(counts.entries + counts.unparsed, all.len() as u64);
+    (all, counts)
+}
+
+fn texts(format: &Format, input: &str) -> Vec<(Severity, String)> {
+    let (all, _) = read(format, &Options::default(), &[input.as_bytes()]);
+    all.into_iter().map(|seen| (seen.severity, seen.text)).collect()
+}
+
+fn stderr() -> Format {
+    Format::Stderr(Prefix::new("%m [%p] "))
+}
+
+const STDERR: &str = "\
+2026-11-21 12:00:00.000 UTC [1] LOG:  first\n\
+\tgoes on\n\
+2026-11-21 12:00:00.001 UTC [2] ERROR:  relation \"x\" does not exist at character 15\n\
+2026-11-21 12:00:00.001 UTC [3] LOG:  between\n\
+2026-11-21 12:00:00.001 UTC [2] HINT:  none\n\
+cp: cannot stat 'file'\n\
+2026-11-21 12:00:00.001 UTC [2] STATEMENT:  select *\n\
+\t\tfrom x\n\
+\n\
+2026-11-21 12:00:00.002 UTC [9] DETAIL:  of nobody\n\
+2026-11-21 12:00:00.002 UTC [1] FATAL:  größe\n\
+2026-11-21 12:00:00.002 UTC [1] LOG:  no newline";
+
+#[test]
+fn lines_of_a_process_belong_together() {
+    use Severity::{Error, Fatal, Log, Unparsed};
+    let expected = [
+        (Log, "first\ngoes on||||"),
+        (Error, "relation \"x\" does not exist||none||select *\n\tfrom x"),
+        (Log, "between||||"),
+        (Unparsed, "cp: cannot stat 'file'||||"),
+        (Unparsed, "||||"),
+        (Unparsed, "2026-11-21 12:00:00.002 UTC [9] DETAIL:  of nobody||||"),
+        (Fatal, "größe||||"),
+        (Log, "no newline||||"),
+    ];
+    assert_eq!(texts(&stderr(), STDERR), expected.map(|(severity, text)| (severity, text.to_owned())));
+}
+
+#[test]
+fn a_reader_that_goes_on_where_it_stopped_misses_nothing() {
+    let (whole, _) = read(&stderr(), &Options::default(), &[STDERR.as_bytes()]);
+    for stop in 0..STDERR.len() {
+        let mut all = Vec::new();
+        let mut parser = Parser::new(stderr(), Options::default().limits(Limits::default().open_entries(1)), 0);
+        parser.push(&STDERR.as_bytes()[..stop], &mut |entry| all.push(seen(entry)));
+        let resume = parser.resume_offset();
+        let mut parser = Parser::new(stderr(), Options::default(), resume);
+        parser.push(&STDERR.as_bytes()[usize::try_from(resume).unwrap()..], &mut |entry| all.push(seen(entry)));
+        parser.finish(&mut |entry| all.push(seen(entry)));
+        let offsets: Vec<u64> = all.iter().map(|entry| entry.offset).collect();
+        assert!(offsets.is_sorted(), "{stop}: {offsets:?}");
+        for entry in &whole {
+            assert!(offsets.contains(&entry.offset), "{stop}: {entry:?} is missing");
+        }
+    }
+}
+
+const CSV: &str = "\
+2026-11-21 12:00:00.000 UTC,\"bob\",\"shop\",42,\"[local]\",6740c6f0.2a,1,\"SELECT\",2026-11-21 11:00:00 UTC,3/7,0,ERROR,42P01,\"relation \"\"x\"\" does not exist\",,,,,,\"select *\n\
+2026-11-21 12:00:00.000 UTC,\"\"a\"\" from x\",15,,\"psql\",\"client backend\",,-77\n";
+
+#[test]
+fn csv_records_may_hold_anything() {
+    let (all, _) = read(&Format::Csv, &Options::default(), &[CSV.as_bytes(), CSV.as_bytes()]);
+    assert_eq!(all.len(), 2);
+    let text = "relation \"x\" does not exist||||select *\n2026-11-21 12:00:00.000 UTC,\"a\" from x";
+    assert_eq!((all[0].pid, all[1].text.as_str()), (Some(42), text));
+}
+
+#[test]
+fn a_torn_csv_record_does_not_take_others_along() {
+    for at in 1..CSV.len() {
+        let torn = format!("{}\n{CSV}{CSV}", &CSV[..at]);
+        let (all, _) = read(&Format::Csv, &Options::default(), &[torn.as_bytes()]);
+        let good =
+            all.iter().filter(|entry| entry.severity == Severity::Error && entry.bytes == CSV.len() as u64).count();
+        assert!(good >= 2, "{at}: {all:#?}");
+    }
+}
+
+#[test]
+fn long_entries_are_cut_and_marked() {
+    let long = "x".repeat(200_000);
+    let options = Options::default().limits(Limits::default().entry_bytes(2_000));
+    let inputs = [
+        (
+            stderr(),
+            format!("2026-11-21 12:00:00.000 UTC [1] LOG:  {long}\n2026-11-21 12:00:00.000 UTC [1] LOG:  next\n"),
+        ),
+        (Format::Csv, CSV.replace("select *", &long) + CSV),
+        (
+            Format::Json,
+            format!(
+                "{{\"timestamp\":\"2026-11-21 12:00:00.000 UTC\",\"error_severity\":\"LOG\",\"message\":\"{long}\\u00e4\",\"pid\":7}}\n\
+                 {{\"timestamp\":\"2026-11-21 12:00:00.000 UTC\",\"error_severity\":\"LOG\",\"message\":\"next\"}}\n"
+            ),
+        ),
+    ];
+    for (format, input) in inputs {
+        let (whole, counts) = read(&format, &options, &[input.as_bytes()]);
+        assert_eq!((whole.len(), counts.cut, counts.unparsed), (2, 1, 0), "{format:?}");
+        assert!(whole[0].cut && whole[0].text.len() <= 2_010 && whole[0].text.contains("xxx"), "{format:?}");
+        let pieces: Vec<&[u8]> = input.as_bytes().chunks(777).collect();
+        assert_eq!(read(&format, &options, &pieces).0, whole, "{format:?}");
+    }
+}
+
+#[test]
+fn json_lines_are_read() {
+    let input = "{\"timestamp\":\"2026-11-21 12:00:00.000 UTC\",\"pid\":7,\"error_severity\":\"LOG\",\"message\":\"a\\nb \\\"c\\\"\",\"other\":[{}]}\nnot json\n{\"a\":1}\n";
+    let expected = [
+        (Severity::Log, "a\nb \"c\"||||"),
+        (Severity::Unparsed, "not json||||"),
+        (Severity::Unparsed, "{\"a\":1}||||"),
+    ];
+    assert_eq!(texts(&Format::Json, input), expected.map(|(severity, text)| (severity, text.to_owned())));
+}
+
+const SYSLOG: &str = "\
+Nov 21 12:00:01 db1 postgres[7]: [5-1] ERROR:  division by zero\n\
+2026-11-21T12:00:01.5+00:00 db1 postgres[8]: [1-1] LOG:  long\n\
+Nov 21 12:00:01 db1 postgres[7]: [5-2] STATEMENT:  select 1\n\
+<134>Nov 21 12:00:01 db1 postgres[7]: [5-3] #011from\n\
+Nov 21 12:00:01 db1 postgres[7]: [5-4]  t#1\n\
+Nov 21 12:00:01 db1 postgres[8]: [1-2] er\n\
+Nov 21 12:00:01 db1 cron[9]: hello\n\
+rubbish\n";
+
+#[test]
+fn syslog_lines_are_put_together() {
+    let expected = [
+        (Severity::Error, "division by zero||||select 1\nfrom t#1"),
+        (Severity::Log, "longer||||"),
+        (Severity::Unparsed, "hello||||"),
+        (Severity::Unparsed, "rubbish||||"),
+    ];
+    let format = Format::Syslog(Prefix::new(""));
+    assert_eq!(texts(&format, SYSLOG), expected.map(|(severity, text)| (severity, text.to_owned())));
+
+    let now = Timestamp::from_secs(1_800_000_000); // January 2027
+    let mut times = Vec::new();
+    let mut parser = Parser::new(format, Options::default().now(now), 0);
+    parser.push(SYSLOG.as_bytes(), &mut |entry| times.push(entry.time.map(|time| time.to_string())));
+    assert_eq!(times[0].as_deref(), Some("2026-11-21T12:00:01Z"));
+    assert_eq!(times[1].as_deref(), Some("2026-11-21T12:00:01.5Z"));
+}
+
+const JOURNAL: &str = r#"{"MESSAGE":"2026-11-21 12:00:01.000 UTC [7] ERROR:  no","_PID":"7","__REALTIME_TIMESTAMP":"1800000000000000"}
+{"MESSAGE":"\tmore","_PID":"7"}
+{"MESSAGE":[50,48,50,54,45,49,49,45,50,49,32,49,50,58,48,48,58,48,49,46,48,48,48,32,85,84,67,32,91,55,93,32,72,73,78,84,58,32,32,255],"_PID":"7"}
+"#;
+
+#[test]
+fn journal_lines_are_put_together() {
+    let format = Format::Journal(Prefix::new("%m [%p] "));
+    assert_eq!(texts(&format, JOURNAL), [(Severity::Error, "no\nmore||\u{fffd}||".to_owned())]);
+}
+
+#[test]
+fn bytes_that_are_not_text_are_replaced() {
+    let mut parser = Parser::new(stderr(), Options::default(), 0);
+    let mut all = Vec::new();
+    parser.push(b"2026-11-21 12:00:00.000 UTC [1] LOG:  a\xffb\n\xfe\n", &mut |entry| all.push(seen(entry)));
+    parser.finish(&mut |entry| all.push(seen(entry)));
+    assert_eq!((all[0].text.as_str(), all[1].text.as_str()), ("a\u{fffd}b||||", "\u{fffd}||||"));
+}
+
+#[test]
+fn open_entries_are_few() {
+    let mut parser = Parser::new(stderr(), Options::default(), 0);
+    let mut left = 0;
+    for pid in 0..1_000 {
+        let line = format!("2026-11-21 12:00:00.000 UTC [{pid}] LOG:  x\n");
+        parser.push(line.as_bytes(), &mut |_| left += 1);
+    }
+    assert_eq!(left, 1_000 - Limits::default().open_entries);
+    parser.flush(&mut |_| left += 1);
+    assert_eq!(left, 1_000);
+}
+
+fn formats() -> Vec<(Format, Vec<u8>)> {
+    let prefix = Prefix::new("%m [%p] ");
+    let mut broken = CSV.repeat(2).into_bytes();
+    broken.extend_from_slice(b"2026-11-21 12:00:00.000 UTC,\"torn\n");
+    broken.extend_from_slice(CSV.as_bytes());
+    vec![
+        (stderr(), STDERR.as_bytes().to_vec()),
+        (Format::Csv, broken),
+        (Format::Syslog(Prefix::new("")), SYSLOG.as_bytes().to_vec()),
+        (Format::Journal(prefix), JOURNAL.as_bytes().to_vec()),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn pieces_make_no_difference(cuts in prop::collection::vec(1..400_usize, 1..40), limit in 1_024..3_000_usize) {
+        for (format, input) in formats() {
+            let options = Options::default().limits(Limits::default().entry_bytes(limit));
+            let whole = read(&format, &options, &[&input]);
+            let mut pieces = Vec::new();
+            let mut rest = &input[..];
+            for cut in cuts.iter().cycle() {
+                if rest.is_empty() { break }
+                let (piece, behind) = rest.split_at((*cut).min(rest.len()));
+                pieces.push(piece);
+                rest = behind;
+            }
+            prop_assert_eq!(read(&format, &options, &pieces), whole);
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_taken(input in prop::collection::vec(any::<u8>(), 0..500), setting in "[%a-zA-Z0-9@: -]{0,12}") {
+        let prefix = Prefix::new(&setting);
+        for format in [Format::Stderr(prefix.clone()), Format::Csv, Format::Json, Format::Syslog(prefix.clone()), Format::Journal(prefix)] {
+            read(&format, &Options::default(), &[&input, b"\n", CSV.as_bytes()]);
+        }
+    }
+}

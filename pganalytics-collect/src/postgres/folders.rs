@@ -1,0 +1,64 @@
+//! Where a server on the agent's host keeps what, for figures of the host.
+
+use std::{path::PathBuf, time::Duration};
+
+use tokio::time::Instant;
+
+use super::{config::Host, session::Session, visit::Shared};
+use crate::host::{Folders, Told};
+
+/// How often it is asked.
+const PAUSE: Duration = Duration::from_secs(3600);
+
+/// The first row is the data directory; others are relative to it.
+const FOLDERS: &str = "
+select 'data', pg_catalog.current_setting('data_directory')
+union all
+select 'log', pg_catalog.current_setting('log_directory')
+where pg_catalog.current_setting('logging_collector') = 'on'
+union all
+(select 'tablespace', pg_catalog.pg_tablespace_location(oid)
+ from pg_catalog.pg_tablespace where oid not in (1663, 1664) limit 1000)";
+
+/// Tells where the server keeps what, now and then.
+#[derive(Debug)]
+pub(super) struct Teller {
+    folders: Folders,
+    told: Option<Instant>,
+}
+
+impl Teller {
+    pub(super) fn new(folders: Folders) -> Self {
+        Self { folders, told: None }
+    }
+
+    /// Asks the server, if it is on this host and it is time.
+    pub(super) async fn tell(&mut self, session: &mut Session, shared: &Shared) {
+        let is_time = self.told.is_none_or(|told| told.elapsed() >= PAUSE);
+        if !is_time || !shared.config.hosts.iter().any(Host::is_local) {
+            return;
+        }
+        self.told = Some(Instant::now());
+        let mut found: Vec<(String, PathBuf)> = Vec::new();
+        let read = session.read(FOLDERS, None, |row| {
+            if let (Ok(role), Ok(path)) = (row.try_get::<_, String>(0), row.try_get::<_, String>(1)) {
+                found.push((role, path.into()));
+            }
+            Ok(())
+        });
+        if let Err(fault) = read.await {
+            // Roles of mounts are then known as far as files tell.
+            tracing::debug!(server = %shared.config.name, %fault, "the server does not say where its folders are");
+            return;
+        }
+        let mut told = Told::default();
+        for (role, path) in found {
+            match role.as_str() {
+                "data" => told.data = path,
+                "log" => told.others.push((path, "log")),
+                _ => told.others.push((path, "tablespace")),
+            }
+        }
+        self.folders.tell(&shared.config.name, told);
+    }
+}

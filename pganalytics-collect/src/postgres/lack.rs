@@ -1,0 +1,151 @@
+//! What a server lacks for a measurement, and the commands that mend it.
+
+use super::{query_fault::quoted, session::Extension};
+
+/// What a server lacks for a measurement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Lack {
+    /// The library of an extension is not loaded.
+    NotLoaded(String),
+    /// The extension is not in the database.
+    NotCreated(String),
+    /// It was left behind when the server was upgraded.
+    TooOld(Extension),
+    /// The role may not execute a function.
+    NoRight(String),
+}
+
+/// Where something is mended, and for whom.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place<'a> {
+    pub(super) database: &'a str,
+    pub(super) user: &'a str,
+    /// It has to be done on the primary.
+    pub(super) in_recovery: bool,
+}
+
+impl Lack {
+    /// What is wrong.
+    pub(super) fn why(&self) -> String {
+        match self {
+            Self::NotLoaded(library) => format!("{library} is not loaded"),
+            Self::NotCreated(extension) => format!("the extension {extension} is not there"),
+            Self::TooOld(extension) => format!("{} {} is older than the server", extension.name, extension.version),
+            Self::NoRight(function) => format!("the role may not execute {function}"),
+        }
+    }
+
+    /// What is wrong and what to do, in a line.
+    pub(super) fn reason(&self, place: &Place<'_>) -> String {
+        let load = match self {
+            Self::NotLoaded(_) => "add it to shared_preload_libraries, restart PostgreSQL, then ",
+            _ => "",
+        };
+        format!("{}: {load}run in database {}: {}", self.why(), place.database, self.statement(place))
+    }
+
+    fn statement(&self, place: &Place<'_>) -> String {
+        match self {
+            Self::NotLoaded(name) => format!("CREATE EXTENSION IF NOT EXISTS {}", quoted(name)),
+            Self::NotCreated(name) => format!("CREATE EXTENSION {}", quoted(name)),
+            Self::TooOld(extension) => format!("ALTER EXTENSION {} UPDATE", quoted(&extension.name)),
+            Self::NoRight(function) if is_opened_by_monitor(function) => {
+                format!("GRANT pg_monitor TO {}", quoted(place.user))
+            }
+            Self::NoRight(function) => format!("GRANT EXECUTE ON FUNCTION {function} TO {}", quoted(place.user)),
+        }
+    }
+
+    /// The commands that mend it. `loaded` says what is loaded now, where the role
+    /// may know.
+    pub(super) fn fix(&self, place: &Place<'_>, loaded: Option<&Libraries>) -> String {
+        let there = place.script(&self.statement(place));
+        match (self, loaded) {
+            (Self::NotLoaded(library), Some(loaded)) => format!("{}\n{there}", loaded.and(library)),
+            // A list that is written without knowing it would lose what is in it.
+            (Self::NotLoaded(_), None) => format!(
+                "-- what is loaded now is hidden from this role; let it see, and check again:\n{}",
+                place.anywhere(&format!("GRANT pg_monitor TO {}", quoted(place.user)))
+            ),
+            _ => there,
+        }
+    }
+}
+
+/// PostgreSQL opens what lists its own folders to `pg_monitor`; not `pg_ls_dir`,
+/// which lists any.
+fn is_opened_by_monitor(function: &str) -> bool {
+    function.starts_with("pg_catalog.pg_ls_") && !function.starts_with("pg_catalog.pg_ls_dir(")
+}
+
+impl Place<'_> {
+    /// A script that runs this statement there.
+    pub(super) fn script(&self, statement: &str) -> String {
+        let database = quoted(self.database);
+        let first = if self.in_recovery { "-- on the primary:\n" } else { "" };
+        format!("{first}\\c {database}\n{statement};")
+    }
+
+    /// A script for what is the same in all databases.
+    pub(super) fn anywhere(&self, statement: &str) -> String {
+        let first = if self.in_recovery { "-- on the primary:\n" } else { "" };
+        format!("{first}{statement};")
+    }
+}
+
+/// `shared_preload_libraries`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Libraries {
+    names: Vec<String>,
+    /// It was changed already, and holds after a restart.
+    pending: bool,
+}
+
+impl Libraries {
+    pub(super) fn new(setting: &str, pending: bool) -> Self {
+        let name = |part: &str| part.trim().trim_matches('"').to_owned();
+        Self { names: setting.split(',').map(name).filter(|name| !name.is_empty()).collect(), pending }
+    }
+
+    /// The commands that load one more, the others kept.
+    fn and(&self, library: &str) -> String {
+        if self.pending {
+            return String::from("-- shared_preload_libraries was changed already: restart PostgreSQL");
+        }
+        // Each name is a text of its own: 'a, b' would be one library of that name.
+        let others = self.names.iter().map(String::as_str).filter(|name| *name != library);
+        let all: Vec<_> = others.chain([library]).map(literal).collect();
+        format!("ALTER SYSTEM SET shared_preload_libraries = {};\n-- restart PostgreSQL", all.join(", "))
+    }
+}
+
+/// A text as SQL takes it.
+pub(super) fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_loaded_stays_loaded() {
+        let place = Place { database: "My app", user: "monitor", in_recovery: false };
+        let lack = Lack::NotLoaded("pg_stat_statements".to_owned());
+        let fix = |setting: &str, pending| lack.fix(&place, Some(&Libraries::new(setting, pending)));
+        let there = "\\c \"My app\"\nCREATE EXTENSION IF NOT EXISTS pg_stat_statements;";
+        assert_eq!(
+            fix(" auto_explain, \"it's\" ", false),
+            format!(
+                "ALTER SYSTEM SET shared_preload_libraries = 'auto_explain', 'it''s', 'pg_stat_statements';\n\
+                 -- restart PostgreSQL\n{there}"
+            )
+        );
+        assert!(fix("", false).starts_with("ALTER SYSTEM SET shared_preload_libraries = 'pg_stat_statements';"));
+        assert!(fix("", true).ends_with(&format!("restart PostgreSQL\n{there}")));
+        let standby = Place { in_recovery: true, ..place };
+        let loaded = Libraries::new("", false);
+        assert!(lack.fix(&standby, Some(&loaded)).contains("-- restart PostgreSQL\n-- on the primary:\n\\c"));
+        assert!(lack.fix(&place, None).ends_with("GRANT pg_monitor TO monitor;"));
+    }
+}
