@@ -19,7 +19,9 @@ use crate::{
     collector::{CollectContext, Collected, Collector},
     deliver::{Backoff, GroupLimits, MemoryOutbox, Outbox, OutboxStats, Sender},
     error::CollectError,
+    exporter::Exporter,
     host::HostIdentity,
+    memory_sink::MemorySink,
     own_sql::{CatalogFolder, Following, LiveCatalog, Watched},
     postgres::PostgresServer,
     scheduler::{Accounts, Plan, Runner, SchedulerStats, Shared},
@@ -56,6 +58,7 @@ pub struct AgentBuilder {
     limits: GroupLimits,
     flush: Duration,
     own_figures: bool,
+    exporter: Option<Exporter>,
     catalog: Following,
     folder: Option<Watched>,
 }
@@ -174,6 +177,14 @@ impl AgentBuilder {
         self
     }
 
+    /// Answers Prometheus. An agent with an exporter needs no sink: then it
+    /// collects what scrapers ask for, when they ask for it.
+    #[must_use]
+    pub fn exporter(mut self, exporter: Exporter) -> Self {
+        self.exporter = Some(exporter);
+        self
+    }
+
     /// Goes along with a catalog that may be exchanged while the agent runs. Its
     /// servers begin with what they were given; from then on what differs between
     /// the catalog as it is now and its next one is started, changed and ended on
@@ -250,6 +261,7 @@ impl Agent {
             limits: GroupLimits::default(),
             flush: Duration::from_secs(5),
             own_figures: true,
+            exporter: None,
             catalog: Following::default(),
             folder: None,
         }
@@ -272,17 +284,23 @@ impl Agent {
     /// most the flush timeout.
     ///
     /// # Errors
-    /// When it has no sink.
+    /// When it has neither a sink nor an exporter, or the exporter can't listen.
     pub async fn run(self, stop: CancellationToken) -> Result<Summary, CollectError> {
-        let Self { mut collectors, sink, settings } = self;
-        let sink = sink.ok_or_else(|| CollectError::Config {
-            key: String::from("backend.url"),
-            message: String::from("there is nowhere to send to; set the address of the server"),
-        })?;
+        let Self { mut collectors, sink, mut settings } = self;
+        let exporter = settings.exporter.take();
+        if sink.is_none() && exporter.is_none() {
+            return Err(CollectError::Config {
+                key: String::from("backend.url"),
+                message: String::from(
+                    "there is nowhere to send to; set the address of the server, or [exporter] enabled = true",
+                ),
+            });
+        }
         let identity = HostIdentity::read(Path::new("/"));
         let name = settings.name.unwrap_or_else(|| identity.hostname.as_str().into());
         let outbox = settings.outbox.unwrap_or_else(|| Arc::new(MemoryOutbox::new(settings.buffer_size)));
-        let sender = Sender::new(Arc::clone(&outbox), sink)
+        let delivers = sink.is_some();
+        let sender = Sender::new(Arc::clone(&outbox), sink.unwrap_or_else(|| Arc::new(MemorySink::new())))
             .with_backoff(settings.backoff)
             .with_limits(settings.limits)
             .with_linger(settings.linger);
@@ -291,6 +309,8 @@ impl Agent {
             clock: settings.clock,
             stats: Arc::new(SchedulerStats::default()),
             accounts: Arc::new(Mutex::new((Accounts::new(), ChangeFilter::new(), 0))),
+            latest: exporter.as_ref().map(|exporter| exporter.latest().clone()),
+            delivers,
         };
         if settings.own_figures {
             collectors.push(Box::new(AgentStats {
@@ -310,11 +330,26 @@ impl Agent {
         info!(agent = %name, collectors = collectors.len(), stream = %outbox.stream(), "the agent starts");
         // Tasks of a set end with it, so nothing is left when this future is dropped.
         let mut tasks = JoinSet::new();
+        let mut looking = JoinSet::new();
+        if let Some(exporter) = exporter {
+            let mut catalog = settings.catalog.clone();
+            let follower = exporter.clone();
+            looking.spawn(async move {
+                loop {
+                    catalog.changed().await;
+                    if let Some(now) = catalog.now() {
+                        follower.adopt(&now);
+                    }
+                }
+            });
+            for listener in exporter.listen().await? {
+                tasks.spawn(listener.serve(stop.clone()));
+            }
+        }
         for collector in collectors {
             let runner = Runner::new(collector, &settings.plan, &name, shared.clone(), settings.catalog.clone());
             tasks.spawn(runner.run(stop.clone()));
         }
-        let mut looking = JoinSet::new();
         looking.spawn(async move {
             if let Some(folder) = settings.folder {
                 folder.watch().await;

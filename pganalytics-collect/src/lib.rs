@@ -157,6 +157,7 @@
 //! | [`change_filter`] | leaves out rows that did not change |
 //! | [`deliver`] | holds frames until they are delivered; retries |
 //! | [`spool`] | the same on a disk: a restart loses nothing, `kill -9` neither |
+//! | [`exporter`] | answers Prometheus |
 //! | [`sink`] | the trait of everything that takes frames |
 //! | [`check`] | how well each part works, and what mends it |
 //! | [`reference`](mod@reference) | the catalog as a page to read |
@@ -179,6 +180,7 @@ mod cpu_time;
 pub mod deliver;
 mod dice;
 pub mod error;
+pub mod exporter;
 pub mod host;
 pub mod logs;
 pub mod memory_sink;
@@ -198,6 +200,7 @@ pub use collector::{CollectContext, Collected, Collector, Outcome, Report};
 pub use config::Config;
 pub use deliver::{HttpSink, MemoryOutbox, Outbox};
 pub use error::CollectError;
+pub use exporter::Exporter;
 pub use host::HostCollector;
 pub use memory_sink::MemorySink;
 pub use scheduler::Plan;

@@ -48,7 +48,21 @@ pub(super) const KEYS: &[Key] = &[
     key("tls.ca_file", "", ""),
     key("tls.cert_file", "", ""),
     key("tls.key_file", "", ""),
-    key("exporter.listen", "", "127.0.0.1:9187"),
+    key("exporter.enabled", "EXPORTER_ENABLED", "true"),
+    key("exporter.listen", "EXPORTER_LISTEN", "127.0.0.1:9187"),
+    key("exporter.pgbouncer_listen", "", "127.0.0.1:9127"),
+    key("exporter.names", "", "native,drop_in"),
+    key("exporter.collectors", "", ""),
+    key("exporter.exclude", "", "pg_stat_statements,agent_scrape,pg_hba_file_rules"),
+    key("exporter.max_age", "", "5"),
+    key("exporter.timeout", "", "9"),
+    key("exporter.max_series_per_family", "", "10000"),
+    key("exporter.token_file", "", ""),
+    key("exporter.user", "", ""),
+    secret("exporter.password", "EXPORTER_PASSWORD"),
+    key("exporter.password_file", "", ""),
+    key("exporter.tls_cert_file", "", ""),
+    key("exporter.tls_key_file", "", ""),
 ];
 
 /// The setting at a path.

@@ -154,6 +154,19 @@ impl<'a> Layers<'a> {
         Ok(self.text(path)?.map(PathBuf::from))
     }
 
+    /// A list of words: a list of texts, or one text with commas.
+    pub(super) fn words(&self, path: &str) -> Result<Vec<String>, CollectError> {
+        const EXPECTED: &str = "a list of words, as [\"a\", \"b\"]";
+        let words = self.typed(path, |value| match value {
+            Value::String(text) => Ok(text.split(',').map(|word| word.trim().to_owned()).collect::<Vec<_>>()),
+            Value::Array(words) => {
+                words.iter().map(|word| word.as_str().map(str::to_owned).ok_or(EXPECTED)).collect::<Result<_, _>>()
+            }
+            _ => Err(EXPECTED),
+        })?;
+        Ok(words.unwrap_or_default().into_iter().filter(|word| !word.is_empty()).collect())
+    }
+
     pub(super) fn boolean(&self, path: &str) -> Result<bool, CollectError> {
         Ok(self.typed(path, boolean)?.unwrap_or_default())
     }

@@ -46,6 +46,7 @@
 //! path = "/var/log/postgresql/*.log" # where the server's settings do not say
 //! ```
 
+mod exporter;
 mod file;
 mod keys;
 mod layers;
@@ -75,6 +76,7 @@ use crate::{
     collector::Collector,
     deliver::{Backoff, HttpSink, Token},
     error::CollectError,
+    exporter::{Exporter, ExporterSettings},
     host::{Folders, HostCollector},
     own_sql::{CatalogFolder, Reloader},
     pgbackrest::{PgBackRestCollector, PgBackRestConfig},
@@ -148,8 +150,8 @@ pub struct Config {
     pub registration_secret: Option<Secret<String>>,
     /// Pauses after a failed delivery.
     pub backoff: Backoff,
-    /// Where the exporter will listen.
-    pub exporter_listen: String,
+    /// What answers Prometheus; `None` when it is switched off.
+    pub exporter: Option<ExporterSettings>,
     /// The watched servers.
     pub postgres: Vec<PostgresConfig>,
     /// The watched poolers: their consoles.
@@ -223,7 +225,7 @@ impl Config {
                 layers.duration("backend.retry.max")?,
                 layers.boolean("backend.retry.jitter")?,
             ),
-            exporter_listen: layers.text("exporter.listen")?.unwrap_or_default(),
+            exporter: exporter::exporter(&layers)?,
             postgres,
             pgbouncer: others::pgbouncer(&layers)?,
             pgbackrest: others::pgbackrest(&layers)?,
@@ -311,6 +313,17 @@ impl Config {
     /// When the folder can't be used, or another agent uses it.
     pub fn spool(&self) -> Result<Spool, SpoolError> {
         Spool::open(self.data_dir.join("spool"), self.buffer_size)
+    }
+
+    /// What answers Prometheus, when it is switched on; for
+    /// [`AgentBuilder::exporter`].
+    #[must_use]
+    pub fn exporter(&self) -> Option<Exporter> {
+        let exporter = Exporter::new(self.exporter.clone()?, &self.catalog);
+        let servers = self.postgres.iter();
+        let exporter = servers.fold(exporter, |exporter, config| exporter.server(&config.name, &config.address()));
+        let poolers = self.pgbouncer.iter();
+        Some(poolers.fold(exporter, |exporter, config| exporter.pooler(&config.name, &config.address())))
     }
 
     /// The sink that sends to the server, when one is set.

@@ -122,6 +122,11 @@ impl Following {
         std::future::pending::<()>().await;
     }
 
+    /// The catalog as it is now, where there is one that may change.
+    pub(crate) fn now(&self) -> Option<Arc<Catalog>> {
+        self.receiver.as_ref().map(|receiver| Arc::clone(&receiver.borrow()))
+    }
+
     /// What has changed since it was asked last.
     pub(crate) fn take(&mut self, plan: &Plan) -> CatalogChange {
         let Some(receiver) = &mut self.receiver else { return CatalogChange::default() };

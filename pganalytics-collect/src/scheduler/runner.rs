@@ -1,7 +1,7 @@
 //! One collector's task.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     panic::AssertUnwindSafe,
     pin::pin,
     sync::Arc,
@@ -12,7 +12,7 @@ use bytes::Bytes;
 use futures::FutureExt;
 use pganalytics_core::{Batch, MeasurementName, Presence, Source, catalog::Measurement, frame};
 use tokio::{
-    sync::Mutex,
+    sync::{Mutex, mpsc},
     time::{Instant, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
@@ -30,6 +30,7 @@ use crate::{
     collector::{CollectContext, Collected, Collector, Outcome, Report},
     deliver::{Backoff, Outbox, Remembered},
     error::CollectError,
+    exporter::{Ask, Asker, Latest, Read},
     own_sql::Following,
     scrape::full_scrape,
 };
@@ -49,6 +50,22 @@ pub(crate) struct Shared {
     /// Lines of all collectors, for several may visit one source. Held until
     /// the frames are in the outbox, so that they stand there in order.
     pub accounts: Arc<Mutex<(Accounts, ChangeFilter, u64)>>,
+    /// What scrapers read, where there is an exporter.
+    pub latest: Option<Latest>,
+    /// Whether frames go anywhere. If not, none are made, and nothing is
+    /// collected but what scrapers ask for.
+    pub delivers: bool,
+}
+
+/// Why a visit is made.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Cause {
+    /// Its time has come.
+    Rhythm,
+    /// A scraper wants fresh figures. What it brings is not sent, or the store
+    /// would keep the rhythm of scrapers; but facts and what is gone are told
+    /// by a collector only once.
+    Scrape,
 }
 
 struct Slot {
@@ -56,6 +73,7 @@ struct Slot {
     interval: Duration,
     next: Instant,
     visited: bool,
+    read: Option<Read>,
 }
 
 /// One collector with its rhythm and its change filter.
@@ -78,6 +96,7 @@ pub(crate) struct Runner {
     fallback: Source,
     backoff: Backoff,
     not_before: Instant,
+    asks: Option<(Arc<Asker>, mpsc::Receiver<Ask>)>,
     log: ChangeLog,
 }
 
@@ -110,8 +129,10 @@ impl Runner {
             backoff: Backoff::new(Duration::from_secs(1), Duration::from_secs(60), true),
             not_before: start,
             log: ChangeLog::default(),
+            asks: None,
         };
         runner.fill_slots(start);
+        runner.asks = runner.shared.latest.as_ref().map(|latest| latest.register(runner.names()));
         runner
     }
 
@@ -121,7 +142,7 @@ impl Runner {
         for measurement in self.collector.measurements() {
             let known = self.slots.iter().any(|slot| slot.measurement.name() == measurement.name());
             if let Some(interval) = self.plan.interval_of(&measurement).filter(|_| !known) {
-                self.slots.push(Slot { measurement, interval, next, visited: false });
+                self.slots.push(Slot { measurement, interval, next, visited: false, read: None });
             }
         }
     }
@@ -134,21 +155,27 @@ impl Runner {
             if wake.is_none() && !self.catalog.is_live() {
                 break;
             }
-            let not_before = self.not_before;
-            tokio::select! {
+            // Without a sink there are no ticks.
+            let wake = wake.filter(|_| self.shared.delivers).map(|wake| wake.max(self.not_before));
+            let ask = tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
                 () = self.catalog.changed() => {
                     self.adopt().await;
                     continue;
                 }
-                () = wait_until(wake.map(|wake| wake.max(not_before))) => {}
-            }
-            let due = self.take_due(Instant::now());
+                () = wait_until(wake) => None,
+                ask = asked(&mut self.asks) => Some(ask),
+            };
+            let now = Instant::now();
+            let (due, cause) = match &ask {
+                None => (self.take_due(now), Cause::Rhythm),
+                Some(ask) => (self.wanted(ask, now), Cause::Scrape),
+            };
             if due.is_empty() {
                 continue;
             }
-            let visit = AssertUnwindSafe(self.visit(&due)).catch_unwind();
+            let visit = AssertUnwindSafe(self.visit(&due, cause)).catch_unwind();
             let ended = tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
@@ -157,7 +184,9 @@ impl Runner {
             if ended.is_err() {
                 self.panicked(&due).await;
             }
-            self.skip_overrun(&due);
+            if cause == Cause::Rhythm {
+                self.skip_overrun(&due);
+            }
         }
         info!(collector = %self.name, "nothing to collect: all its measurements are switched off");
     }
@@ -166,6 +195,23 @@ impl Runner {
     async fn resume(&mut self) {
         let state = self.shared.outbox.state(&self.name).await;
         self.collector.resume(state.as_deref());
+    }
+
+    /// The slots that a scraper wants fresh and that are not.
+    fn wanted(&self, ask: &Ask, now: Instant) -> Vec<usize> {
+        if now < self.not_before {
+            return Vec::new();
+        }
+        let slots = self.slots.iter().enumerate();
+        slots
+            .filter(|(_, slot)| ask.wants(&slot.measurement, slot.interval, slot.read, now))
+            .map(|(at, _)| at)
+            .collect()
+    }
+
+    /// What it can collect.
+    fn names(&self) -> HashSet<MeasurementName> {
+        self.slots.iter().map(|slot| slot.measurement.name().clone()).collect()
     }
 
     /// Goes along with another catalog. Measurements that differ begin anew, those
@@ -181,6 +227,10 @@ impl Runner {
             std::mem::take(&mut self.slots).into_iter().partition(|slot| change.concerns(slot.measurement.name()));
         self.slots = slots;
         self.fill_slots(Instant::now());
+        if let (Some(latest), Some((asker, _))) = (&self.shared.latest, &self.asks) {
+            asker.has(self.names());
+            ended.iter().for_each(|slot| latest.end(slot.measurement.name()));
+        }
         let mut frames = Vec::new();
         for slot in ended {
             let name = slot.measurement.name();
@@ -246,7 +296,7 @@ impl Runner {
         }
     }
 
-    async fn visit(&mut self, due: &[usize]) {
+    async fn visit(&mut self, due: &[usize], cause: Cause) {
         let started = Instant::now();
         let slots = || due.iter().filter_map(|&at| self.slots.get(at));
         let longest = slots().map(|slot| slot.interval).max().unwrap_or(SHORTEST_VISIT);
@@ -273,8 +323,27 @@ impl Runner {
         };
         SchedulerStats::add(&self.shared.stats.visits, 1);
         let collected = collected.unwrap_or_else(|error| self.failed(&cx, &error, started.elapsed()));
-        self.take(collected).await;
+        self.note_read(due, started, &collected.reports);
+        self.take(collected, cause).await;
         self.backoff.reset();
+    }
+
+    /// When what is due was read, and whether it has to be tried again soon.
+    fn note_read(&mut self, due: &[usize], at: Instant, reports: &[Report]) {
+        if self.asks.is_none() {
+            return;
+        }
+        let mut failed: HashMap<&MeasurementName, bool> = HashMap::new();
+        for report in reports {
+            let bad = matches!(report.outcome, Outcome::Failed { .. } | Outcome::Skipped { .. });
+            *failed.entry(&report.measurement).or_default() |= bad;
+        }
+        for &slot in due {
+            if let Some(slot) = self.slots.get_mut(slot) {
+                let failed = failed.get(slot.measurement.name()).copied().unwrap_or(true);
+                slot.read = Some(Read { at, failed });
+            }
+        }
     }
 
     /// A visit that brought nothing: every due measurement failed, wherever it
@@ -298,13 +367,29 @@ impl Runner {
         let names: Vec<_> = slots.map(|slot| slot.measurement.name().clone()).collect();
         let reports = lines(&names, &self.seen, Duration::ZERO, &Outcome::Failed { message });
         self.log(&reports);
+        self.show(&[], &reports);
         deliver(&self.shared, &self.fallback, Vec::new(), reports, SHORTEST_VISIT, None).await;
     }
 
+    /// Gives the exporter what was collected, whole.
+    fn show(&self, batches: &[Batch], reports: &[Report]) {
+        let (Some(latest), Some((asker, _))) = (&self.shared.latest, &self.asks) else { return };
+        let sources = batches.iter().map(|batch| &batch.source);
+        let reported = reports.iter().filter_map(|report| report.source.as_ref());
+        sources.chain(reported).for_each(|source| asker.saw(&source.server));
+        latest.take(batches, reports);
+    }
+
     /// Filters, encodes and hands over what a visit brought.
-    async fn take(&mut self, collected: Collected) {
-        let Collected { batches, mut reports, state } = collected;
+    async fn take(&mut self, collected: Collected, cause: Cause) {
+        let Collected { mut batches, mut reports, state } = collected;
         let state = state.map(|state| Remembered { collector: Arc::clone(&self.name), state });
+        self.show(&batches, &reports);
+        if !self.shared.delivers {
+            batches.clear();
+        } else if cause == Cause::Scrape {
+            batches.retain(|batch| batch.schema.presence() == Presence::Append || batch.rows.is_empty());
+        }
         let losses = self.shared.outbox.stats().losses;
         if self.losses != losses {
             self.losses = losses;
@@ -348,6 +433,10 @@ impl Runner {
                 self.seen.entry(report.measurement.clone()).or_default().insert(source.clone());
             }
         }
+        if cause == Cause::Scrape && self.shared.delivers {
+            // The account is of the agent's own rhythm, too.
+            reports.clear();
+        }
         let interval = self.slots.iter().map(|slot| slot.interval).min().unwrap_or(SHORTEST_VISIT);
         deliver(&self.shared, &self.fallback, frames, reports, interval, state).await;
     }
@@ -361,6 +450,16 @@ impl Runner {
         let failures = self.log.note(&self.name, self.collector.said().as_deref(), reports);
         SchedulerStats::add(&self.shared.stats.failures, failures);
     }
+}
+
+/// The next wish of a scraper.
+async fn asked(asks: &mut Option<(Arc<Asker>, mpsc::Receiver<Ask>)>) -> Ask {
+    if let Some((_, asks)) = asks
+        && let Some(ask) = asks.recv().await
+    {
+        return ask;
+    }
+    std::future::pending().await
 }
 
 /// Waits; for ever where there is nothing to wait for.
@@ -428,6 +527,12 @@ async fn deliver(
         error!(%error, "the account of a visit is lost");
         Vec::new()
     });
+    if let Some(latest) = &shared.latest {
+        latest.take(&batches, &[]);
+    }
+    if !shared.delivers {
+        return;
+    }
     for batch in batches {
         match encode(filter, batch, Instant::now()) {
             Ok((frame, _)) => frames.push(frame),

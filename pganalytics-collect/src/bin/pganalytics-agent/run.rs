@@ -20,25 +20,38 @@ pub(crate) async fn run(config: &Config) -> ExitCode {
             "no PostgreSQL server is set, only this host is watched; name one with --postgres, POSTGRES_HOST or [[postgres]]"
         );
     }
-    let sink = match config.http_sink() {
-        Ok(Some(sink)) => sink,
+    let mut agent = config.agent();
+    let exporter = config.exporter();
+    match config.http_sink() {
+        Ok(Some(sink)) => agent = agent.sink(sink),
+        Ok(None) if exporter.is_some() => {
+            info!("no [backend] url is set: nothing is sent, and only what Prometheus asks for is collected");
+        }
         Ok(None) => {
-            say_error("backend.url: there is nowhere to send to; set --backend-url, BACKEND_URL or [backend] url");
+            say_error(
+                "backend.url: there is nowhere to send to; set --backend-url, BACKEND_URL or [backend] url, \
+                 or [exporter] enabled = true",
+            );
             return ExitCode::from(MISUSED);
         }
         Err(error) => return complain(&error, MISUSED),
-    };
-    let mut agent = config.agent().sink(sink);
+    }
+    if let Some(exporter) = exporter {
+        agent = agent.exporter(exporter);
+    }
     let mut lasts = false;
-    match config.spool() {
-        Ok(spool) => {
-            agent = agent.outbox(spool);
-            lasts = true;
+    // What is not sent need not last.
+    if config.backend.is_some() {
+        match config.spool() {
+            Ok(spool) => {
+                agent = agent.outbox(spool);
+                lasts = true;
+            }
+            Err(error) => warn!(
+                "{error}; what waits for delivery is held in memory and lost when the agent ends, and logs are read \
+                 from their end on: make the folder of collector.data_dir and give it to the agent's user"
+            ),
         }
-        Err(error) => warn!(
-            "{error}; what waits for delivery is held in memory and lost when the agent ends, and logs are read from \
-             their end on: make the folder of collector.data_dir and give it to the agent's user"
-        ),
     }
     let agent = match agent.build() {
         Ok(agent) => agent,
@@ -99,10 +112,8 @@ async fn reload_on_hangup(reloader: Option<Reloader>) {
 
 fn warn_of_settings(settings: &[Setting]) {
     let set = |key: &str| settings.iter().find(|setting| setting.key == key && !setting.value.is_empty());
-    for key in ["exporter.listen", "backend.registration_secret"] {
-        if set(key).is_some_and(|setting| setting.origin != Origin::Default) {
-            warn!("{key} is set, but this version does not use it yet");
-        }
+    if set("backend.registration_secret").is_some_and(|setting| setting.origin != Origin::Default) {
+        warn!("backend.registration_secret is set, but this version does not use it yet");
     }
     let is_local =
         |url: &str| ["http://localhost", "http://127.", "http://[::1]"].iter().any(|local| url.starts_with(local));

@@ -1,0 +1,26 @@
+//! `pg_settings_*`: each setting that is a number or a switch.
+
+use super::Sheet;
+use crate::exporter::{page::Kind, scene::Scene, text::Number};
+
+pub(super) fn settings(scene: &Scene<'_>, sheet: &mut Sheet<'_>) {
+    let (mut name, mut help) = (String::new(), String::new());
+    for row in scene.rows("pg_settings") {
+        let Some(value) = row.number("value").map(Number::as_f64) else { continue };
+        let (setting, unit) = (row.text("name"), row.text("value_unit"));
+        name.clear();
+        name.push_str("pg_settings_");
+        name.extend(setting.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }));
+        help.clear();
+        help.push_str("Server Parameter: ");
+        help.push_str(setting);
+        if !unit.is_empty() {
+            name.push('_');
+            name.push_str(unit);
+            help.push_str(" [Units converted to ");
+            help.push_str(unit);
+            help.push_str(".]");
+        }
+        sheet.put(scene, (&name, Kind::Gauge, &help), &[], value);
+    }
+}

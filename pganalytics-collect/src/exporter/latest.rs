@@ -1,0 +1,149 @@
+//! The last full scrape of each measurement at each place.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use pganalytics_core::{Batch, MeasurementName, Presence, Source};
+use tokio::{sync::mpsc, time::Instant};
+
+use super::refresh::{Ask, Asker};
+use crate::collector::{Outcome, Report};
+
+/// Asks that may wait at one collector; a scrape more is not worth waiting for.
+const WAITING: usize = 16;
+
+/// A measurement at a server, by the name that people gave it: a server that is
+/// replaced by another of its name leaves nothing behind.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct Place {
+    pub(super) measurement: MeasurementName,
+    pub(super) server: Arc<str>,
+    pub(super) database: Option<Arc<str>>,
+}
+
+impl Place {
+    fn of(measurement: &MeasurementName, source: &Source) -> Self {
+        Self { measurement: measurement.clone(), server: Arc::clone(&source.server), database: source.database.clone() }
+    }
+}
+
+/// A full scrape, and when it came.
+#[derive(Debug, Clone)]
+pub(super) struct Kept {
+    pub(super) batch: Arc<Batch>,
+    pub(super) at: Instant,
+}
+
+/// How the last visit for a measurement went.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Account {
+    pub(super) failed: bool,
+    pub(super) elapsed: Duration,
+    pub(super) at: Instant,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct State {
+    pub(super) kept: HashMap<Place, Kept>,
+    pub(super) accounts: HashMap<Place, Account>,
+    askers: Vec<Arc<Asker>>,
+}
+
+/// What was collected last, whole: the exporter reads it, the scheduler fills it.
+///
+/// A measurement that failed, or that the server does not have any more, is
+/// taken out, so that its series end instead of standing still.
+#[derive(Debug, Clone, Default)]
+pub struct Latest {
+    state: Arc<Mutex<State>>,
+}
+
+impl Latest {
+    /// Nothing yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes full scrapes and the reports of a visit.
+    pub fn take(&self, batches: &[Batch], reports: &[Report]) {
+        let now = Instant::now();
+        self.with(|state| {
+            for report in reports {
+                let Some(source) = &report.source else { continue };
+                let place = Place::of(&report.measurement, source);
+                let failed = matches!(report.outcome, Outcome::Failed { .. });
+                let unsupported = matches!(report.outcome, Outcome::Unsupported { .. });
+                if failed || unsupported {
+                    state.kept.remove(&place);
+                }
+                let account = Account { failed, elapsed: report.elapsed, at: now };
+                state.accounts.insert(place, account);
+            }
+            for batch in batches {
+                // Facts that are told once are no series.
+                if batch.schema.presence() == Presence::Append {
+                    continue;
+                }
+                let place = Place::of(batch.schema.measurement(), &batch.source);
+                if batch.rows.is_empty() {
+                    state.kept.remove(&place);
+                } else {
+                    state.kept.insert(place, Kept { batch: Arc::new(batch.clone()), at: now });
+                }
+            }
+        });
+    }
+
+    /// Number of places where something is kept.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.with(|state| state.kept.len())
+    }
+
+    /// Whether nothing is kept.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// A measurement that is not taken any more, or is another now.
+    pub(crate) fn end(&self, measurement: &MeasurementName) {
+        self.with(|state| {
+            state.kept.retain(|place, _| place.measurement != *measurement);
+            state.accounts.retain(|place, _| place.measurement != *measurement);
+        });
+    }
+
+    /// A collector that can be asked for fresh figures.
+    pub(crate) fn register(&self, measurements: HashSet<MeasurementName>) -> (Arc<Asker>, mpsc::Receiver<Ask>) {
+        let (sender, receiver) = mpsc::channel(WAITING);
+        let asker = Arc::new(Asker::new(sender, measurements));
+        self.with(|state| state.askers.push(Arc::clone(&asker)));
+        (asker, receiver)
+    }
+
+    pub(super) fn askers(&self) -> Vec<Arc<Asker>> {
+        self.with(|state| {
+            state.askers.retain(|asker| !asker.is_closed());
+            state.askers.clone()
+        })
+    }
+
+    /// Drops what nobody has renewed for this long.
+    pub(super) fn forget(&self, limit: impl Fn(&Batch) -> Duration) {
+        let now = Instant::now();
+        self.with(|state| {
+            state.kept.retain(|_, kept| now.saturating_duration_since(kept.at) <= limit(&kept.batch));
+            let day = Duration::from_secs(86_400);
+            state.accounts.retain(|_, account| now.saturating_duration_since(account.at) <= day);
+        });
+    }
+
+    pub(super) fn with<T>(&self, look: impl FnOnce(&mut State) -> T) -> T {
+        look(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
