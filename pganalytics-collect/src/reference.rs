@@ -4,8 +4,10 @@ use std::{fmt::Write, time::Duration};
 
 use pganalytics_core::{
     ColumnKind, CounterFamily, Presence,
-    catalog::{Catalog, CatalogColumn, Measurement, Query, Role, Scope, VersionRange, Wanted},
+    catalog::{Catalog, Measurement, Query, Role, Scope, VersionRange, Wanted},
 };
+
+use crate::exporter::native_name;
 
 /// Versions that the page speaks of.
 const VERSIONS: std::ops::RangeInclusive<u32> = 14..=18;
@@ -33,17 +35,17 @@ A *key* tells rows apart, a *counter* only rises until it begins anew, a *gauge*
 and down, an *info* describes. Without a word on PostgreSQL a column is there on every version.
 ";
 
-/// The page. `prometheus` names a column's metric, where the exporter has one.
+/// The page.
 ///
 /// ```
 /// use pganalytics_collect::reference::to_markdown;
 /// use pganalytics_core::catalog::Catalog;
 ///
-/// let page = to_markdown(Catalog::builtin(), |_, _| None);
+/// let page = to_markdown(Catalog::builtin());
 /// assert!(page.contains("### pg_stat_database"));
 /// ```
 #[must_use]
-pub fn to_markdown(catalog: &Catalog, prometheus: impl Fn(&Measurement, &CatalogColumn) -> Option<String>) -> String {
+pub fn to_markdown(catalog: &Catalog) -> String {
     let mut page = String::from(HEAD);
     let of = |scope: Scope| catalog.iter().filter(move |measurement| measurement.scope() == scope);
     for (scope, title, _) in SECTIONS.iter().filter(|(scope, ..)| of(*scope).next().is_some()) {
@@ -62,17 +64,13 @@ pub fn to_markdown(catalog: &Catalog, prometheus: impl Fn(&Measurement, &Catalog
     for (scope, title, doc) in SECTIONS.iter().filter(|(scope, ..)| of(*scope).next().is_some()) {
         let _ = write!(page, "\n## {title}\n\n{doc}\n");
         for measurement in of(*scope) {
-            section(&mut page, measurement, &prometheus);
+            section(&mut page, measurement);
         }
     }
     page
 }
 
-fn section(
-    page: &mut String,
-    measurement: &Measurement,
-    prometheus: &impl Fn(&Measurement, &CatalogColumn) -> Option<String>,
-) {
+fn section(page: &mut String, measurement: &Measurement) {
     let _ = write!(page, "\n### {}\n\n{}.", measurement.name(), measurement.title().trim_end_matches('.'));
     if !measurement.doc().is_empty() {
         let _ = write!(page, " {}", measurement.doc().replace('\n', " "));
@@ -81,7 +79,7 @@ fn section(
     for (what, text) in facts(measurement) {
         let _ = writeln!(page, "| {what} | {} |", cell(&text));
     }
-    let names: Vec<_> = measurement.columns().iter().map(|column| prometheus(measurement, column)).collect();
+    let names: Vec<_> = measurement.columns().iter().map(|column| native_name(measurement, &column.name)).collect();
     let named = names.iter().any(Option::is_some);
     let (heading, line) = if named { (" Prometheus |", "---|") } else { ("", "") };
     let _ = write!(

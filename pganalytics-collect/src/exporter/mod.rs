@@ -53,6 +53,8 @@ mod scrape;
 mod settings;
 mod text;
 
+use pganalytics_core::catalog::Measurement;
+
 pub use auth::Auth;
 pub use http::Listener;
 pub use latest::Latest;
@@ -65,4 +67,18 @@ pub(crate) use refresh::{Ask, Asker, Read};
 #[must_use]
 pub fn collectors() -> Vec<String> {
     audience::collectors().into_iter().collect()
+}
+
+/// The native name of a column's family; `None` where it has none, as texts.
+///
+/// ```
+/// use pganalytics_collect::exporter::native_name;
+/// use pganalytics_core::catalog::Catalog;
+///
+/// let disks = Catalog::builtin().get("disk_usage").unwrap();
+/// assert_eq!(native_name(disks, "available").as_deref(), Some("pg_disk_usage_available_bytes"));
+/// ```
+#[must_use]
+pub fn native_name(measurement: &Measurement, column: &str) -> Option<String> {
+    native::name_of(measurement, column)
 }

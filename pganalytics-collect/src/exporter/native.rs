@@ -60,6 +60,13 @@ pub(super) fn groups(measurement: &Measurement, taken: &HashSet<String>) -> Vec<
     groups
 }
 
+/// The name of a column's family.
+pub(super) fn name_of(measurement: &Measurement, column: &str) -> Option<String> {
+    let groups = groups(measurement, &HashSet::new());
+    let is_it = |metric: &&Metric| matches!(&metric.figure, Figure::Columns(sum) if sum.columns == [column]);
+    groups.iter().flat_map(|group| &group.metrics).find(is_it).map(|metric| metric.meta.name.clone())
+}
+
 fn prefix(measurement: &str) -> String {
     // A name must not hold the word of another type.
     let measurement = measurement.strip_suffix("_summary").unwrap_or(measurement);

@@ -10,3 +10,4 @@ mod load;
 mod names;
 mod pgbouncer;
 mod reference;
+mod rules;

@@ -30,7 +30,7 @@ pub(crate) fn config(config: &Config, as_json: bool) -> ExitCode {
 
 /// The reference page, the user's own measurements among the others.
 pub(crate) fn page(config: &Config) -> ExitCode {
-    say(&to_markdown(&config.catalog, |_, _| None));
+    say(&to_markdown(&config.catalog));
     ExitCode::SUCCESS
 }
 
