@@ -7,13 +7,14 @@
 //! process. They leave in the order in which they began, so one offset says
 //! which have left.
 
-use std::{borrow::Cow, collections::VecDeque};
+use std::collections::VecDeque;
 
 use pganalytics_core::Timestamp;
 
 use super::{
     entry::{Entry, SqlState},
     format::{Counts, Limits},
+    parser::valid,
     prefix::{Field, Head, Prefix},
     severity_words::{Part, Word},
     zone::TimeReader,
@@ -102,10 +103,7 @@ impl Lines {
     }
 
     pub(super) fn line(&mut self, line: &Line<'_>, each: &mut dyn FnMut(&Entry<'_>)) {
-        let text = match std::str::from_utf8(line.text) {
-            Ok(text) => Cow::Borrowed(text),
-            Err(_) => String::from_utf8_lossy(line.text),
-        };
+        let text = valid(line.text);
         let text = text.strip_suffix('\r').unwrap_or(&text);
         self.take(line, text);
         self.leave(each);

@@ -25,31 +25,76 @@ pub(crate) fn redact_strings(text: &str) -> Cow<'_, str> {
 }
 
 fn rewrite(sql: &str, numbers: bool) -> Cow<'_, str> {
-    let mut out = String::with_capacity(sql.len());
-    let mut rest = sql;
-    let mut statement = 0;
-    while !rest.is_empty() {
-        let token = next(rest);
-        let (this, after) = rest.split_at(token.len.min(rest.len()));
-        match token.kind {
-            Kind::Plain if this == ";" && !numbers => {
-                without_value_of_set(&mut out, statement);
-                out.push_str(this);
-                statement = out.len();
-            }
-            Kind::Plain => out.push_str(this),
-            Kind::String => out.push_str("'…'"),
-            Kind::OpenName => out.push_str("\"…"),
-            Kind::Number if numbers => out.push_str(this),
-            Kind::Number => out.push('?'),
-            Kind::Comment => out.push(' '),
+    // The text before `copied` is in `out`; what follows, up to `at`, stays.
+    let mut out = String::new();
+    let (mut copied, mut at, mut statement) = (0, 0, 0);
+    loop {
+        at += plain(sql.as_bytes().get(at..).unwrap_or_default(), numbers);
+        let rest = sql.get(at..).unwrap_or_default();
+        if rest.is_empty() {
+            break;
         }
-        rest = after;
+        let Token { kind, len } = next(rest);
+        let end = at + len.min(rest.len());
+        let instead = match kind {
+            Kind::Plain if rest.starts_with(';') && !numbers => ";",
+            Kind::Number if !numbers => "?",
+            Kind::Plain | Kind::Number => {
+                at = end;
+                continue;
+            }
+            Kind::String => "'…'",
+            Kind::OpenName => "\"…",
+            Kind::Comment => " ",
+        };
+        if out.is_empty() {
+            out.reserve(sql.len() + 16);
+        }
+        out.push_str(sql.get(copied..at).unwrap_or_default());
+        if kind == Kind::Plain {
+            without_value_of_set(&mut out, statement);
+            statement = out.len() + instead.len();
+        }
+        out.push_str(instead);
+        (copied, at) = (end, end);
     }
+    if out.is_empty() && (numbers || value_of_set(sql).is_none()) {
+        return Cow::Borrowed(sql);
+    }
+    out.push_str(sql.get(copied..).unwrap_or_default());
     if !numbers {
         without_value_of_set(&mut out, statement);
     }
     if out == sql { Cow::Borrowed(sql) } else { Cow::Owned(out) }
+}
+
+/// How many bytes stay as they are at the begin of a text: names, keywords, and
+/// signs that begin nothing. It may stop early, but never goes into a token of
+/// another kind. Most of a statement is passed over here.
+fn plain(bytes: &[u8], numbers: bool) -> usize {
+    let mut at = 0;
+    while let Some(&byte) = bytes.get(at) {
+        let follows = bytes.get(at + 1).copied().unwrap_or_default();
+        match byte {
+            first if is_word(first) => {
+                let word = bytes.get(at + 1..).unwrap_or_default();
+                let len = word.iter().take_while(|&&byte| is_within_word(byte)).count();
+                // E'…', U&'…'
+                if len == 0 && matches!(follows, b'\'' | b'&') {
+                    return at;
+                }
+                at += len;
+            }
+            b'\'' | b'"' | b'$' | b'0'..=b'9' => return at,
+            b'-' if follows == b'-' => return at,
+            b'/' if follows == b'*' => return at,
+            b'.' if follows.is_ascii_digit() => return at,
+            b';' if !numbers => return at,
+            _ => {}
+        }
+        at += 1;
+    }
+    at
 }
 
 /// Of the statement that begins here and is the last one so far.
@@ -79,33 +124,33 @@ struct Token {
 fn next(text: &str) -> Token {
     let bytes = text.as_bytes();
     let at = |index: usize| bytes.get(index).copied().unwrap_or_default();
-    let plain = |len: usize| Token { kind: Kind::Plain, len };
+    let kept = |len: usize| Token { kind: Kind::Plain, len };
     match at(0) {
         b'\'' => Token { kind: Kind::String, len: 1 + quoted(bytes, 1, false) },
         b'"' => match name(bytes) {
-            Some(len) => plain(1 + len),
+            Some(len) => kept(1 + len),
             None => Token { kind: Kind::OpenName, len: bytes.len() },
         },
         b'-' if at(1) == b'-' => Token { kind: Kind::Comment, len: text.find(['\n', '\r']).unwrap_or(text.len()) },
         b'/' if at(1) == b'*' => Token { kind: Kind::Comment, len: comment(bytes) },
-        b'$' if at(1).is_ascii_digit() => plain(1 + bytes.iter().skip(1).take_while(|b| b.is_ascii_digit()).count()),
+        b'$' if at(1).is_ascii_digit() => kept(1 + bytes.iter().skip(1).take_while(|b| b.is_ascii_digit()).count()),
         b'$' => match dollar(text) {
             Some(len) => Token { kind: Kind::String, len },
-            None => plain(1),
+            None => kept(1),
         },
         b'0'..=b'9' => Token { kind: Kind::Number, len: number(bytes) },
         b'.' if at(1).is_ascii_digit() => Token { kind: Kind::Number, len: number(bytes) },
         first if is_word(first) => {
-            let len = bytes.iter().take_while(|&&b| is_word(b) || b.is_ascii_digit() || b == b'$').count();
+            let len = bytes.iter().take_while(|&&b| is_within_word(b)).count();
             // E'…', B'…', X'…', N'…', U&'…'
             match (len, first.to_ascii_lowercase(), at(len)) {
                 (1, b'e', b'\'') => Token { kind: Kind::String, len: 2 + quoted(bytes, 2, true) },
                 (1, b'b' | b'x' | b'n', b'\'') => Token { kind: Kind::String, len: 2 + quoted(bytes, 2, false) },
                 (1, b'u', b'&') if at(2) == b'\'' => Token { kind: Kind::String, len: 3 + quoted(bytes, 3, false) },
-                _ => plain(len),
+                _ => kept(len),
             }
         }
-        _ => plain(text.chars().next().map_or(1, char::len_utf8)),
+        _ => kept(text.chars().next().map_or(1, char::len_utf8)),
     }
 }
 
@@ -114,27 +159,31 @@ fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphabetic() || byte == b'_' || byte >= 0x80
 }
 
+/// What may follow the first letter of a name.
+fn is_within_word(byte: u8) -> bool {
+    is_word(byte) || byte.is_ascii_digit() || byte == b'$'
+}
+
 /// Bytes from `from` to behind the closing quote, or to the end of a text that
 /// was cut off.
 fn quoted(bytes: &[u8], from: usize, escapes: bool) -> usize {
     let mut at = from;
     loop {
+        let rest = bytes.get(at..).unwrap_or_default();
+        let found = if escapes { memchr::memchr2(b'\'', b'\\', rest) } else { memchr::memchr(b'\'', rest) };
+        let Some(found) = found else { return bytes.len() - from };
+        at += found;
         match (bytes.get(at), bytes.get(at + 1)) {
-            (None, _) => return bytes.len() - from,
-            (Some(b'\\'), _) if escapes => at += 2,
-            (Some(b'\''), Some(b'\'')) => at += 2,
-            (Some(b'\''), _) => return at + 1 - from,
-            _ => at += 1,
-        }
-        if at > bytes.len() {
-            return bytes.len() - from;
+            // Escaped, or doubled.
+            (Some(b'\\'), _) | (_, Some(b'\'')) => at += 2,
+            _ => return at + 1 - from,
         }
     }
 }
 
 /// Bytes of a quoted name behind its first quote.
 fn name(bytes: &[u8]) -> Option<usize> {
-    bytes.iter().skip(1).position(|&b| b == b'"').map(|at| at + 1)
+    memchr::memchr(b'"', bytes.get(1..)?).map(|at| at + 1)
 }
 
 fn comment(bytes: &[u8]) -> usize {

@@ -56,15 +56,19 @@ pub(crate) fn log(cluster: &Cluster, ending: &str) -> Vec<u8> {
 }
 
 /// Waits until the log has this text so many times.
-pub(crate) async fn logged(cluster: &Cluster, text: &str, times: usize) {
+async fn logged(cluster: &Cluster, text: &str, times: usize) {
+    logged_in(cluster, "log", text, times).await;
+}
+
+async fn logged_in(cluster: &Cluster, ending: &str, text: &str, times: usize) {
     for _ in 0..1_200 {
-        if String::from_utf8_lossy(&log(cluster, "log")).matches(text).count() >= times {
+        if String::from_utf8_lossy(&log(cluster, ending)).matches(text).count() >= times {
             return;
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    let log = log(cluster, "log");
-    panic!("the log has not {text:?}:\n{}", String::from_utf8_lossy(&log));
+    let log = log(cluster, ending);
+    panic!("the log ({ending}) has not {text:?}:\n{}", String::from_utf8_lossy(&log));
 }
 
 /// Statements that fail or say something, each in a way of its own.
@@ -360,4 +364,9 @@ pub(crate) async fn crash_and_stop(cluster: &Cluster) {
     assert!(client.simple_query("select * from damaged where v = 'c4n4ry'").await.is_err());
     drop(client);
     cluster.stop().await.unwrap();
+    // The log collector outlives the server that it writes for.
+    let endings: &[&str] = if cluster.version() >= 15 { &["log", "csv", "json"] } else { &["log", "csv"] };
+    for ending in endings {
+        logged_in(cluster, ending, "database system is shut down", 2).await;
+    }
 }

@@ -17,7 +17,8 @@ pub(super) fn class(entry: &Entry<'_>) -> Class {
 /// The class of a `WARNING`.
 pub(super) fn class_of_warning(entry: &Entry<'_>) -> Class {
     let message = entry.message;
-    if message.contains("must be vacuumed within")
+    // Within so many transactions, or before so many more MultiXactIds are used.
+    if message.contains(" must be vacuumed ")
         || message.starts_with("oldest xmin is far in the past")
         || message.starts_with("oldest multixact is far in the past")
         || message.starts_with("bypassing nonessential maintenance of table")
@@ -60,6 +61,7 @@ fn by_state(state: &[u8; 5], severity: Severity, message: &str) -> Class {
         [b'2', b'5', ..] | [b'2', b'D', ..] => Class::TransactionState,
         [b'P', b'0', ..] => Class::Raised,
         b"XX001" | b"XX002" => Class::Corruption,
+        b"0A000" if message.starts_with("unsupported frontend protocol") => Class::ConnectionLost,
         [b'0', b'8', ..] if replication(message) => Class::Replication,
         [b'0', b'8', ..] => Class::ConnectionLost,
         [b'5', b'8', ..] | [b'X', b'X', ..] | [b'5', b'5', ..] => system(message).unwrap_or(match state {
@@ -121,6 +123,18 @@ fn system(message: &str) -> Option<Class> {
     ];
     if message.contains("No space left on device") {
         return Some(Class::DiskFull);
+    }
+    if message.contains("Cannot allocate memory") {
+        return Some(Class::OutOfMemory);
+    }
+    if message.starts_with("database is not accepting commands")
+        || message.starts_with("multixact \"members\" limit exceeded")
+    {
+        return Some(Class::Wraparound);
+    }
+    // A signal, or no such command, ends the archiver: FATAL.
+    if message.starts_with("archive command ") || message.starts_with("archive library ") {
+        return Some(Class::ArchiveFailure);
     }
     if DAMAGED.iter().any(|sign| message.starts_with(sign)) {
         return Some(Class::Corruption);

@@ -23,7 +23,7 @@ use self::template::{OF_DETAILS, OF_HINTS, OF_MESSAGES, OMITTED};
 use super::{
     class::Class,
     entry::{Entry, Severity},
-    facts::{DeadlockMember, Facts, SlowStatement},
+    facts::{DeadlockMember, Facts},
 };
 use crate::postgres::redact as redact_sql;
 
@@ -84,7 +84,7 @@ pub fn texts<'a>(entry: &Entry<'a>, class: Class, facts: &Facts<'a>, level: Reda
 
 fn as_they_are<'a>(entry: &Entry<'a>, facts: &Facts<'a>) -> Texts<'a> {
     let mut texts = Texts {
-        message: Some(Cow::Borrowed(entry.message)),
+        message: Some(Cow::Borrowed(begin(entry.message, facts).unwrap_or(entry.message))),
         detail: entry.detail.map(Cow::Borrowed),
         hint: entry.hint.map(Cow::Borrowed),
         context: entry.context.map(Cow::Borrowed),
@@ -94,11 +94,9 @@ fn as_they_are<'a>(entry: &Entry<'a>, facts: &Facts<'a>) -> Texts<'a> {
     };
     match facts {
         Facts::SlowStatement(slow) => {
-            texts.message = Some(duration(slow, entry.message).into());
             texts.statement = slow.statement.map(Cow::Borrowed).or(texts.statement);
         }
         Facts::Plan(plan) => {
-            texts.message = Some(format!("duration: {:.3} ms  plan", plan.duration_ms).into());
             texts.statement = plan.statement.map(Cow::Borrowed).or(texts.statement);
             texts.plan = Some(Cow::Borrowed(plan.plan));
         }
@@ -109,7 +107,7 @@ fn as_they_are<'a>(entry: &Entry<'a>, facts: &Facts<'a>) -> Texts<'a> {
 
 fn without_literals<'a>(entry: &Entry<'a>, class: Class, facts: &Facts<'a>) -> Texts<'a> {
     let mut texts = Texts {
-        message: Some(message(entry, class)),
+        message: Some(begin(entry.message, facts).map_or_else(|| message(entry, class), Cow::Borrowed)),
         detail: entry.detail.map(|text| detail(text, facts)),
         hint: entry.hint.map(|text| known(text, &OF_HINTS)),
         context: entry.context.map(|text| Cow::Owned(context::context(text))),
@@ -119,11 +117,9 @@ fn without_literals<'a>(entry: &Entry<'a>, class: Class, facts: &Facts<'a>) -> T
     };
     match facts {
         Facts::SlowStatement(slow) => {
-            texts.message = Some(duration(slow, entry.message).into());
             texts.statement = slow.statement.map(redact_sql).or(texts.statement);
         }
         Facts::Plan(plan) => {
-            texts.message = Some(format!("duration: {:.3} ms  plan", plan.duration_ms).into());
             let (plan, statement) = plan::plan(plan);
             texts.statement = statement.map(Cow::Owned).or(texts.statement);
             texts.plan = Some(plan.into());
@@ -133,17 +129,20 @@ fn without_literals<'a>(entry: &Entry<'a>, class: Class, facts: &Facts<'a>) -> T
     texts
 }
 
-/// The begin of the message; the statement has a column of its own.
-fn duration(slow: &SlowStatement<'_>, message: &str) -> String {
-    let len = message.find(" ms").map_or(0, |at| at + 3);
-    let mut text = message.get(..len).unwrap_or_default().to_owned();
-    let step = message.get(len..).unwrap_or_default().trim_start();
-    let step = step.split([':', ' ']).next().unwrap_or_default();
-    if !step.is_empty() && (slow.statement.is_some() || slow.name.is_some()) {
-        text.push_str("  ");
-        text.push_str(step);
-    }
-    text
+/// The begin of a message with a statement or plan, which has a column of its
+/// own: `duration: 1.234 ms  execute`.
+fn begin<'a>(message: &'a str, facts: &Facts<'_>) -> Option<&'a str> {
+    let named = match facts {
+        Facts::SlowStatement(slow) => slow.statement.is_some() || slow.name.is_some(),
+        Facts::Plan(_) => true,
+        _ => return None,
+    };
+    // The number is read already, so the unit is where it is looked for.
+    let number = message.find(" ms").map_or(0, |at| at + 3);
+    let step = message.get(number..)?;
+    let blanks = step.bytes().take_while(|byte| *byte == b' ').count();
+    let word = step.bytes().skip(blanks).take_while(u8::is_ascii_alphabetic).count();
+    message.get(..if named { number + blanks + word } else { number })
 }
 
 fn message<'a>(entry: &Entry<'a>, class: Class) -> Cow<'a, str> {
