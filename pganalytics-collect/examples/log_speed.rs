@@ -39,7 +39,7 @@ fn main() -> anyhow::Result<()> {
             let (wall, cpu) = took(work);
             println!("  {what:<28} {:6.0} MB/s ({wall:.2} s, {cpu:.2} s of one core)", megabytes / cpu);
         };
-        show("read", &mut || each(&log, &format, &mut |entry| drop(black_box(entry.clone()))));
+        show("read", &mut || each(&log, &format, &mut |entry| _ = black_box(entry.clone())));
         show("read, told apart", &mut || {
             each(&log, &format, &mut |entry| drop(black_box(classify(entry))));
         });

@@ -4,11 +4,11 @@
 use std::fmt::Write as _;
 
 /// The prefix of the stderr log.
-pub const PREFIX: &str = "%m [%p] %q%u@%d ";
+pub(crate) const PREFIX: &str = "%m [%p] %q%u@%d ";
 
 /// How the log is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Written {
+pub(crate) enum Written {
     /// stderr
     Stderr,
     /// csvlog
@@ -30,7 +30,7 @@ struct Said<'a> {
 
 /// About so many bytes of log; the same on every run.
 #[must_use]
-pub fn log(written: Written, bytes: usize) -> Vec<u8> {
+pub(crate) fn log(written: Written, bytes: usize) -> Vec<u8> {
     let mut out = String::with_capacity(bytes + 4_096);
     let mut number = 0;
     while out.len() < bytes {

@@ -94,10 +94,10 @@ async fn every_way_to_log_says_the_same() {
         all_alike(&cluster, version);
         all_told_apart(&cluster, version);
         for (ending, format) in formats(version) {
-            nothing_leaves(&log(&cluster, ending), format, &format!("{version} {ending}"));
+            nothing_leaves(&log(&cluster, ending), &format, &format!("{version} {ending}"));
         }
         // As most servers are set: no SQLSTATE, no user in the log.
-        nothing_leaves(&as_by_default(&log(&cluster, "csv")), Format::Stderr(Prefix::default()), "default prefix");
+        nothing_leaves(&as_by_default(&log(&cluster, "csv")), &Format::Stderr(Prefix::default()), "default prefix");
     }
 }
 
@@ -189,7 +189,7 @@ fn as_by_default(csv: &[u8]) -> Vec<u8> {
     lines.into_bytes()
 }
 
-fn nothing_leaves(bytes: &[u8], format: Format, what: &str) {
+fn nothing_leaves(bytes: &[u8], format: &Format, what: &str) {
     let server_id = ServerId::of_host("db1");
     let instance_id = InstanceId::of_address(server_id, "db1");
     let source = Source { server_id, instance_id, server: "db1".into(), database: None };

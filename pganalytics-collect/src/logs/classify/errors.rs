@@ -58,16 +58,13 @@ fn by_state(state: &[u8; 5], severity: Severity, message: &str) -> Class {
         [b'2', b'3', ..] => Class::ConstraintViolation,
         [b'4', b'2', ..] | [b'3', b'D' | b'F' | b'4', ..] | b"26000" => Class::SyntaxError,
         [b'2', b'2', ..] => Class::DataError,
-        [b'2', b'5', ..] | [b'2', b'D', ..] => Class::TransactionState,
+        [b'2', b'5' | b'D', ..] => Class::TransactionState,
         [b'P', b'0', ..] => Class::Raised,
         b"XX001" | b"XX002" => Class::Corruption,
         b"0A000" if message.starts_with("unsupported frontend protocol") => Class::ConnectionLost,
         [b'0', b'8', ..] if replication(message) => Class::Replication,
         [b'0', b'8', ..] => Class::ConnectionLost,
-        [b'5', b'8', ..] | [b'X', b'X', ..] | [b'5', b'5', ..] => system(message).unwrap_or(match state {
-            [b'5', b'8', ..] => Class::IoError,
-            _ => Class::Error,
-        }),
+        [b'5', b'8', ..] => system(message).unwrap_or(Class::IoError),
         _ => system(message).unwrap_or(Class::Error),
     }
 }
