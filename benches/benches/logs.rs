@@ -31,7 +31,7 @@ fn bench(criterion: &mut Criterion) {
         let mut group = criterion.benchmark_group(format!("logs, {written:?}"));
         group.throughput(Throughput::Bytes(log.len() as u64)).sample_size(20).measurement_time(Duration::from_secs(5));
         group.bench_function("read", |bencher| {
-            bencher.iter(|| read(&log, &format, &mut |entry| drop(black_box(entry.clone()))));
+            bencher.iter(|| read(&log, &format, &mut |entry| _ = black_box(entry.clone())));
         });
         group.bench_function("told apart, redacted", |bencher| {
             bencher.iter(|| {

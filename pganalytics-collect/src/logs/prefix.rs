@@ -254,8 +254,11 @@ fn spaces(text: &[u8]) -> usize {
     text.iter().take_while(|byte| **byte == b' ').count()
 }
 
+/// How long a field is at the begin of a text.
+type Shape = fn(&[u8]) -> Option<usize>;
+
 /// For a field with a shape: how long it is here, `None` when it is not here.
-fn shape(field: Field) -> Option<fn(&[u8]) -> Option<usize>> {
+fn shape(field: Field) -> Option<Shape> {
     fn run(text: &[u8], of: impl Fn(u8) -> bool) -> usize {
         text.iter().take_while(|byte| of(**byte)).count()
     }
@@ -279,6 +282,8 @@ fn shape(field: Field) -> Option<fn(&[u8]) -> Option<usize>> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
     use super::*;
     use crate::logs::Severity;
 

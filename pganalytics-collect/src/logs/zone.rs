@@ -265,6 +265,8 @@ pub(super) fn time_len(text: &[u8]) -> usize {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     fn read(zone: &str, text: &str) -> String {

@@ -64,10 +64,7 @@ fn by_state(state: &[u8; 5], severity: Severity, message: &str) -> Class {
         b"0A000" if message.starts_with("unsupported frontend protocol") => Class::ConnectionLost,
         [b'0', b'8', ..] if replication(message) => Class::Replication,
         [b'0', b'8', ..] => Class::ConnectionLost,
-        [b'5', b'8' | b'5', ..] | [b'X', b'X', ..] => system(message).unwrap_or(match state {
-            [b'5', b'8', ..] => Class::IoError,
-            _ => Class::Error,
-        }),
+        [b'5', b'8', ..] => system(message).unwrap_or(Class::IoError),
         _ => system(message).unwrap_or(Class::Error),
     }
 }

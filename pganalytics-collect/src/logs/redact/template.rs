@@ -79,7 +79,7 @@ impl Template {
     fn new(wording: &'static str) -> Self {
         let (begin, mut rest) = split(wording);
         let mut slots = Vec::new();
-        while let Some(letter) = rest.bytes().nth(1) {
+        while let Some(letter) = rest.as_bytes().get(1).copied() {
             let slot = match letter {
                 b's' => Slot::Name,
                 b'n' => Slot::AnyName,

@@ -6,7 +6,7 @@ use pganalytics_core::{Timestamp, Value};
 
 use crate::logs::{
     class::Class,
-    entry::Entry,
+    entry::{Entry, SqlState},
     facts::{Autovacuum, Checkpoint, DeadlockMember, Facts, LockWait, Plan},
     redact::{Redaction, Texts, statement},
 };
@@ -71,7 +71,7 @@ impl<'a> Row<'a> {
             size(entry.bytes),
             Value::Text(self.class.as_str()),
             Value::Text(entry.severity.as_str()),
-            text(entry.sqlstate.as_ref().map(|state| state.as_str())),
+            text(entry.sqlstate.as_ref().map(SqlState::as_str)),
             int(entry.pid),
             text(entry.database),
             text(entry.user),
