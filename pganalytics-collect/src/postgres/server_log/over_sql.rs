@@ -218,6 +218,8 @@ impl SqlTail {
         });
         let before = open.read;
         let mut name = file.name.clone();
+        // Only now: it may have grown beyond the listing when it has been read.
+        let mut shrunk = there.size < open.read;
         while unseen(file, there, open.read) && left.bytes > 0 && Instant::now() < left.until {
             let head = HEAD.min(open.read);
             let length = PIECE.min(left.bytes);
@@ -232,11 +234,11 @@ impl SqlTail {
                 }
             };
             let begin = usize::try_from(file.head).ok().and_then(|bytes| head.get(..bytes));
-            if there.size < open.read || begin.is_none_or(|begin| xxh3_64(begin) != file.hash) {
+            if shrunk || begin.is_none_or(|begin| xxh3_64(begin) != file.hash) {
                 if let Some(heir) = heir(session, place, file, listed, &known).await? {
                     // It has a new name; what has the old one is another file.
                     file.path.clone_from(&heir.path);
-                    there = heir;
+                    (there, shrunk) = (heir, false);
                     continue;
                 }
                 // It was cut and is written anew.
@@ -244,6 +246,7 @@ impl SqlTail {
                 name = new_name(&file.path);
                 (file.name, file.head, file.hash, file.offset) = (name.clone(), 0, xxh3_64(&[]), 0);
                 open = Open { parser: parser(0), read: 0, quiet: 0, flushed: false };
+                shrunk = false;
                 // From here on its size is that of the listing or more.
                 if there.size == 0 {
                     break;
