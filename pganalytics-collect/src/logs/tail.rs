@@ -21,15 +21,15 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::{Entry, Format, Options, Parser, pattern::Pattern};
 
 /// Bytes at the begin of a file that tell it from another one.
-const HEAD: u64 = 1024;
+pub(crate) const HEAD: u64 = 1024;
 /// Bytes of one read.
 const PIECE: usize = 256 * 1024;
 /// Files whose place is remembered; of older ones only that they were there.
-const MOST_FILES: usize = 64;
+pub(crate) const MOST_FILES: usize = 64;
 /// Files of a folder that are looked at.
 const MOST_LISTED: usize = 20_000;
 /// Visits without news after which a file that is not the newest is closed.
-const QUIET: u32 = 6;
+pub(crate) const QUIET: u32 = 6;
 
 /// How much one visit reads.
 #[derive(Debug, Clone, Copy)]
@@ -150,8 +150,9 @@ impl Tail {
             let there = found.iter().find(|found| (found.device, found.inode) == id);
             if let Some(there) = there {
                 file.written = there.written;
-                // Closed, and nothing new.
-                if !self.open.contains_key(&id) && there.size == file.offset {
+                // Closed, and nothing new. The newest is held open even while it is
+                // empty: what is written after it is removed could not be read else.
+                if !self.open.contains_key(&id) && there.size == file.offset && Some(id) != newest {
                     continue;
                 }
             }
@@ -323,10 +324,18 @@ fn is_same(file: &File, state: &FileState) -> bool {
 }
 
 /// A name that no other file ever has.
-fn new_name(name: &str) -> String {
+pub(crate) fn new_name(name: &str) -> String {
     let plain = name.rsplit_once(' ').map_or(name, |(plain, _)| plain);
     let id = Uuid::new_v4().simple().to_string();
     format!("{plain} {}", id.get(..16).unwrap_or_default())
+}
+
+/// The file that was written last, of those that are meant.
+///
+/// # Errors
+/// When a folder can't be listed.
+pub(crate) fn newest(patterns: &[Pattern]) -> Result<Option<PathBuf>, (PathBuf, io::Error)> {
+    Ok(list(patterns)?.into_iter().rfind(|found| found.matches).map(|found| found.path))
 }
 
 /// The files of all folders that are looked into, those last written last.

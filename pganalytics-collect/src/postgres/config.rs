@@ -150,6 +150,9 @@ pub struct LogConfig {
     /// Its files, absolute, the last part with `*` and `?` where there are
     /// several. Empty: where the server's settings say.
     pub paths: Vec<String>,
+    /// Whether it is read through the server, though the server is on this host.
+    /// That of a server on another host always is, where no paths are given.
+    pub over_sql: bool,
     /// What of the entries leaves this host.
     pub redaction: Redaction,
     /// Whether the first start of all takes what is in the files already.

@@ -44,7 +44,7 @@ impl Lack {
         format!("{}: {load}run in database {}: {}", self.why(), place.database, self.statement(place))
     }
 
-    fn statement(&self, place: &Place<'_>) -> String {
+    pub(super) fn statement(&self, place: &Place<'_>) -> String {
         match self {
             Self::NotLoaded(name) => format!("CREATE EXTENSION IF NOT EXISTS {}", quoted(name)),
             Self::NotCreated(name) => format!("CREATE EXTENSION {}", quoted(name)),

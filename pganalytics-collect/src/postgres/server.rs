@@ -12,7 +12,7 @@ use super::{
     events::Events,
     folders::Teller,
     sampling::{self, SamplingCollector},
-    server_log::LogCollector,
+    server_log::{self, LogCollector},
     visit::Shared,
 };
 use crate::{collector::Collector, host::Folders, logs};
@@ -108,6 +108,9 @@ impl PostgresServer {
     pub async fn check(&self) -> ServerCheck {
         let mut check = Box::pin(check::check(&self.shared, &self.cluster, &self.databases)).await;
         if check.reached() {
+            if !self.log.is_empty() {
+                check.findings.extend(Box::pin(server_log::check(&self.shared)).await);
+            }
             check.measurements.extend(sampling::check(&self.shared, &self.sampling).await);
         }
         check

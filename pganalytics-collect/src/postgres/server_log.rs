@@ -1,28 +1,39 @@
-//! Brings a server's log, where its files are on this host.
+//! Brings a server's log: from its files where they are on this host, else through
+//! the server itself.
 
+mod check;
+mod over_sql;
 mod place;
 
-use std::{panic::resume_unwind, sync::Arc, time::Duration};
+use std::{io::ErrorKind, panic::resume_unwind, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use pganalytics_core::{Batch, Source, catalog::Measurement};
+use serde::{Deserialize, Serialize};
 use tokio::{
     task::{JoinHandle, spawn_blocking},
     time::{Instant, timeout_at},
 };
 
-use self::place::Settings;
+pub(super) use self::check::check;
+use self::{
+    over_sql::{SqlState, SqlTail},
+    place::Settings,
+};
 use super::{
+    config::PostgresConfig,
     fault::ConnectProblem,
     keeper::Keeper,
+    query_fault::QueryFault,
+    session::Session,
     visit::{Shared, report_all},
 };
 use crate::{
     collector::{CollectContext, Collected, Collector, Outcome, Report},
     error::CollectError,
     logs::{
-        LogTables, Severity,
+        Entry, LogTables, Severity,
         tail::{Budget, Place, Tail, TailState, Visited},
     },
 };
@@ -45,17 +56,65 @@ pub(super) struct LogCollector {
     measurements: Vec<Arc<Measurement>>,
     /// What the server said last, and when.
     settings: Option<(Instant, Settings)>,
+    /// Its folder is not on this host, though the server seems to be.
+    elsewhere: bool,
     reader: Work,
     /// What was handed over with the last visit.
-    state: TailState,
+    state: State,
+}
+
+/// How far its files were read.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+struct State {
+    #[serde(flatten)]
+    files: TailState,
+    #[serde(default)]
+    over_sql: SqlState,
 }
 
 /// What a visit works with.
 struct Reader {
     tail: Tail,
+    over_sql: SqlTail,
     tables: LogTables,
     settings: Option<Settings>,
-    result: Result<Visited, String>,
+    result: Result<Visited, Fault>,
+}
+
+/// Why nothing could be read.
+enum Fault {
+    Failed(String),
+    /// It can't be had as things are, which is no failure.
+    Unsupported(String),
+    /// The folder is not on this host.
+    Elsewhere(String),
+}
+
+/// Takes the entries of a visit, as many as may become rows.
+struct Intake<'t> {
+    tables: &'t mut LogTables,
+    rows: usize,
+    bytes: u64,
+    fault: Option<String>,
+}
+
+impl<'t> Intake<'t> {
+    fn new(tables: &'t mut LogTables) -> Self {
+        Self { tables, rows: 0, bytes: 0, fault: None }
+    }
+
+    fn take(&mut self, file: &str, entry: &Entry<'_>) {
+        let most = if entry.severity >= Severity::Fatal { 2 * ROWS } else { ROWS };
+        if self.rows >= most || self.bytes >= ROW_BYTES {
+            self.tables.leave_out(entry);
+            return;
+        }
+        self.rows += 1;
+        self.bytes += entry.bytes;
+        if let Err(error) = self.tables.add(file, entry) {
+            self.fault = Some(error.to_string());
+        }
+    }
 }
 
 /// A file system that does not answer keeps a thread, not the visit.
@@ -74,8 +133,9 @@ impl LogCollector {
             shared,
             measurements,
             settings: None,
+            elsewhere: false,
             reader: Work::None,
-            state: TailState::default(),
+            state: State::default(),
         }
     }
 
@@ -86,9 +146,10 @@ impl LogCollector {
         Ok(place::read(&mut session, &self.shared.config).await)
     }
 
-    fn reader(&mut self, cx: &CollectContext) -> Box<Reader> {
+    fn reader(&self, cx: &CollectContext) -> Box<Reader> {
         Box::new(Reader {
-            tail: Tail::new(self.state.clone()),
+            tail: Tail::new(self.state.files.clone()),
+            over_sql: SqlTail::new(self.state.over_sql.clone()),
             tables: LogTables::new(self.shared.config.log.redaction, cx.now),
             settings: None,
             result: Ok(Visited::default()),
@@ -104,30 +165,59 @@ impl LogCollector {
 }
 
 impl Reader {
-    fn visit(&mut self, settings: &Settings, place: &Place) {
+    /// What was begun in another format can't be gone on with.
+    fn follow(&mut self, settings: &Settings) {
         if self.settings.as_ref().is_some_and(|before| before != settings) {
             self.tail.reopen();
+            self.over_sql.reopen();
         }
         self.settings = Some(settings.clone());
-        let (mut rows, mut bytes, mut fault) = (0, 0_u64, None);
-        let (tail, tables) = (&mut self.tail, &mut self.tables);
-        let visited = tail.visit(place, BUDGET, &mut |file, entry| {
-            let most = if entry.severity >= Severity::Fatal { 2 * ROWS } else { ROWS };
-            if rows >= most || bytes >= ROW_BYTES {
-                tables.leave_out(entry);
-                return;
-            }
-            rows += 1;
-            bytes += entry.bytes;
-            if let Err(error) = tables.add(file, entry) {
-                fault = Some(error.to_string());
-            }
-        });
-        self.result = match (visited, fault) {
-            (Ok(visited), None) if visited.nothing => Err(place::no_file(place)),
+    }
+
+    fn visit(&mut self, config: &PostgresConfig, settings: &Settings, place: &Place) {
+        self.follow(settings);
+        let mut intake = Intake::new(&mut self.tables);
+        let visited = self.tail.visit(place, BUDGET, &mut |file, entry| intake.take(file, entry));
+        self.result = match (visited, intake.fault) {
+            (Ok(visited), None) if visited.nothing => Err(Fault::Failed(place::no_file(place))),
             (Ok(visited), None) => Ok(visited),
-            (Ok(_), Some(fault)) => Err(fault),
-            (Err((path, error)), _) => Err(place::advice(&path, &error)),
+            (Ok(_), Some(fault)) => Err(Fault::Failed(fault)),
+            (Err((path, error)), _) if error.kind() == ErrorKind::NotFound && config.log.paths.is_empty() => {
+                Err(Fault::Elsewhere(place::advice(&path, &error)))
+            }
+            (Err((path, error)), _) => Err(Fault::Failed(place::advice(&path, &error))),
+        };
+    }
+
+    /// The same through the server.
+    async fn visit_over_sql(
+        &mut self,
+        session: &mut Session,
+        config: &PostgresConfig,
+        settings: &Settings,
+        place: &Place,
+        deadline: Instant,
+    ) {
+        self.follow(settings);
+        let mut intake = Intake::new(&mut self.tables);
+        let visited = async {
+            session.begin().await?;
+            // Not tried where it is not allowed: each try would be an error in the log.
+            let lacks = over_sql::lacks(session, config).await?;
+            if !lacks.is_empty() {
+                return Ok(Err(Fault::Unsupported(over_sql::advice(config, &lacks))));
+            }
+            let each = &mut |file: &str, entry: &Entry<'_>| intake.take(file, entry);
+            Ok(Ok(self.over_sql.visit(session, place, deadline, each).await?))
+        };
+        let visited: Result<Result<bool, Fault>, QueryFault> = visited.await;
+        let _ = session.end().await;
+        self.result = match (visited, intake.fault) {
+            (_, Some(fault)) => Err(Fault::Failed(fault)),
+            (Ok(Ok(true)), None) => Ok(Visited::default()),
+            (Ok(Ok(false)), None) => Err(Fault::Failed(over_sql::no_file(place))),
+            (Ok(Err(fault)), None) => Err(fault),
+            (Err(fault), None) => Err(Fault::Failed(format!("the log could not be read over SQL: {fault}"))),
         };
     }
 }
@@ -145,11 +235,11 @@ impl Collector for LogCollector {
     fn resume(&mut self, state: Option<&[u8]>) {
         self.reader = Work::None;
         self.state = match state.map(serde_json::from_slice) {
-            None => TailState::default(),
+            None => State::default(),
             Some(Ok(state)) => state,
             Some(Err(error)) => {
                 tracing::error!(collector = %self.name, %error, "how far the log was read can't be understood; it begins anew");
-                TailState::default()
+                State::default()
             }
         };
     }
@@ -158,7 +248,10 @@ impl Collector for LogCollector {
         let began = Instant::now();
         if self.settings.as_ref().is_none_or(|(asked, _)| asked.elapsed() >= ASK) {
             match self.ask(cx.deadline).await {
-                Ok(settings) => self.settings = Some((Instant::now(), settings)),
+                Ok(settings) => {
+                    self.settings = Some((Instant::now(), settings));
+                    self.elsewhere = false;
+                }
                 // A log that says why a server is down is read while it is down.
                 Err(_) if self.settings.is_some() => {}
                 Err(problem) => {
@@ -169,68 +262,133 @@ impl Collector for LogCollector {
         }
         let source = self.shared.last_source();
         let Some((_, settings)) = self.settings.clone() else { return Ok(Collected::default()) };
-        let place = match settings.place(&self.shared.config, cx.now) {
+        if !self.elsewhere && !settings.is_over_sql(&self.shared.config) {
+            let place = match settings.place(&self.shared.config, cx.now, false) {
+                Ok(place) => place,
+                Err(reason) => return Ok(self.account(cx, &source, &Outcome::Unsupported { reason }, began)),
+            };
+            let reader = match self.read_files(cx, settings.clone(), place, began).await {
+                Ok(reader) => reader,
+                Err(outcome) => return Ok(self.account(cx, &source, &outcome, began)),
+            };
+            self.elsewhere = matches!(reader.result, Err(Fault::Elsewhere(_)));
+            if !self.elsewhere {
+                return self.hand_over(reader, cx, &source, began);
+            }
+            self.reader = Work::Ready(reader);
+        }
+        let place = match settings.place(&self.shared.config, cx.now, true) {
             Ok(place) => place,
             Err(reason) => return Ok(self.account(cx, &source, &Outcome::Unsupported { reason }, began)),
         };
+        match self.read_over_sql(cx, &settings, &place).await {
+            Ok(reader) => self.hand_over(reader, cx, &source, began),
+            Err(problem) => {
+                let outcome = Outcome::Failed { message: problem.to_string() };
+                Ok(self.account(cx, &source, &outcome, began))
+            }
+        }
+    }
+}
+
+impl LogCollector {
+    /// Reads the files on this host; why it is not done yet otherwise.
+    async fn read_files(
+        &mut self,
+        cx: &CollectContext,
+        settings: Settings,
+        place: Place,
+        began: Instant,
+    ) -> Result<Box<Reader>, Outcome> {
         let mut running = match std::mem::replace(&mut self.reader, Work::None) {
             Work::Running(running) => running,
             ready => {
-                let mut reader = match ready {
-                    Work::Ready(reader) => reader,
-                    _ => self.reader(cx),
-                };
+                let mut reader = self.reader_of(ready, cx);
+                let config = Arc::clone(&self.shared.config);
                 spawn_blocking(move || {
-                    reader.visit(&settings, &place);
+                    reader.visit(&config, &settings, &place);
                     reader
                 })
             }
         };
         let deadline = cx.deadline.min(began + 2 * BUDGET.time);
-        let mut reader = match timeout_at(deadline, &mut running).await {
-            Ok(Ok(reader)) => reader,
+        match timeout_at(deadline, &mut running).await {
+            Ok(Ok(reader)) => Ok(reader),
             Ok(Err(fault)) => match fault.try_into_panic() {
                 Ok(panic) => resume_unwind(panic),
-                Err(fault) => {
-                    let outcome = Outcome::Failed { message: fault.to_string() };
-                    return Ok(self.account(cx, &source, &outcome, began));
-                }
+                Err(fault) => Err(Outcome::Failed { message: fault.to_string() }),
             },
             Err(_) => {
                 self.reader = Work::Running(running);
                 let reason =
                     String::from("the file system that holds the log does not answer; reading goes on when it does");
-                return Ok(self.account(cx, &source, &Outcome::Skipped { reason }, began));
+                Err(Outcome::Skipped { reason })
             }
-        };
+        }
+    }
 
-        let mut collected = Collected { batches: reader.tables.take(&source, cx.now)?, ..Collected::default() };
+    /// Reads the files through the server. The session is given back at once: the
+    /// databases need it.
+    async fn read_over_sql(
+        &mut self,
+        cx: &CollectContext,
+        settings: &Settings,
+        place: &Place,
+    ) -> Result<Box<Reader>, ConnectProblem> {
+        let shared = Arc::clone(&self.shared);
+        let database: Arc<str> = shared.config.database.as_str().into();
+        let (mut session, _) = shared.enter(&mut self.keeper, &database, cx.deadline).await?;
+        let ready = std::mem::replace(&mut self.reader, Work::None);
+        let mut reader = self.reader_of(ready, cx);
+        reader.visit_over_sql(&mut session, &shared.config, settings, place, cx.deadline).await;
+        Ok(reader)
+    }
+
+    fn reader_of(&self, work: Work, cx: &CollectContext) -> Box<Reader> {
+        match work {
+            Work::Ready(reader) => reader,
+            _ => self.reader(cx),
+        }
+    }
+
+    /// What was read, and how far.
+    fn hand_over(
+        &mut self,
+        mut reader: Box<Reader>,
+        cx: &CollectContext,
+        source: &Source,
+        began: Instant,
+    ) -> Result<Collected, CollectError> {
+        let mut collected = Collected { batches: reader.tables.take(source, cx.now)?, ..Collected::default() };
         if cx.is_due("pg_log_summary") {
-            collected.batches.extend(reader.tables.summary(&source, cx.now)?);
+            collected.batches.extend(reader.tables.summary(source, cx.now)?);
         }
         let wanted = |batch: &Batch| {
             self.measurements.iter().any(|measurement| measurement.name() == batch.schema.measurement())
         };
         collected.batches.retain(wanted);
         let fault = match &reader.result {
-            Ok(visited) => visited.faults.first().map(|(path, error)| place::advice(path, error)),
-            Err(fault) => Some(fault.clone()),
+            Ok(visited) => {
+                visited.faults.first().map(|(path, error)| Outcome::Failed { message: place::advice(path, error) })
+            }
+            Err(Fault::Failed(message) | Fault::Elsewhere(message)) => {
+                Some(Outcome::Failed { message: message.clone() })
+            }
+            Err(Fault::Unsupported(reason)) => Some(Outcome::Unsupported { reason: reason.clone() }),
         };
         for measurement in self.measurements.iter().filter(|measurement| cx.due.contains(measurement.name())) {
             let of = collected.batches.iter().filter(|batch| batch.schema.measurement() == measurement.name());
-            let outcome = match &fault {
-                Some(message) => Outcome::Failed { message: message.clone() },
-                None => Outcome::Collected { rows: of.map(|batch| batch.rows.len()).sum() },
-            };
+            let rows = of.map(|batch| batch.rows.len()).sum();
             collected.reports.push(Report {
                 measurement: measurement.name().clone(),
                 source: Some(source.clone()),
-                outcome,
+                outcome: fault.clone().unwrap_or(Outcome::Collected { rows }),
                 elapsed: began.elapsed(),
             });
         }
-        if *reader.tail.state() != self.state {
-            self.state = reader.tail.state().clone();
+        let state = State { files: reader.tail.state().clone(), over_sql: reader.over_sql.state().clone() };
+        if state != self.state {
+            self.state = state;
             let state = serde_json::to_vec(&self.state).map_err(|error| CollectError::Host {
                 path: String::from("the state of the log"),
                 source: error.into(),

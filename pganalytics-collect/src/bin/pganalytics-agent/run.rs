@@ -6,6 +6,7 @@ use pganalytics_collect::{
     Config,
     config::{Origin, Setting},
     own_sql::Reloader,
+    spool::SpoolError,
 };
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -46,6 +47,11 @@ pub(crate) async fn run(config: &Config) -> ExitCode {
             Ok(spool) => {
                 agent = agent.outbox(spool);
                 lasts = true;
+            }
+            // Two agents that send the same: neither would know what the other has sent.
+            Err(error @ (SpoolError::InUse { .. } | SpoolError::Foreign { .. })) => {
+                say_error(&format!("collector.data_dir: {error}"));
+                return ExitCode::from(MISUSED);
             }
             Err(error) => warn!(
                 "{error}; what waits for delivery is held in memory and lost when the agent ends, and logs are read \

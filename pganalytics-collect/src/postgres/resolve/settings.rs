@@ -76,6 +76,9 @@ pub struct PostgresSettings {
     /// The files of its log, where its settings do not say; the last part may
     /// have `*` and `?`.
     pub log_path: Option<String>,
+    /// Reads its log through the server; that of servers on other hosts is read
+    /// so anyway, where there is no `log_path`.
+    pub log_over_sql: Option<bool>,
     /// Time between two samples of what sessions do, default 1 s, at least
     /// 100 ms; `[pg_wait_sampling] enabled = false` switches sampling off.
     pub sampling_interval: Option<Length>,
@@ -269,7 +272,8 @@ impl PostgresSettings {
             self.password_file = other.password_file;
         }
         fill!(name service host port user passfile database sslmode sslrootcert sslcert sslkey application_name
-              connect_timeout statement_timeout lock_timeout max_connections max_databases log_path sampling_interval);
+              connect_timeout statement_timeout lock_timeout max_connections max_databases log_path log_over_sql
+              sampling_interval);
     }
 
     fn from_variables(environment: &Environment<'_>) -> Result<Self, CollectError> {
@@ -354,7 +358,11 @@ impl PostgresSettings {
             return Err(bad("sampling_interval", "it must be at least \"100ms\""));
         }
         let database = self.database.or_else(|| self.databases.first().cloned());
-        let log = LogConfig { paths: self.log_path.into_iter().collect(), ..LogConfig::default() };
+        let over_sql = self.log_over_sql.unwrap_or(false);
+        if over_sql && self.log_path.is_some() {
+            return Err(bad("log_over_sql", "there is also log_path; remove one of them"));
+        }
+        let log = LogConfig { paths: self.log_path.into_iter().collect(), over_sql, ..LogConfig::default() };
         let mut config = PostgresConfig {
             name: "".into(),
             hosts,

@@ -55,8 +55,21 @@ impl Settings {
         self.values.get(name).map(String::as_str).unwrap_or_default()
     }
 
+    /// What makes it write a log that can be read, where a setting does.
+    pub(super) fn fix(&self) -> Option<String> {
+        let off = self.fault.is_none() && self.value("logging_collector") != "on";
+        off.then(|| String::from("ALTER SYSTEM SET logging_collector = on;\n-- restart PostgreSQL"))
+    }
+
+    /// Whether it is read through the server.
+    pub(super) fn is_over_sql(&self, config: &PostgresConfig) -> bool {
+        let local = config.hosts.iter().all(Host::is_local);
+        config.log.paths.is_empty() && (config.log.over_sql || !local)
+    }
+
     /// Where the log is and how it is written, or why it can't be read.
-    pub(super) fn place(&self, config: &PostgresConfig, now: Timestamp) -> Result<Place, String> {
+    /// `elsewhere`: the folder is not on this host.
+    pub(super) fn place(&self, config: &PostgresConfig, now: Timestamp, elsewhere: bool) -> Result<Place, String> {
         let options = Options::default().zone(Zone::named(self.value("log_timezone"))).now(now);
         let prefix = || Prefix::new(self.value("log_line_prefix"));
         let from_start = config.log.from_start;
@@ -73,17 +86,16 @@ impl Settings {
         if let Some(fault) = &self.fault {
             return Err(fault.clone());
         }
-        if !config.hosts.iter().all(Host::is_local) {
-            return Err(String::from(
-                "the server is on another host; run an agent there, or name files that are seen from here in log_path",
-            ));
-        }
+        let over_sql = elsewhere || self.is_over_sql(config);
         let written: Vec<&str> = self.value("log_destination").split(',').map(str::trim).collect();
         if self.value("logging_collector") != "on" {
-            return Err(String::from(
+            return Err(String::from(if over_sql {
+                "logging_collector is off, so its log can't be read over SQL; set logging_collector = on and restart \
+                 PostgreSQL, or run an agent on its host"
+            } else {
                 "logging_collector is off, so the server does not say where its log is; name its files in log_path of \
-                 its [[postgres]] (Debian: /var/log/postgresql/*.log), or set logging_collector = on",
-            ));
+                 its [[postgres]] (Debian: /var/log/postgresql/*.log), or set logging_collector = on"
+            }));
         }
         let (format, ending) = if written.contains(&"jsonlog") {
             (Format::Json, Some(".json"))
@@ -97,7 +109,9 @@ impl Settings {
                 self.value("log_destination")
             ));
         };
-        let folder = PathBuf::from(self.value("data_directory")).join(self.value("log_directory"));
+        let folder = PathBuf::from(self.value("log_directory"));
+        // The server itself may read below its data directory by relative names.
+        let folder = if over_sql { folder } else { PathBuf::from(self.value("data_directory")).join(folder) };
         let pattern = Pattern::of_settings(folder, self.value("log_filename"), ending);
         Ok(Place { patterns: vec![pattern], format, options, from_start })
     }
@@ -111,7 +125,7 @@ pub(super) fn advice(path: &Path, error: &io::Error) -> String {
             "{path}: permission denied; let the agent's user read it: add it to the group of the files (Debian: usermod \
              -aG adm <user>, elsewhere the group postgres) and set log_file_mode = 0640; for a log_directory inside the \
              data directory also group access (chmod g+rX, as initdb --allow-group-access does), or move log_directory \
-             out of it"
+             out of it; or set log_over_sql = true in its [[postgres]]"
         ),
         io::ErrorKind::NotFound => format!(
             "{path}: there is no such folder on this host; when the server runs elsewhere or in a container, name its \
