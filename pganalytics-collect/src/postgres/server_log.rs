@@ -23,7 +23,7 @@ use self::{
 };
 use super::{
     config::PostgresConfig,
-    fault::ConnectProblem,
+    fault::{ConnectFault, ConnectProblem},
     keeper::Keeper,
     query_fault::QueryFault,
     session::Session,
@@ -142,8 +142,14 @@ impl LogCollector {
     /// Asks the server where its log is. The session is given back at once.
     async fn ask(&mut self, deadline: Instant) -> Result<Settings, ConnectProblem> {
         let database: Arc<str> = self.shared.config.database.as_str().into();
-        let (mut session, _) = self.shared.enter(&mut self.keeper, &database, deadline).await?;
-        Ok(place::read(&mut session, &self.shared.config).await)
+        let asking = async {
+            let (mut session, _) = self.shared.enter(&mut self.keeper, &database, deadline).await?;
+            Ok(place::read(&mut session, &self.shared.config).await)
+        };
+        match timeout_at(deadline, Box::pin(asking)).await {
+            Ok(settings) => settings,
+            Err(_) => Err(too_late(&self.shared.config)),
+        }
     }
 
     fn reader(&self, cx: &CollectContext) -> Box<Reader> {
@@ -210,8 +216,14 @@ impl Reader {
             let each = &mut |file: &str, entry: &Entry<'_>| intake.take(file, entry);
             Ok(Ok(self.over_sql.visit(session, place, deadline, each).await?))
         };
-        let visited: Result<Result<bool, Fault>, QueryFault> = visited.await;
-        let _ = session.end().await;
+        // Whatever waits: what came before counts, and its session is given up.
+        let visited: Result<Result<bool, Fault>, QueryFault> = match timeout_at(deadline, Box::pin(visited)).await {
+            Ok(visited) => {
+                let _ = timeout_at(deadline, session.end()).await;
+                visited
+            }
+            Err(_) => Ok(Err(Fault::Failed(too_late(config).message))),
+        };
         self.result = match (visited, intake.fault) {
             (_, Some(fault)) => Err(Fault::Failed(fault)),
             (Ok(Ok(true)), None) => Ok(Visited::default()),
@@ -220,6 +232,11 @@ impl Reader {
             (Err(fault), None) => Err(Fault::Failed(format!("the log could not be read over SQL: {fault}"))),
         };
     }
+}
+
+fn too_late(config: &PostgresConfig) -> ConnectProblem {
+    let message = format!("{}: no answer before the visit's time was over", config.address());
+    ConnectProblem::new(ConnectFault::Timeout, message)
 }
 
 #[async_trait]
@@ -337,7 +354,9 @@ impl LogCollector {
     ) -> Result<Box<Reader>, ConnectProblem> {
         let shared = Arc::clone(&self.shared);
         let database: Arc<str> = shared.config.database.as_str().into();
-        let (mut session, _) = shared.enter(&mut self.keeper, &database, cx.deadline).await?;
+        let entering = Box::pin(shared.enter(&mut self.keeper, &database, cx.deadline));
+        let entered = timeout_at(cx.deadline, entering).await;
+        let (mut session, _) = entered.unwrap_or_else(|_| Err(too_late(&shared.config)))?;
         let ready = std::mem::replace(&mut self.reader, Work::None);
         let mut reader = self.reader_of(ready, cx);
         reader.visit_over_sql(&mut session, &shared.config, settings, place, cx.deadline).await;

@@ -90,6 +90,8 @@ impl Watch {
                 Ok(collected) => {
                     all.batches.extend(collected.batches);
                     all.reports.extend(collected.reports);
+                    // Of use where one collector is watched.
+                    all.state = collected.state.or(all.state);
                 }
                 Err(error) => eprintln!("{}: {error}", collector.name()),
             }
