@@ -25,7 +25,8 @@ pub(crate) async fn run(config: &Config) -> ExitCode {
     let exporter = config.exporter();
     match config.http_sink() {
         Ok(Some(sink)) => agent = agent.sink(sink),
-        Ok(None) if exporter.is_some() => {
+        // Who forgot the address must hear of it, so the default does not count.
+        Ok(None) if exporter.is_some() && is_exporter_wanted(config.settings()) => {
             info!("no [backend] url is set: nothing is sent, and only what Prometheus asks for is collected");
         }
         Ok(None) => {
@@ -114,6 +115,12 @@ async fn reload_on_hangup(reloader: Option<Reloader>) {
             None => info!("SIGHUP: there is no collector.catalog_dir to read again; other settings need a restart"),
         }
     }
+}
+
+/// Whether somebody said that there shall be an exporter.
+fn is_exporter_wanted(settings: &[Setting]) -> bool {
+    let wanted = ["exporter.enabled", "exporter.listen", "exporter.pgbouncer_listen"];
+    settings.iter().any(|setting| wanted.contains(&setting.key.as_str()) && setting.origin != Origin::Default)
 }
 
 fn warn_of_settings(settings: &[Setting]) {
