@@ -28,6 +28,8 @@ pub enum ConnectFault {
     NoDatabase,
     /// The server has no session left.
     TooManyConnections,
+    /// All sessions that the settings allow are in use by other visits.
+    Busy,
     /// The server starts, stops or recovers.
     StartingUp,
     /// The server does no TLS and we were told to insist.

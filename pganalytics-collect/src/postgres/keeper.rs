@@ -145,6 +145,6 @@ impl Keeper {
             self.config.address(),
             self.config.max_connections
         );
-        ConnectProblem::new(ConnectFault::TooManyConnections, message)
+        ConnectProblem::new(ConnectFault::Busy, message)
     }
 }

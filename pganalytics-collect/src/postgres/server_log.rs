@@ -272,7 +272,7 @@ impl Collector for LogCollector {
                 // A log that says why a server is down is read while it is down.
                 Err(_) if self.settings.is_some() => {}
                 Err(problem) => {
-                    let outcome = Outcome::Failed { message: problem.to_string() };
+                    let outcome = without_session(&problem);
                     return Ok(self.account(cx, &self.shared.last_source(), &outcome, began));
                 }
             }
@@ -301,10 +301,19 @@ impl Collector for LogCollector {
         match self.read_over_sql(cx, &settings, &place).await {
             Ok(reader) => self.hand_over(reader, cx, &source, began),
             Err(problem) => {
-                let outcome = Outcome::Failed { message: problem.to_string() };
+                let outcome = without_session(&problem);
                 Ok(self.account(cx, &source, &outcome, began))
             }
         }
+    }
+}
+
+/// Why nothing could be asked. That others have all sessions just now is no fault:
+/// the next visit asks again.
+fn without_session(problem: &ConnectProblem) -> Outcome {
+    match problem.fault {
+        ConnectFault::Busy => Outcome::Skipped { reason: problem.to_string() },
+        _ => Outcome::Failed { message: problem.to_string() },
     }
 }
 

@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use pganalytics_core::TenantId;
+use pganalytics_core::{TenantId, catalog::Catalog};
 use pganalytics_store::{
     MetricStore,
     memory::MemoryStore,
@@ -56,13 +56,17 @@ async fn every_statement_in_the_documents_can_be_asked() {
     documents(&root, &mut files);
     files.sort();
     let store = Arc::new(MemoryStore::new(EngineOptions::default()).unwrap());
-    let guard = SqlGuard::new(SqlLimits::default());
+    let schemas = Catalog::builtin().iter().map(|measurement| Arc::clone(measurement.schema()));
+    let guard = SqlGuard::new(SqlLimits::default()).knowing(schemas);
     let (mut asked, mut wrong) = (0, Vec::new());
     for file in files {
         let text = fs::read_to_string(&file).unwrap();
         for statement in statements(&text).iter().filter(|statement| is_ours(statement)) {
             // Words in capitals stand for what the reader puts there.
             let statement = statement.replace("ROOT_PID", "1");
+            if statement.contains("app_orders_latest") {
+                continue; // a measurement of the reader's own
+            }
             asked += 1;
             let answer = match guard.check(&statement, Vec::new(), SqlPrincipal::new(TenantId::DEFAULT)) {
                 Ok(query) => match Arc::clone(&store).query(query).await {
