@@ -197,7 +197,7 @@ fn servers_on_the_command_line_replace_those_of_the_file() {
     assert!(config.postgres.iter().all(|server| matches!(&server.password, PasswordSource::Given(_))));
     flags.postgres = vec![url("postgres://u@a/x"), url("postgres://u@a/x")];
     let error = load_with("", &[], &flags).unwrap_err().to_string();
-    assert!(error.contains("named a:5432"), "{error}");
+    assert!(error.contains("two servers a:5432; give each a name of its own"), "{error}");
 }
 
 #[test]

@@ -182,9 +182,13 @@ async fn sighup_reads_the_files_again() {
     let dir = tempfile::tempdir().unwrap();
     let catalog = dir.path().join("measurements");
     fs::create_dir(&catalog).unwrap();
+    let data = dir.path().join("data");
     let settings = dir.path().join("agent.toml");
-    fs::write(&settings, format!("[collector]\ncatalog_dir = {catalog:?}\n[backend]\nurl = 'http://127.0.0.1:1'\n"))
-        .unwrap();
+    fs::write(
+        &settings,
+        format!("[collector]\ncatalog_dir = {catalog:?}\ndata_dir = {data:?}\n[backend]\nurl = 'http://127.0.0.1:1'\n"),
+    )
+    .unwrap();
     let log = dir.path().join("log");
     let mut agent = std::process::Command::new(env!("CARGO_BIN_EXE_pganalytics-agent"))
         .env_clear()
