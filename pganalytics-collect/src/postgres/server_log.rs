@@ -58,6 +58,8 @@ pub(super) struct LogCollector {
     settings: Option<(Instant, Settings)>,
     /// Its folder is not on this host, though the server seems to be.
     elsewhere: bool,
+    /// Why the last visit got no session.
+    unreached: Option<String>,
     reader: Work,
     /// What was handed over with the last visit.
     state: State,
@@ -134,6 +136,7 @@ impl LogCollector {
             measurements,
             settings: None,
             elsewhere: false,
+            unreached: None,
             reader: Work::None,
             state: State::default(),
         }
@@ -249,6 +252,11 @@ impl Collector for LogCollector {
         self.measurements.clone()
     }
 
+    /// That the server can't be reached is said by those who watch whether it is up.
+    fn said(&self) -> Option<String> {
+        self.unreached.clone()
+    }
+
     fn resume(&mut self, state: Option<&[u8]>) {
         self.reader = Work::None;
         self.state = match state.map(serde_json::from_slice) {
@@ -263,6 +271,7 @@ impl Collector for LogCollector {
 
     async fn collect(&mut self, cx: &CollectContext) -> Result<Collected, CollectError> {
         let began = Instant::now();
+        self.unreached = None;
         if self.settings.as_ref().is_none_or(|(asked, _)| asked.elapsed() >= ASK) {
             match self.ask(cx.deadline).await {
                 Ok(settings) => {
@@ -272,6 +281,7 @@ impl Collector for LogCollector {
                 // A log that says why a server is down is read while it is down.
                 Err(_) if self.settings.is_some() => {}
                 Err(problem) => {
+                    self.unreached = Some(problem.to_string());
                     let outcome = without_session(&problem);
                     return Ok(self.account(cx, &self.shared.last_source(), &outcome, began));
                 }
@@ -301,6 +311,7 @@ impl Collector for LogCollector {
         match self.read_over_sql(cx, &settings, &place).await {
             Ok(reader) => self.hand_over(reader, cx, &source, began),
             Err(problem) => {
+                self.unreached = Some(problem.to_string());
                 let outcome = without_session(&problem);
                 Ok(self.account(cx, &source, &outcome, began))
             }

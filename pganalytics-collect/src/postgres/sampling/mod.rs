@@ -215,6 +215,12 @@ impl Collector for SamplingCollector {
         self.measurements.clone()
     }
 
+    /// A server that does not answer is said by those who watch whether it is up;
+    /// what else is wrong stands in the account.
+    fn said(&self) -> Option<String> {
+        self.running.as_ref().and_then(|running| lock(&running.ledger).trouble())
+    }
+
     async fn collect(&mut self, cx: &CollectContext) -> Result<Collected, CollectError> {
         let (began, clock) = (Instant::now(), Clock::new(cx));
         let mut collected = Collected::default();
