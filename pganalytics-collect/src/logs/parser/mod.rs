@@ -32,7 +32,7 @@ use super::{
 /// parser.push(b"TC [42] DETAIL:  Process 42 waits\n\tand 43, too\n", &mut each);
 /// assert_eq!(parser.resume_offset(), 0); // more of it may come
 /// parser.flush(&mut each);
-/// assert_eq!(parser.resume_offset(), 128);
+/// assert_eq!(parser.resume_offset(), 131);
 /// let detail = Some("Process 42 waits\nand 43, too".to_owned());
 /// assert_eq!(found, [(Severity::Error, "deadlock detected".to_owned(), detail)]);
 /// ```
