@@ -84,7 +84,7 @@ impl ClusterCollector {
     async fn visit(&mut self, cx: &CollectContext, clock: Clock, began: Instant) -> Result<Collected, ConnectProblem> {
         let shared = Arc::clone(&self.shared);
         let due: Vec<_> = self.measurements.iter().filter(|m| cx.due.contains(m.name())).cloned().collect();
-        let (mut session, in_recovery) = shared.enter(&mut self.keeper, &self.home, cx.deadline).await?;
+        let (mut session, in_recovery) = shared.enter(&self.keeper, &self.home, cx.deadline).await?;
         let answered = began.elapsed();
         if let Some(teller) = &mut self.teller {
             teller.tell(&mut session, &shared).await;
@@ -160,12 +160,12 @@ impl ClusterCollector {
         }
         self.searched = Some(Instant::now());
         let shared = Arc::clone(&self.shared);
-        let best = home::search(&shared, &mut self.keeper, session, &wanted, found, cx.deadline).await;
+        let best = home::search(&shared, &self.keeper, session, &wanted, found, cx.deadline).await;
         if best != self.home {
             tracing::info!(server = %shared.config.name, database = %best, "extensions are there: cluster-wide views are read there");
             self.home = best;
         }
-        shared.enter(&mut self.keeper, &self.home, cx.deadline).await
+        shared.enter(&self.keeper, &self.home, cx.deadline).await
     }
 
     /// Says whether the server is up: how long the answer took, or why not.

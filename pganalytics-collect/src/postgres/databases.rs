@@ -83,9 +83,9 @@ impl DatabasesCollector {
         let (names, left_out) = if config.databases.is_empty() {
             // The list is the same everywhere, so no session is opened just for it.
             let place = self.keeper.kept().unwrap_or_else(|| Arc::clone(&self.home));
-            let (mut session, _) = match self.shared.enter(&mut self.keeper, &place, deadline).await {
+            let (mut session, _) = match self.shared.enter(&self.keeper, &place, deadline).await {
                 Err(problem) if problem.fault == ConnectFault::NoDatabase && place != self.home => {
-                    self.shared.enter(&mut self.keeper, &self.home, deadline).await?
+                    self.shared.enter(&self.keeper, &self.home, deadline).await?
                 }
                 entered => entered?,
             };
@@ -142,7 +142,7 @@ impl DatabasesCollector {
         let here = Source { database: Some(Arc::clone(database)), ..shared.last_source() };
         let here = place.source.clone().unwrap_or(here);
 
-        let (mut session, in_recovery) = match shared.enter(&mut self.keeper, database, cx.deadline).await {
+        let (mut session, in_recovery) = match shared.enter(&self.keeper, database, cx.deadline).await {
             Ok(entered) => entered,
             Err(problem) => {
                 let outcome = Outcome::Failed { message: problem.message.clone() };

@@ -27,7 +27,7 @@ pub(super) fn wanted<'m>(due: &'m [Arc<Measurement>], session: &Session) -> Vec<
 /// `found` of them, unless another has more.
 pub(super) async fn search(
     shared: &Shared,
-    keeper: &mut Keeper,
+    keeper: &Keeper,
     mut session: Session,
     wanted: &[&str],
     found: usize,

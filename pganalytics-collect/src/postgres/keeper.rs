@@ -2,15 +2,21 @@
 //!
 //! Invariant: the server never sees more of our sessions than the budget
 //! allows. A session holds a permit from before it is opened until the server
-//! has closed its side. The cluster's visits have one permit of their own, so
-//! that a slow sweep over databases never keeps them waiting; so has sampling,
-//! which else would wait for both. With a budget of two there is no sampling, and
-//! with one the others take turns and keep no session.
+//! has closed its side. The cluster's visits have a pool of their own, so that a
+//! slow sweep over databases never keeps them waiting; so has sampling, which
+//! else would wait for both. The databases share theirs with the log. With a
+//! budget of two there is no sampling, and with one all take turns.
+//!
+//! A session that is kept between visits belongs to its pool, not to who used it
+//! last: it never stands in the way of another.
 
-use std::sync::Arc;
+use std::{
+    pin::pin,
+    sync::{Arc, Mutex},
+};
 
 use tokio::{
-    sync::Semaphore,
+    sync::{Notify, OwnedSemaphorePermit, Semaphore},
     time::{Instant, timeout_at},
 };
 
@@ -18,17 +24,17 @@ use super::{
     config::PostgresConfig,
     connect::Connector,
     fault::{ConnectFault, ConnectProblem},
+    measure::lock,
     session::Session,
 };
 
-/// The permits of one server.
-#[derive(Debug, Clone)]
+/// The sessions of one server.
+#[derive(Clone)]
 pub(super) struct Budget {
-    cluster: Arc<Semaphore>,
-    databases: Arc<Semaphore>,
+    cluster: Arc<Pool>,
+    databases: Arc<Pool>,
     /// `None`: there is none to spare, or nobody samples.
-    sampling: Option<Arc<Semaphore>>,
-    keep: bool,
+    sampling: Option<Arc<Pool>>,
 }
 
 /// Sessions that a server must allow for sampling to have one.
@@ -38,34 +44,83 @@ impl Budget {
     /// A budget of this many sessions, at least one.
     pub(super) fn new(sessions: usize, sampling: bool) -> Self {
         if sessions <= 1 {
-            let shared = Arc::new(Semaphore::new(1));
-            return Self { cluster: Arc::clone(&shared), databases: shared, sampling: None, keep: false };
+            let shared = Pool::of(1);
+            return Self { cluster: Arc::clone(&shared), databases: shared, sampling: None };
         }
-        let sampling = (sampling && sessions >= LEAST_FOR_SAMPLING).then(|| Arc::new(Semaphore::new(1)));
+        let sampling = (sampling && sessions >= LEAST_FOR_SAMPLING).then(|| Pool::of(1));
         let left = sessions - 1 - usize::from(sampling.is_some());
-        Self { cluster: Arc::new(Semaphore::new(1)), databases: Arc::new(Semaphore::new(left)), sampling, keep: true }
+        Self { cluster: Pool::of(1), databases: Pool::of(left), sampling }
     }
+}
+
+/// Some of the budget, and the sessions that are kept of it.
+struct Pool {
+    permits: Arc<Semaphore>,
+    /// The most recently used is last.
+    idle: Mutex<Vec<Session>>,
+    /// A session became idle.
+    returned: Notify,
+}
+
+impl Pool {
+    fn of(sessions: usize) -> Arc<Self> {
+        Arc::new(Self { permits: Arc::new(Semaphore::new(sessions)), idle: Mutex::default(), returned: Notify::new() })
+    }
+
+    /// A session in this database, or the right to open one.
+    async fn take(&self, database: &str, config: &PostgresConfig) -> Taken {
+        // In line from the first wait on: who comes back at once can't overtake.
+        let mut permit = pin!(Arc::clone(&self.permits).acquire_owned());
+        loop {
+            let mut returned = pin!(self.returned.notified());
+            returned.as_mut().enable();
+            {
+                let (mut idle, now) = (lock(&self.idle), Instant::now());
+                idle.retain(|session| {
+                    !session.is_broken() && now.duration_since(session.born) < config.session_lifetime
+                });
+                if let Some(at) = idle.iter().position(|session| *session.database == *database) {
+                    return Taken::Kept(Box::new(idle.remove(at)));
+                }
+                if self.permits.available_permits() == 0 {
+                    // The one used last goes: in a round over more databases than
+                    // sessions the others then still meet their own.
+                    drop(idle.pop());
+                }
+            }
+            tokio::select! {
+                permit = &mut permit => match permit {
+                    Ok(permit) => return Taken::Permit(permit),
+                    // Nobody closes it.
+                    Err(_) => std::future::pending().await,
+                },
+                () = returned => {}
+            }
+        }
+    }
+}
+
+enum Taken {
+    Kept(Box<Session>),
+    Permit(OwnedSemaphorePermit),
 }
 
 /// Opens sessions and keeps them between visits.
 pub(super) struct Keeper {
     config: Arc<PostgresConfig>,
     connector: Arc<Connector>,
-    permits: Arc<Semaphore>,
-    keep: bool,
-    /// The most recently used is last.
-    idle: Vec<Session>,
+    pool: Arc<Pool>,
 }
 
 impl Keeper {
     /// For what concerns the cluster: one session.
     pub(super) fn for_cluster(config: &Arc<PostgresConfig>, connector: &Arc<Connector>, budget: &Budget) -> Self {
-        Self::new(config, connector, &budget.cluster, budget.keep)
+        Self::new(config, connector, &budget.cluster)
     }
 
-    /// For the databases: all sessions that are left.
+    /// For the databases and the log: all sessions that are left.
     pub(super) fn for_databases(config: &Arc<PostgresConfig>, connector: &Arc<Connector>, budget: &Budget) -> Self {
-        Self::new(config, connector, &budget.databases, budget.keep)
+        Self::new(config, connector, &budget.databases)
     }
 
     /// For sampling: one session, or none where the budget has none for it.
@@ -74,40 +129,20 @@ impl Keeper {
         connector: &Arc<Connector>,
         budget: &Budget,
     ) -> Option<Self> {
-        Some(Self::new(config, connector, budget.sampling.as_ref()?, true))
+        Some(Self::new(config, connector, budget.sampling.as_ref()?))
     }
 
-    fn new(config: &Arc<PostgresConfig>, connector: &Arc<Connector>, permits: &Arc<Semaphore>, keep: bool) -> Self {
-        Self {
-            config: Arc::clone(config),
-            connector: Arc::clone(connector),
-            permits: Arc::clone(permits),
-            keep,
-            idle: Vec::new(),
-        }
+    fn new(config: &Arc<PostgresConfig>, connector: &Arc<Connector>, pool: &Arc<Pool>) -> Self {
+        Self { config: Arc::clone(config), connector: Arc::clone(connector), pool: Arc::clone(pool) }
     }
 
-    /// A session in a database: the one kept, or a new one. The second value
+    /// A session in a database: one that was kept, or a new one. The second value
     /// says whether it is new.
-    pub(super) async fn open(
-        &mut self,
-        database: &Arc<str>,
-        deadline: Instant,
-    ) -> Result<(Session, bool), ConnectProblem> {
-        let (born_after, now) = (self.config.session_lifetime, Instant::now());
-        self.idle.retain(|session| !session.is_broken() && now.duration_since(session.born) < born_after);
-        if let Some(at) = self.idle.iter().position(|session| session.database == *database) {
-            return Ok((self.idle.remove(at), false));
-        }
-        let permit = match Arc::clone(&self.permits).try_acquire_owned() {
-            Ok(permit) => permit,
-            Err(_) => {
-                // The one used last goes: in a round over more databases than
-                // sessions the others then still meet their own.
-                drop(self.idle.pop());
-                let wait = timeout_at(deadline, Arc::clone(&self.permits).acquire_owned()).await;
-                wait.ok().and_then(Result::ok).ok_or_else(|| self.none_free())?
-            }
+    pub(super) async fn open(&self, database: &Arc<str>, deadline: Instant) -> Result<(Session, bool), ConnectProblem> {
+        let permit = match timeout_at(deadline, self.pool.take(database, &self.config)).await {
+            Ok(Taken::Kept(session)) => return Ok((*session, false)),
+            Ok(Taken::Permit(permit)) => permit,
+            Err(_) => return Err(self.none_free()),
         };
         let connecting = async {
             let link = self.connector.connect(database, permit).await?;
@@ -124,19 +159,20 @@ impl Keeper {
 
     /// The database of the session that was used last, of those that are kept.
     pub(super) fn kept(&self) -> Option<Arc<str>> {
-        self.idle.last().map(|session| Arc::clone(&session.database))
+        lock(&self.pool.idle).last().map(|session| Arc::clone(&session.database))
     }
 
-    /// Keeps a session for the next visit, if it is still good.
-    pub(super) fn put_back(&mut self, session: Session) {
-        if self.keep && !session.is_broken() {
-            self.idle.push(session);
+    /// Keeps a session for the next visit, whoever makes it, if it is still good.
+    pub(super) fn put_back(&self, session: Session) {
+        if !session.is_broken() {
+            lock(&self.pool.idle).push(session);
+            self.pool.returned.notify_waiters();
         }
     }
 
     /// Closes all sessions that are kept.
-    pub(super) fn clear(&mut self) {
-        self.idle.clear();
+    pub(super) fn clear(&self) {
+        lock(&self.pool.idle).clear();
     }
 
     fn none_free(&self) -> ConnectProblem {

@@ -142,12 +142,14 @@ impl LogCollector {
         }
     }
 
-    /// Asks the server where its log is. The session is given back at once.
+    /// Asks the server where its log is.
     async fn ask(&mut self, deadline: Instant) -> Result<Settings, ConnectProblem> {
         let database: Arc<str> = self.shared.config.database.as_str().into();
         let asking = async {
-            let (mut session, _) = self.shared.enter(&mut self.keeper, &database, deadline).await?;
-            Ok(place::read(&mut session, &self.shared.config).await)
+            let (mut session, _) = self.shared.enter(&self.keeper, &database, deadline).await?;
+            let settings = place::read(&mut session, &self.shared.config).await;
+            self.keeper.put_back(session);
+            Ok(settings)
         };
         match timeout_at(deadline, Box::pin(asking)).await {
             Ok(settings) => settings,
@@ -198,7 +200,7 @@ impl Reader {
         };
     }
 
-    /// The same through the server.
+    /// The same through the server. Whether the session is still good.
     async fn visit_over_sql(
         &mut self,
         session: &mut Session,
@@ -206,7 +208,7 @@ impl Reader {
         settings: &Settings,
         place: &Place,
         deadline: Instant,
-    ) {
+    ) -> bool {
         self.follow(settings);
         let mut intake = Intake::new(&mut self.tables);
         let visited = async {
@@ -220,13 +222,10 @@ impl Reader {
             Ok(Ok(self.over_sql.visit(session, place, deadline, each).await?))
         };
         // Whatever waits: what came before counts, and its session is given up.
-        let visited: Result<Result<bool, Fault>, QueryFault> = match timeout_at(deadline, Box::pin(visited)).await {
-            Ok(visited) => {
-                let _ = timeout_at(deadline, session.end()).await;
-                visited
-            }
-            Err(_) => Ok(Err(Fault::Failed(too_late(config).message))),
-        };
+        let visited: Result<Result<bool, Fault>, QueryFault> = timeout_at(deadline, Box::pin(visited))
+            .await
+            .unwrap_or_else(|_| Ok(Err(Fault::Failed(too_late(config).message))));
+        let good = matches!(timeout_at(deadline, session.end()).await, Ok(Ok(())));
         self.result = match (visited, intake.fault) {
             (_, Some(fault)) => Err(Fault::Failed(fault)),
             (Ok(Ok(true)), None) => Ok(Visited::default()),
@@ -234,6 +233,7 @@ impl Reader {
             (Ok(Err(fault)), None) => Err(fault),
             (Err(fault), None) => Err(Fault::Failed(format!("the log could not be read over SQL: {fault}"))),
         };
+        good
     }
 }
 
@@ -273,7 +273,8 @@ impl Collector for LogCollector {
         let began = Instant::now();
         self.unreached = None;
         if self.settings.as_ref().is_none_or(|(asked, _)| asked.elapsed() >= ASK) {
-            match self.ask(cx.deadline).await {
+            // Where it does not answer there is time left for its files.
+            match self.ask(began + cx.deadline.duration_since(began) / 2).await {
                 Ok(settings) => {
                     self.settings = Some((Instant::now(), settings));
                     self.elsewhere = false;
@@ -282,7 +283,7 @@ impl Collector for LogCollector {
                 Err(_) if self.settings.is_some() => {}
                 Err(problem) => {
                     self.unreached = Some(problem.to_string());
-                    let outcome = without_session(&problem);
+                    let outcome = Outcome::Failed { message: problem.to_string() };
                     return Ok(self.account(cx, &self.shared.last_source(), &outcome, began));
                 }
             }
@@ -312,19 +313,10 @@ impl Collector for LogCollector {
             Ok(reader) => self.hand_over(reader, cx, &source, began),
             Err(problem) => {
                 self.unreached = Some(problem.to_string());
-                let outcome = without_session(&problem);
+                let outcome = Outcome::Failed { message: problem.to_string() };
                 Ok(self.account(cx, &source, &outcome, began))
             }
         }
-    }
-}
-
-/// Why nothing could be asked. That others have all sessions just now is no fault:
-/// the next visit asks again.
-fn without_session(problem: &ConnectProblem) -> Outcome {
-    match problem.fault {
-        ConnectFault::Busy => Outcome::Skipped { reason: problem.to_string() },
-        _ => Outcome::Failed { message: problem.to_string() },
     }
 }
 
@@ -364,8 +356,7 @@ impl LogCollector {
         }
     }
 
-    /// Reads the files through the server. The session is given back at once: the
-    /// databases need it.
+    /// Reads the files through the server.
     async fn read_over_sql(
         &mut self,
         cx: &CollectContext,
@@ -374,12 +365,14 @@ impl LogCollector {
     ) -> Result<Box<Reader>, ConnectProblem> {
         let shared = Arc::clone(&self.shared);
         let database: Arc<str> = shared.config.database.as_str().into();
-        let entering = Box::pin(shared.enter(&mut self.keeper, &database, cx.deadline));
+        let entering = Box::pin(shared.enter(&self.keeper, &database, cx.deadline));
         let entered = timeout_at(cx.deadline, entering).await;
         let (mut session, _) = entered.unwrap_or_else(|_| Err(too_late(&shared.config)))?;
         let ready = std::mem::replace(&mut self.reader, Work::None);
         let mut reader = self.reader_of(ready, cx);
-        reader.visit_over_sql(&mut session, &shared.config, settings, place, cx.deadline).await;
+        if reader.visit_over_sql(&mut session, &shared.config, settings, place, cx.deadline).await {
+            self.keeper.put_back(session);
+        }
         Ok(reader)
     }
 

@@ -58,7 +58,7 @@ impl Shared {
     /// A session that was kept and has died meanwhile is replaced at once.
     pub(super) async fn enter(
         &self,
-        keeper: &mut Keeper,
+        keeper: &Keeper,
         database: &Arc<str>,
         deadline: Instant,
     ) -> Result<(Session, bool), ConnectProblem> {

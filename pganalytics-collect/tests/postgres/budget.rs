@@ -13,7 +13,7 @@ use pganalytics_collect::{Collector, Outcome};
 use pganalytics_core::catalog::Measurement;
 use pganalytics_testkit::{Cluster, versions};
 
-use crate::watch::{Watch, config, context, everything, only};
+use crate::watch::{Watch, config, context, everything, only, outcome};
 
 /// Counts the agent's sessions again and again while something runs.
 async fn most_sessions<F: Future>(cluster: &Cluster, work: F) -> (F::Output, i64) {
@@ -82,6 +82,31 @@ async fn twenty_databases_never_see_more_than_the_budget() {
         }
     }
     assert_eq!(cluster.errors_in_log().unwrap(), Vec::<String>::new());
+}
+
+/// What one collector keeps between its visits must not lock the others out.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_session_that_is_kept_is_there_for_all() {
+    let Some(version) = versions().last().copied() else { return };
+    let cluster = Cluster::builder(version).setting("logging_collector", "on").start().await.unwrap();
+    cluster.sql("postgres", "create database other").await.unwrap();
+    let grant = "grant execute on function pg_catalog.pg_read_binary_file(text, bigint, bigint, boolean) to monitor";
+    cluster.sql("postgres", grant).await.unwrap();
+    for (max, over_sql) in [(3, false), (3, true), (2, true), (1, true)] {
+        let mut config = config(&cluster.monitor_url("postgres"));
+        config.max_connections = max;
+        config.log.over_sql = over_sql;
+        let mut watch = Watch::with(config, everything());
+        let work = async {
+            for _ in 0..3 {
+                let collected = watch.visit_within(Duration::from_secs(60)).await;
+                let found = outcome(&collected, "pg_log");
+                assert!(matches!(found, Outcome::Collected { .. }), "max {max}, over SQL {over_sql}: {found:?}");
+            }
+        };
+        let ((), most) = most_sessions(&cluster, work).await;
+        assert!(most <= i64::try_from(max).unwrap(), "{most} sessions with max_connections = {max}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -95,9 +95,9 @@ pub(super) async fn check(
         findings: Vec::new(),
         measurements: Vec::new(),
     };
-    let mut keeper = Keeper::for_cluster(config, &shared.connector, &shared.budget);
+    let keeper = Keeper::for_cluster(config, &shared.connector, &shared.budget);
     let first: Arc<str> = config.database.as_str().into();
-    let (mut session, in_recovery) = match shared.enter(&mut keeper, &first, Instant::now() + LIMIT).await {
+    let (mut session, in_recovery) = match shared.enter(&keeper, &first, Instant::now() + LIMIT).await {
         Ok(entered) => entered,
         Err(problem) => {
             let fix = way_in(&problem, config, &first);
@@ -115,8 +115,8 @@ pub(super) async fn check(
     let wanted = home::wanted(cluster, &session);
     let here = session.extensions(&wanted).await.map_or(wanted.len(), |found| found.len());
     if here < wanted.len() {
-        let home = home::search(shared, &mut keeper, session, &wanted, here, Instant::now() + LIMIT).await;
-        session = match shared.enter(&mut keeper, &home, Instant::now() + LIMIT).await {
+        let home = home::search(shared, &keeper, session, &wanted, here, Instant::now() + LIMIT).await;
+        session = match shared.enter(&keeper, &home, Instant::now() + LIMIT).await {
             Ok((session, _)) => session,
             Err(problem) => {
                 let fix = way_in(&problem, config, &home);
@@ -130,7 +130,7 @@ pub(super) async fn check(
         Has::default()
     });
     about_server(&mut found, &mut session, &config.user, in_recovery, has.libraries().as_ref()).await;
-    found.measurements.extend(take(shared, session, &mut keeper, None, in_recovery, cluster, &has).await);
+    found.measurements.extend(take(shared, session, &keeper, None, in_recovery, cluster, &has).await);
     keeper.clear();
 
     let (names, left_out) = match places {
@@ -145,10 +145,10 @@ pub(super) async fn check(
         found.find("databases", State::Degraded, message, Some(String::from("raise max_databases in the settings")));
     }
     for name in names {
-        match shared.enter(&mut keeper, &name, Instant::now() + LIMIT).await {
+        match shared.enter(&keeper, &name, Instant::now() + LIMIT).await {
             Ok((session, in_recovery)) => {
                 let there = Some(Arc::clone(&name));
-                let checks = take(shared, session, &mut keeper, there, in_recovery, databases, &has).await;
+                let checks = take(shared, session, &keeper, there, in_recovery, databases, &has).await;
                 found.measurements.extend(checks);
             }
             Err(problem) => {
@@ -264,7 +264,7 @@ async fn about_server(
 async fn take(
     shared: &Shared,
     mut session: Session,
-    keeper: &mut Keeper,
+    keeper: &Keeper,
     database: Option<Arc<str>>,
     in_recovery: bool,
     measurements: &[Arc<Measurement>],

@@ -31,9 +31,9 @@ const PREFIX: &str = "%m [%p] %q%u@%d/%a %e ";
 /// Tries to read its log.
 pub(in super::super) async fn check(shared: &Shared) -> Vec<Finding> {
     let deadline = Instant::now() + LIMIT;
-    let mut keeper = Keeper::for_databases(&shared.config, &shared.connector, &shared.budget);
+    let keeper = Keeper::for_databases(&shared.config, &shared.connector, &shared.budget);
     let database: Arc<str> = shared.config.database.as_str().into();
-    let (mut session, in_recovery) = match shared.enter(&mut keeper, &database, deadline).await {
+    let (mut session, in_recovery) = match shared.enter(&keeper, &database, deadline).await {
         Ok(entered) => entered,
         Err(problem) => return vec![degraded(problem.message, None)],
     };
