@@ -1,11 +1,12 @@
 //! Writing frames.
 
 use super::{
-    FrameError, MAGIC, MAJOR, MINOR, SECTION_GONE, SECTION_SCRAPES, column,
+    FrameError, MAGIC, MAJOR, MINOR, SECTION_GONE, SECTION_SCRAPES,
+    blob::put_blob,
+    column,
     header::{Place, put_directory, put_schema, put_scrapes, put_source},
     mask,
     number::{Effort, encode_ints},
-    text::put_blob,
     wire::put_varint,
 };
 use crate::{
@@ -70,7 +71,7 @@ fn write(
     put_varint(&mut header, rows.len() as u64);
     put_directory(&mut header, schema, &columns, &sections);
     let mut packed = Vec::new();
-    put_blob(&header, effort.zstd_level(), &mut packed)?;
+    put_blob(&header, effort, &mut packed)?;
 
     let mut out = Vec::with_capacity(packed.len() + body.len() + 24);
     out.extend_from_slice(MAGIC);

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{
-    FrameError, Limits, MAGIC, MAJOR, SECTION_GONE, SECTION_SCRAPES, column,
+    FrameError, Limits, MAGIC, MAJOR, SECTION_GONE, SECTION_SCRAPES,
+    blob::read_blob,
+    column,
     header::{Header, Place},
     mask,
     number::decode_ints,
-    text::{Expected, read_blob},
+    text::Expected,
     wire::Reader,
 };
 use crate::{

@@ -37,7 +37,7 @@ fn take_apart(bytes: &[u8]) -> (Vec<u8>, Vec<u8>) {
     let mut reader = wire::Reader::new("test", &bytes[6..bytes.len() - 4]);
     let len = reader.varint().unwrap();
     let packed = reader.slice().unwrap();
-    let header = text::read_blob("test", packed, usize::try_from(len).unwrap()).unwrap();
+    let header = blob::read_blob("test", packed, usize::try_from(len).unwrap()).unwrap();
     (header, reader.rest().to_vec())
 }
 
@@ -46,7 +46,7 @@ fn put_together(minor: u8, header: &[u8], body: &[u8]) -> Vec<u8> {
     out.extend([MAJOR, minor]);
     wire::put_varint(&mut out, header.len() as u64);
     let mut packed = Vec::new();
-    text::put_blob(header, 3, &mut packed).unwrap();
+    blob::put_blob(header, number::Effort::Wire, &mut packed).unwrap();
     wire::put_slice(&mut out, &packed);
     out.extend_from_slice(body);
     out.extend([0; 4]);

@@ -1,10 +1,11 @@
 //! Texts: one for all, one behind the other, or a dictionary and for each row
-//! the number of its entry; the bytes are compressed with zstd where that helps.
+//! the number of its entry; the bytes are a [`blob`](super::blob).
 
 use std::collections::HashMap;
 
 use super::{
     FrameError,
+    blob::{put_blob, read_blob},
     number::{Effort, decode_ints, put_int_section},
     wire::{Reader, put_slice, put_varint},
 };
@@ -17,9 +18,6 @@ const PLAIN: u8 = 2;
 /// Lengths of the entries, number of each row's entry, then the entries in the
 /// order in which rows first need them.
 const DICTIONARY: u8 = 3;
-
-const RAW: u8 = 0;
-const ZSTD: u8 = 1;
 
 /// What a reader needs to know before it reads.
 #[derive(Debug, Clone, Copy)]
@@ -60,41 +58,12 @@ pub(super) fn encode<'a>(texts: &[&'a str], effort: Effort, out: &mut Vec<u8>) -
         put_lengths(&entries, effort, out)?;
         put_int_section(&of_row, effort, out)?;
     }
-    put_blob(entries.concat().as_bytes(), effort.zstd_level(), out)
+    put_blob(entries.concat().as_bytes(), effort, out)
 }
 
 fn put_lengths(texts: &[&str], effort: Effort, out: &mut Vec<u8>) -> Result<(), FrameError> {
     let lengths: Vec<i64> = texts.iter().map(|text| text.len() as i64).collect();
     put_int_section(&lengths, effort, out)
-}
-
-/// Appends bytes, compressed if that is smaller; they take the rest.
-pub(super) fn put_blob(bytes: &[u8], level: i32, out: &mut Vec<u8>) -> Result<(), FrameError> {
-    let packed =
-        zstd::bulk::compress(bytes, level).map_err(|error| FrameError::malformed("texts", error.to_string()))?;
-    if packed.len() < bytes.len() {
-        out.push(ZSTD);
-        out.extend_from_slice(&packed);
-    } else {
-        out.push(RAW);
-        out.extend_from_slice(bytes);
-    }
-    Ok(())
-}
-
-/// Reads `len` bytes of [`put_blob`].
-pub(super) fn read_blob(what: &'static str, bytes: &[u8], len: usize) -> Result<Vec<u8>, FrameError> {
-    let mut reader = Reader::new(what, bytes);
-    let blob = match reader.byte()? {
-        RAW => reader.rest().to_vec(),
-        ZSTD => zstd::bulk::decompress(reader.rest(), len)
-            .map_err(|error| FrameError::malformed(what, error.to_string()))?,
-        other => return Err(FrameError::malformed(what, format!("unknown compression {other}"))),
-    };
-    if blob.len() != len {
-        return Err(FrameError::malformed(what, format!("{} bytes, {len} were announced", blob.len())));
-    }
-    Ok(blob)
 }
 
 /// Reads the texts of a section.
