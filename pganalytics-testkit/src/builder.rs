@@ -5,13 +5,14 @@ use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::path::Path;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use rustix::process::Signal;
 
 use crate::binaries::Binaries;
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, connect};
 use crate::port;
 use crate::process::Process;
+use crate::template;
 
 /// What a cluster shall be like; from [`Cluster::builder`].
 #[derive(Debug, Clone)]
@@ -84,46 +85,25 @@ impl ClusterBuilder {
             Some((_, password)) => password.clone(),
             None => format!("{:016x}", port::random()),
         };
-        let data = process.folder().join("data");
-        self.initdb(&binaries, &process, &password, &data).await?;
-        self.configure(&process, &data)?;
+        let first_password = template::make_data(&binaries, &process, self.password).await?;
+        self.configure(&process, &process.folder().join("data"))?;
 
         let statements = self.preload.iter().any(|name| name == "pg_stat_statements");
         let cluster = match self.place {
             Some((port, _)) => Cluster::run_on(binaries, process, password, port).await?,
             None => Cluster::run(binaries, process, password).await?,
         };
-        let mut sql =
-            format!("CREATE ROLE monitor LOGIN PASSWORD '{}'; GRANT pg_monitor TO monitor;", cluster.password());
+        let password = cluster.password();
+        let mut sql = format!(
+            "ALTER ROLE postgres PASSWORD '{password}'; \
+             CREATE ROLE monitor LOGIN PASSWORD '{password}'; GRANT pg_monitor TO monitor;"
+        );
         if statements {
             sql.push_str("CREATE EXTENSION pg_stat_statements;");
         }
-        cluster.sql("postgres", &sql).await?;
+        let url = format!("postgres://postgres:{first_password}@127.0.0.1:{}/postgres", cluster.port());
+        connect(&url).await?.batch_execute(&sql).await.context("make the roles of a test cluster")?;
         Ok(cluster)
-    }
-
-    async fn initdb(&self, binaries: &Binaries, process: &Process, password: &str, data: &Path) -> anyhow::Result<()> {
-        let secret = process.folder().join("password");
-        std::fs::write(&secret, password)?;
-        process.account().give(&secret)?;
-        let auth = if self.password { "scram-sha-256" } else { "trust" };
-        let mut command = process.command(&binaries.program("initdb"))?;
-        command
-            .args(["--username=postgres", "--encoding=UTF8", "--locale=C", "--no-sync"])
-            .arg(format!("--auth={auth}"))
-            .arg("--pwfile")
-            .arg(&secret)
-            .arg("--pgdata")
-            .arg(data);
-        process.spawn(command)?;
-        process.ended(std::time::Duration::from_secs(120)).await?;
-        std::fs::remove_file(&secret)?;
-        // The last thing that initdb writes is this file; its exit status went to nobody.
-        if !data.join("pg_hba.conf").is_file() || !process.log()?.contains("Success.") {
-            bail!("initdb of PostgreSQL {} failed:\n{}", self.version, process.tail());
-        }
-        std::fs::remove_file(process.log_file())?;
-        Ok(())
     }
 
     fn configure(&self, process: &Process, data: &Path) -> anyhow::Result<()> {

@@ -17,8 +17,8 @@
 //! The servers come from `fetch-postgres.sh` beside this crate; see [`Binaries`] for where they are
 //! looked for. What stays true:
 //!
-//! - Every cluster is made by its own `initdb`, so no two share a system identifier. Copying a
-//!   template would be about 0.6 s faster and would break every test that tells servers apart by it.
+//! - `initdb` runs once for each version in a process; clusters are copies of what it made. Each gets
+//!   a system identifier of its own, because tests tell servers apart by it.
 //! - Servers never run as root: root hands them to `postgres`, or to `nobody`.
 //! - Clusters know nothing of each other: own folder, socket, port and password. Any number of test
 //!   processes may run at once.
@@ -33,6 +33,7 @@ mod pgbouncer;
 mod port;
 mod process;
 mod replica;
+mod template;
 mod user;
 mod watchdog;
 

@@ -4,8 +4,9 @@
 //! label), because not every build of PostgreSQL comes with `pg_basebackup`. The standby fetches
 //! all WAL from its primary; a slot made before the copy keeps it there.
 
-use std::io::ErrorKind;
-use std::os::unix::fs::PermissionsExt;
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -82,7 +83,7 @@ impl Cluster {
     }
 }
 
-fn copy(from: &Path, to: &Path, account: Account, top: bool) -> anyhow::Result<()> {
+pub(crate) fn copy(from: &Path, to: &Path, account: Account, top: bool) -> anyhow::Result<()> {
     std::fs::create_dir(to).with_context(|| format!("make {}", to.display()))?;
     std::fs::set_permissions(to, std::fs::Permissions::from_mode(0o700))?;
     account.give(to)?;
@@ -100,8 +101,8 @@ fn copy(from: &Path, to: &Path, account: Account, top: bool) -> anyhow::Result<(
                 copy(&source, &target, account, false)?;
             }
         } else if !(top && is(&LEFT_OUT)) {
-            match std::fs::copy(&source, &target) {
-                Ok(_) => account.give(&target)?,
+            match copy_file(&source, &target) {
+                Ok(()) => account.give(&target)?,
                 // The primary is at work and may remove files while they are copied.
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
                 Err(error) => return Err(error).context(format!("copy {}", source.display())),
@@ -109,4 +110,26 @@ fn copy(from: &Path, to: &Path, account: Account, top: bool) -> anyhow::Result<(
         }
     }
     Ok(())
+}
+
+/// Leaves out what is zero: WAL is mostly that, and it would cost more than all other files.
+fn copy_file(from: &Path, to: &Path) -> std::io::Result<()> {
+    const BLOCK: u64 = 256 * 1024;
+    let mut source = File::open(from)?;
+    let meta = source.metadata()?;
+    if meta.len() <= BLOCK {
+        return std::fs::copy(from, to).map(drop);
+    }
+    let target = File::create(to)?;
+    target.set_permissions(meta.permissions())?;
+    let mut block = Vec::new();
+    let mut at = 0;
+    while source.by_ref().take(BLOCK).read_to_end(&mut block)? > 0 {
+        if block.iter().any(|byte| *byte != 0) {
+            target.write_all_at(&block, at)?;
+        }
+        at += block.len() as u64;
+        block.clear();
+    }
+    target.set_len(at)
 }
