@@ -89,15 +89,15 @@ impl Psql<'_> {
     /// Runs one fix after the other, each of which must mend what it was printed
     /// for, until none is left.
     async fn mend(&self, config: &PostgresConfig, own: &[(&str, &str)]) -> ServerCheck {
+        let mut last = check_with(config, own).await;
         for _ in 0..40 {
-            let before = check_with(config, own).await;
-            let Some((what, fix)) = fixes(&before).into_iter().next() else { return before };
+            let Some((what, fix)) = fixes(&last).into_iter().next() else { return last };
             eprintln!("{what}\n{fix}\n");
             self.run(&fix).await;
-            let after = fixes(&check_with(config, own).await);
-            assert!(!after.contains(&(what.clone(), fix.clone())), "{what} is still there after:\n{fix}");
+            last = check_with(config, own).await;
+            assert!(!fixes(&last).contains(&(what.clone(), fix.clone())), "{what} is still there after:\n{fix}");
         }
-        panic!("it never ends: {:#?}", fixes(&check_with(config, own).await));
+        panic!("it never ends: {:#?}", fixes(&last));
     }
 }
 
