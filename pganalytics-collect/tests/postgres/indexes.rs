@@ -24,8 +24,9 @@ fn of<'a>(batch: &'a Batch, name: &str, column: &str) -> Value<'a> {
 async fn indexes_of_no_use_can_be_told() {
     for version in versions() {
         let cluster = Cluster::builder(version).start().await.unwrap();
+        let client = cluster.client("postgres").await.unwrap();
         for statement in SCRIPT.split_inclusive(";\n") {
-            cluster.sql("postgres", statement).await.unwrap();
+            client.batch_execute(statement).await.unwrap();
         }
         cluster.sql("postgres", "create unique index concurrently broken on t (a)").await.unwrap_err();
         let reader = cluster.client("postgres").await.unwrap();

@@ -53,8 +53,9 @@ fn events(collected: &Collected) -> Vec<(String, Option<String>, Option<String>)
 }
 
 async fn run(cluster: &Cluster, script: &str) {
+    let client = cluster.client("postgres").await.unwrap();
     for statement in script.split_inclusive(";\n") {
-        cluster.sql("postgres", statement).await.unwrap();
+        client.batch_execute(statement).await.unwrap();
     }
 }
 

@@ -24,8 +24,9 @@ grant select on narrow_id_seq, wide, down, round, untouched to monitor;";
 async fn the_end_is_where_the_sequence_or_its_column_ends() {
     for version in versions() {
         let cluster = Cluster::builder(version).start().await.unwrap();
+        let client = cluster.client("postgres").await.unwrap();
         for statement in SCRIPT.split_inclusive(";\n") {
-            cluster.sql("postgres", statement).await.unwrap();
+            client.batch_execute(statement).await.unwrap();
         }
         let mut watch = Watch::new(&cluster.monitor_url("postgres"), only(&["pg_sequences"]));
         let collected = watch.visit().await;
