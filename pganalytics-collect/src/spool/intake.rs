@@ -33,7 +33,7 @@ impl Intake {
     }
 
     /// All of it was written, to the disk or to memory.
-    pub(super) fn is_written(self) {
+    pub(super) fn tell_written(self) {
         self.written.send_replace(true);
     }
 }
@@ -47,7 +47,7 @@ pub(super) struct Taken {
 
 impl Taken {
     /// Waits for somebody who writes it. `false` when nobody did so far.
-    pub(super) async fn is_written_within(mut self, linger: Duration) -> bool {
+    pub(super) async fn written_within(mut self, linger: Duration) -> bool {
         !self.is_full && timeout(linger, self.written.wait_for(|written| *written)).await.is_ok()
     }
 }

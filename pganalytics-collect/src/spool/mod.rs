@@ -192,16 +192,16 @@ impl Disk {
         // Not before the writer is ours: groups are written in the order of their visits.
         let mut intake = std::mem::take(&mut *lock(&self.intake));
         let (frames, states) = (std::mem::take(&mut intake.frames), std::mem::take(&mut intake.states));
-        if let Err(frames) = self.write(&mut writer, frames, states) {
+        if let Err(frames) = self.write(&mut writer, frames, &states) {
             self.memory.push(frames, None);
         }
-        intake.is_written();
+        intake.tell_written();
         let fault = writer.fault.as_ref().map(|(fault, _)| fault.clone());
         lock(&self.index).stats.fault = fault;
     }
 
     /// Writes a group. Gives the frames back when the disk does not take them.
-    fn write(&self, writer: &mut Writer, frames: Vec<Bytes>, changed: States) -> Result<(), Vec<Bytes>> {
+    fn write(&self, writer: &mut Writer, frames: Vec<Bytes>, changed: &States) -> Result<(), Vec<Bytes>> {
         if frames.is_empty() && changed.is_empty() {
             return Ok(());
         }
@@ -215,7 +215,7 @@ impl Disk {
         };
         let collected_at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let collected_at = i64::try_from(collected_at.as_micros()).unwrap_or(i64::MAX);
-        let written = if was_faulty { None } else { self.append(writer, collected_at, &changed, &frames) };
+        let written = if was_faulty { None } else { self.append(writer, collected_at, changed, &frames) };
         let written = match written {
             Some(offsets) => Ok(offsets),
             None => self.begin_segment(writer, collected_at, &frames),
@@ -408,7 +408,7 @@ impl Outbox for Spool {
         }
         let taken = lock(&self.disk.intake).add(frames, state, self.disk.segment_bytes / 8);
         Box::pin(async move {
-            if taken.is_written_within(LINGER).await {
+            if taken.written_within(LINGER).await {
                 return;
             }
             self.blocking(Disk::flush).await;
