@@ -146,7 +146,7 @@ impl DatabasesCollector {
             Ok(entered) => entered,
             Err(problem) => {
                 let outcome = Outcome::Failed { message: problem.message.clone() };
-                report_all(collected, &owed, Some(&here), &outcome, began);
+                report_all(collected, &owed, &here, &outcome, began);
                 place.visited = Some(began);
                 place.owed.clear();
                 return match problem.fault {
@@ -169,7 +169,7 @@ impl DatabasesCollector {
         let mut visit = match visit {
             Ok(visit) => visit,
             Err(fault) => {
-                report_all(collected, &owed, Some(&here), &fault.plain_outcome(), began);
+                report_all(collected, &owed, &here, &fault.plain_outcome(), began);
                 place.visited = Some(began);
                 place.owed.clear();
                 self.keeper.put_back(session);
@@ -201,7 +201,7 @@ impl DatabasesCollector {
             }
         }
         if let Some(outcome) = rest {
-            report_all(collected, left, Some(&here), &outcome, began);
+            report_all(collected, left, &here, &outcome, began);
             place.owed.clear();
         }
         if place.owed.is_empty() {
@@ -228,7 +228,7 @@ impl DatabasesCollector {
             };
             let here = Source { database: Some(Arc::clone(database)), ..self.shared.last_source() };
             let owed = self.measurements.iter().filter(|measurement| place.owed.contains(measurement.name()));
-            report_all(collected, owed, Some(place.source.as_ref().unwrap_or(&here)), &outcome, began);
+            report_all(collected, owed, place.source.as_ref().unwrap_or(&here), &outcome, began);
         }
     }
 }

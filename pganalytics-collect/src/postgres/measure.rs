@@ -17,7 +17,7 @@ use super::{
     rows::RowReader,
     session::{Extension, Session},
 };
-use crate::collector::{CollectContext, Collected, Outcome, Report};
+use crate::collector::{CollectContext, Collected, Outcome};
 
 /// A visit to one session: what its measurements share.
 pub(super) struct Visit<'a> {
@@ -122,12 +122,7 @@ impl Visit<'_> {
                 outcome
             }
         };
-        self.collected.reports.push(Report {
-            measurement: measurement.name().clone(),
-            source: Some(self.source.clone()),
-            outcome,
-            elapsed: began.elapsed(),
-        });
+        self.collected.report(measurement, &self.source, began.elapsed(), outcome);
         lost
     }
 
@@ -139,12 +134,7 @@ impl Visit<'_> {
             Err(Without::Lack(lack)) => Outcome::Unsupported { reason: lack.reason(&self.place(session)) },
             Err(Without::Fault(fault)) => fault.plain_outcome(),
         };
-        self.collected.reports.push(Report {
-            measurement: measurement.name().clone(),
-            source: Some(self.source.clone()),
-            outcome,
-            elapsed: std::time::Duration::ZERO,
-        });
+        self.collected.report(measurement, &self.source, std::time::Duration::ZERO, outcome);
     }
 
     async fn read(

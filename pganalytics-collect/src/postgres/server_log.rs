@@ -30,7 +30,7 @@ use super::{
     visit::{Shared, report_all},
 };
 use crate::{
-    collector::{CollectContext, Collected, Collector, Outcome, Report},
+    collector::{CollectContext, Collected, Collector, Outcome},
     error::CollectError,
     logs::{
         Entry, LogTables, Severity,
@@ -170,7 +170,7 @@ impl LogCollector {
     fn account(&self, cx: &CollectContext, source: &Source, outcome: &Outcome, began: Instant) -> Collected {
         let mut collected = Collected::default();
         let due = self.measurements.iter().filter(|measurement| cx.due.contains(measurement.name()));
-        report_all(&mut collected, due, Some(source), outcome, began);
+        report_all(&mut collected, due, source, outcome, began);
         collected
     }
 }
@@ -283,7 +283,7 @@ impl Collector for LogCollector {
                 Err(_) if self.settings.is_some() => {}
                 Err(problem) => {
                     self.unreached = Some(problem.to_string());
-                    let outcome = Outcome::Failed { message: problem.to_string() };
+                    let outcome = Outcome::failed(problem);
                     return Ok(self.account(cx, &self.shared.last_source(), &outcome, began));
                 }
             }
@@ -313,7 +313,7 @@ impl Collector for LogCollector {
             Ok(reader) => self.hand_over(reader, cx, &source, began),
             Err(problem) => {
                 self.unreached = Some(problem.to_string());
-                let outcome = Outcome::Failed { message: problem.to_string() };
+                let outcome = Outcome::failed(problem);
                 Ok(self.account(cx, &source, &outcome, began))
             }
         }
@@ -345,7 +345,7 @@ impl LogCollector {
             Ok(Ok(reader)) => Ok(reader),
             Ok(Err(fault)) => match fault.try_into_panic() {
                 Ok(panic) => resume_unwind(panic),
-                Err(fault) => Err(Outcome::Failed { message: fault.to_string() }),
+                Err(fault) => Err(Outcome::failed(fault)),
             },
             Err(_) => {
                 self.reader = Work::Running(running);
@@ -411,12 +411,8 @@ impl LogCollector {
         for measurement in self.measurements.iter().filter(|measurement| cx.due.contains(measurement.name())) {
             let of = collected.batches.iter().filter(|batch| batch.schema.measurement() == measurement.name());
             let rows = of.map(|batch| batch.rows.len()).sum();
-            collected.reports.push(Report {
-                measurement: measurement.name().clone(),
-                source: Some(source.clone()),
-                outcome: fault.clone().unwrap_or(Outcome::Collected { rows }),
-                elapsed: began.elapsed(),
-            });
+            let outcome = fault.clone().unwrap_or(Outcome::Collected { rows });
+            collected.report(measurement, source, began.elapsed(), outcome);
         }
         let state = State { files: reader.tail.state().clone(), over_sql: reader.over_sql.state().clone() };
         if state != self.state {

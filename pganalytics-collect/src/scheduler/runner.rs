@@ -349,7 +349,7 @@ impl Runner {
     /// A visit that brought nothing: every due measurement failed, wherever it
     /// was found before.
     fn failed(&self, cx: &CollectContext, error: &CollectError, elapsed: Duration) -> Collected {
-        let outcome = Outcome::Failed { message: error.to_string() };
+        let outcome = Outcome::failed(error);
         Collected { reports: lines(&cx.due, &self.seen, elapsed, &outcome), ..Collected::default() }
     }
 
@@ -420,7 +420,7 @@ impl Runner {
                 }
                 Err(error) => {
                     self.filter.force_keyframe();
-                    let outcome = Outcome::Failed { message: error.to_string() };
+                    let outcome = Outcome::failed(error);
                     reports.retain(|report| report.measurement != name || report.source.as_ref() != Some(&source));
                     let elapsed = Duration::ZERO;
                     reports.push(Report { measurement: name, source: Some(source), outcome, elapsed });
