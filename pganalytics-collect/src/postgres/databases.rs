@@ -14,7 +14,7 @@ use std::{
 
 use async_trait::async_trait;
 use pganalytics_core::{
-    Batch, Epoch, MeasurementName, Rows, Scrape, ScrapeKind, Source,
+    MeasurementName, Source,
     catalog::{Measurement, Scope},
 };
 use tokio::time::Instant;
@@ -32,6 +32,7 @@ use crate::{
     collector::{CollectContext, Collected, Collector, Outcome},
     error::CollectError,
     own_sql::CatalogChange,
+    scrape::empty_scrape,
 };
 
 /// The collector of measurements that are taken in each database.
@@ -113,17 +114,8 @@ impl DatabasesCollector {
             let Some(Place { source: Some(source), known, .. }) = self.places.remove(&name) else { continue };
             self.events.forget(&source);
             let known = self.measurements.iter().filter(|measurement| known.contains(measurement.name()));
-            collected.batches.extend(known.map(|measurement| Batch {
-                schema: Arc::clone(measurement.schema()),
-                source: source.clone(),
-                scrape: Scrape {
-                    collected_at: clock.now(),
-                    interval_micros: measurement.interval_micros(),
-                    kind: ScrapeKind::Keyframe,
-                    epoch: Epoch::default(),
-                },
-                rows: Rows::empty(measurement.schema()),
-            }));
+            let ends = known.map(|measurement| empty_scrape(measurement, source.clone(), clock.now()));
+            collected.batches.extend(ends);
         }
     }
 

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use pganalytics_core::{
-    Batch, CounterFamily, Epoch, Scrape, ScrapeKind, Source, Timestamp,
+    Batch, CounterFamily, Epoch, Source, Timestamp,
     catalog::{Measurement, QueryChoice},
 };
 use tokio::time::Instant;
@@ -17,7 +17,10 @@ use super::{
     rows::RowReader,
     session::{Extension, Session},
 };
-use crate::collector::{CollectContext, Collected, Outcome};
+use crate::{
+    collector::{CollectContext, Collected, Outcome},
+    scrape::keyframe,
+};
 
 /// A visit to one session: what its measurements share.
 pub(super) struct Visit<'a> {
@@ -232,14 +235,9 @@ impl Visit<'_> {
             let seen = reader.seen();
             let rows = reader.finish()?;
             let epoch = epochs::of_batch(measurement, &rows, self.epoch, before);
-            let scrape = Scrape {
-                collected_at,
-                interval_micros: measurement.interval_micros(),
-                kind: ScrapeKind::Keyframe,
-                epoch,
-            };
-            let schema = Arc::clone(measurement.schema());
-            return Ok((Batch { schema, source: self.source.clone(), scrape, rows }, seen));
+            let mut batch = keyframe(measurement, self.source.clone(), collected_at, rows);
+            batch.scrape.epoch = epoch;
+            return Ok((batch, seen));
         }
         let reason = String::from("its counters were reset again and again while they were read");
         Err(Without::Outcome(Outcome::Skipped { reason }))

@@ -32,7 +32,7 @@ use crate::{
     error::CollectError,
     exporter::{Ask, Asker, Latest, Read},
     own_sql::Following,
-    scrape::full_scrape,
+    scrape::empty_scrape,
 };
 
 /// A visit may take as long as its slowest measurement's interval, within these.
@@ -254,9 +254,8 @@ impl Runner {
         let name = slot.measurement.name();
         let mut frames = Vec::new();
         for source in self.alive.remove(name).unwrap_or_default() {
-            let nothing = full_scrape(&slot.measurement, source, self.shared.clock.now(), &[(); 0], |(), _| None);
-            match nothing.map_err(CollectError::from).and_then(|batch| encode(&mut self.filter, batch, Instant::now()))
-            {
+            let nothing = empty_scrape(&slot.measurement, source, self.shared.clock.now());
+            match encode(&mut self.filter, nothing, Instant::now()) {
                 Ok((frame, _)) => frames.push(frame),
                 Err(error) => error!(measurement = %name, %error, "its end can't be told"),
             }
