@@ -10,9 +10,9 @@ use std::{
 
 use bytes::Bytes;
 use futures::FutureExt;
-use pganalytics_core::{Batch, MeasurementName, Presence, Source, catalog::Measurement, frame};
+use pganalytics_core::{Batch, MeasurementName, Presence, Source, catalog::Measurement};
 use tokio::{
-    sync::{Mutex, mpsc},
+    sync::mpsc,
     time::{Instant, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
@@ -20,17 +20,17 @@ use tracing::{debug, error, info, warn};
 
 use super::{
     Plan, SchedulerStats,
-    accounts::{Accounts, unknown_source},
+    accounts::{lines, unknown_source},
     change_log::ChangeLog,
+    handover::{Shared, deliver, encode},
     rhythm::{Grid, decide},
 };
 use crate::{
     change_filter::ChangeFilter,
-    clock::Clock,
     collector::{CollectContext, Collected, Collector, Outcome, Report},
-    deliver::{Backoff, Outbox, Remembered},
+    deliver::{Backoff, Remembered},
     error::CollectError,
-    exporter::{Ask, Asker, Latest, Read},
+    exporter::{Ask, Asker, Read},
     own_sql::Following,
     scrape::empty_scrape,
 };
@@ -40,22 +40,6 @@ const SHORTEST_VISIT: Duration = Duration::from_secs(10);
 const LONGEST_VISIT: Duration = Duration::from_secs(60);
 /// First visits are spread over this time.
 const FIRST_VISITS: u64 = 1_000_000;
-
-/// What the tasks of an agent share.
-#[derive(Clone)]
-pub(crate) struct Shared {
-    pub outbox: Arc<dyn Outbox>,
-    pub clock: Arc<dyn Clock>,
-    pub stats: Arc<SchedulerStats>,
-    /// Lines of all collectors, for several may visit one source. Held until
-    /// the frames are in the outbox, so that they stand there in order.
-    pub accounts: Arc<Mutex<(Accounts, ChangeFilter, u64)>>,
-    /// What scrapers read, where there is an exporter.
-    pub latest: Option<Latest>,
-    /// Whether frames go anywhere. If not, none are made, and nothing is
-    /// collected but what scrapers ask for.
-    pub delivers: bool,
-}
 
 /// Why a visit is made.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -475,71 +459,4 @@ fn count_skipped(shared: &Shared, collector: &str, slot: &Slot, skipped: u64) {
         let measurement = slot.measurement.name();
         debug!(collector, %measurement, skipped, "ticks skipped: a visit took longer than the interval");
     }
-}
-
-/// A line for each measurement, at each source where it was found before.
-fn lines(
-    due: &[MeasurementName],
-    seen: &BTreeMap<MeasurementName, BTreeSet<Source>>,
-    elapsed: Duration,
-    outcome: &Outcome,
-) -> Vec<Report> {
-    let line = |measurement: &MeasurementName, source: Option<&Source>| Report {
-        measurement: measurement.clone(),
-        source: source.cloned(),
-        outcome: outcome.clone(),
-        elapsed,
-    };
-    let mut reports = Vec::new();
-    for measurement in due {
-        match seen.get(measurement) {
-            Some(sources) => reports.extend(sources.iter().map(|source| line(measurement, Some(source)))),
-            None => reports.push(line(measurement, None)),
-        }
-    }
-    reports
-}
-
-fn encode(filter: &mut ChangeFilter, batch: Batch, now: Instant) -> Result<(Bytes, usize), CollectError> {
-    let filtered = filter.apply(batch, now)?;
-    Ok((Bytes::from(frame::encode(&filtered.batch)?), filtered.duplicates))
-}
-
-/// Puts the frames of a visit and its account into the outbox.
-async fn deliver(
-    shared: &Shared,
-    fallback: &Source,
-    mut frames: Vec<Bytes>,
-    reports: Vec<Report>,
-    interval: Duration,
-    state: Option<Remembered>,
-) {
-    let now = shared.clock.now();
-    let mut guard = shared.accounts.lock().await;
-    let (accounts, filter, losses) = &mut *guard;
-    let seen = shared.outbox.stats().losses;
-    if *losses != seen {
-        *losses = seen;
-        filter.force_keyframe();
-    }
-    let batches = accounts.take(reports, fallback, now, interval).unwrap_or_else(|error| {
-        error!(%error, "the account of a visit is lost");
-        Vec::new()
-    });
-    if let Some(latest) = &shared.latest {
-        latest.take(&batches, &[]);
-    }
-    if !shared.delivers {
-        return;
-    }
-    for batch in batches {
-        match encode(filter, batch, Instant::now()) {
-            Ok((frame, _)) => frames.push(frame),
-            Err(error) => {
-                filter.force_keyframe();
-                error!(%error, "the account of a visit is lost");
-            }
-        }
-    }
-    shared.outbox.put(frames, state).await;
 }
