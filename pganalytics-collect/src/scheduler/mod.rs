@@ -18,6 +18,7 @@ mod handover;
 mod plan;
 mod rhythm;
 mod runner;
+mod slots;
 
 pub(crate) use accounts::Accounts;
 pub(crate) use handover::Shared;
