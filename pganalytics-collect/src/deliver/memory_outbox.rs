@@ -7,6 +7,7 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures::future::BoxFuture;
 use pganalytics_core::{Seq, StreamId};
 use tokio::{sync::Notify, time::Instant};
 use tracing::warn;
@@ -46,6 +47,34 @@ impl MemoryOutbox {
     #[must_use]
     pub fn new(max_bytes: usize) -> Self {
         Self { stream: StreamId::random(), max_bytes, queue: Mutex::default(), filled: Notify::new() }
+    }
+
+    /// [`Outbox::put`], which never waits here.
+    pub(crate) fn push(&self, frames: Vec<Bytes>, state: Option<Remembered>) {
+        if let Some(Remembered { collector, state }) = state {
+            self.queue().states.insert(collector, state);
+        }
+        if frames.is_empty() {
+            return;
+        }
+        let gap = {
+            let mut queue = self.queue();
+            let since = Instant::now();
+            for frame in frames {
+                queue.stats.produced += 1;
+                queue.bytes += frame.len();
+                let seq = Seq(queue.stats.produced);
+                queue.frames.push_back(Waiting { seq, frame, since });
+            }
+            queue.shrink(self.max_bytes)
+        };
+        if let Some(Gap { first, last, frames, .. }) = gap {
+            warn!(
+                stream = %self.stream, first = first.0, last = last.0, frames, max_bytes = self.max_bytes,
+                "frames dropped: the buffer is full; see why nothing is delivered, or raise METRICS_BUFFER_SIZE",
+            );
+        }
+        self.filled.notify_one();
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
@@ -100,31 +129,9 @@ impl Outbox for MemoryOutbox {
         self.stream
     }
 
-    async fn put(&self, frames: Vec<Bytes>, state: Option<Remembered>) {
-        if let Some(Remembered { collector, state }) = state {
-            self.queue().states.insert(collector, state);
-        }
-        if frames.is_empty() {
-            return;
-        }
-        let gap = {
-            let mut queue = self.queue();
-            let since = Instant::now();
-            for frame in frames {
-                queue.stats.produced += 1;
-                queue.bytes += frame.len();
-                let seq = Seq(queue.stats.produced);
-                queue.frames.push_back(Waiting { seq, frame, since });
-            }
-            queue.shrink(self.max_bytes)
-        };
-        if let Some(Gap { first, last, frames, .. }) = gap {
-            warn!(
-                stream = %self.stream, first = first.0, last = last.0, frames, max_bytes = self.max_bytes,
-                "frames dropped: the buffer is full; see why nothing is delivered, or raise METRICS_BUFFER_SIZE",
-            );
-        }
-        self.filled.notify_one();
+    fn put(&self, frames: Vec<Bytes>, state: Option<Remembered>) -> BoxFuture<'_, ()> {
+        self.push(frames, state);
+        Box::pin(std::future::ready(()))
     }
 
     async fn state(&self, collector: &str) -> Option<Bytes> {

@@ -4,6 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures::future::BoxFuture;
 use pganalytics_core::{Seq, StreamId};
 
 use crate::sink::FrameGroup;
@@ -113,9 +114,10 @@ pub trait Outbox: Send + Sync {
     fn stream(&self) -> StreamId;
 
     /// Takes all frames of one visit, and what its collector wants to be told
-    /// after a restart: both or neither last. When it returns they count as
-    /// collected.
-    async fn put(&self, frames: Vec<Bytes>, state: Option<Remembered>);
+    /// after a restart: both or neither last. They have their place in the order
+    /// when the call returns, and count as collected when the future does; who
+    /// drops it does not take them back.
+    fn put(&self, frames: Vec<Bytes>, state: Option<Remembered>) -> BoxFuture<'_, ()>;
 
     /// What this collector last asked to remember.
     async fn state(&self, collector: &str) -> Option<Bytes>;

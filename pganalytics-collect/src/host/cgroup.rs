@@ -14,7 +14,7 @@ use std::{
 
 use pganalytics_core::Value;
 
-use super::{int, seconds, servers::postmasters};
+use super::{int, seconds, servers::Postmaster};
 
 /// Levels of groups that are looked at.
 const MOST_LEVELS: usize = 64;
@@ -71,10 +71,9 @@ const PRESSURE: &[(&str, &str, &str)] = &[
 
 /// The control groups of this process and of the postmasters, each once; or why
 /// there are none.
-pub(super) fn groups(root: &Path) -> Result<Vec<Group>, String> {
+pub(super) fn groups(root: &Path, heads: &[Postmaster]) -> Result<Vec<Group>, String> {
     let hierarchy = Hierarchy::find(root)?;
     let mut owners: BTreeMap<String, Vec<&str>> = BTreeMap::new();
-    let heads = postmasters(root);
     let processes = std::iter::once((String::from("self"), "agent"));
     for (process, owner) in processes.chain(heads.iter().map(|head| (head.pid.to_string(), "postgres"))) {
         if let Ok(path) = path_of(root, &process) {

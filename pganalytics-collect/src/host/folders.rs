@@ -18,7 +18,7 @@ use std::{
 
 use tokio::{sync::oneshot, time::timeout};
 
-use super::servers::postmasters;
+use super::servers::Postmaster;
 
 /// Longest time for looking: a folder may lie on a file system that is gone.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -62,16 +62,17 @@ pub(super) struct Finder {
 
 impl Finder {
     /// What servers keep below `root`; what was found before when a look hangs.
-    pub(super) async fn find(&mut self, root: &Path, folders: &Folders) -> Roles {
+    pub(super) async fn find(&mut self, root: &Path, heads: &Arc<[Postmaster]>, folders: &Folders) -> Roles {
         if self.out.as_ref().is_some_and(|came_back| !came_back.load(Ordering::Acquire)) {
             return self.last.clone();
         }
         let (sender, answer) = oneshot::channel();
         let came_back = Arc::new(AtomicBool::new(false));
-        let (root, told, flag) = (root.to_owned(), folders.told(), Arc::clone(&came_back));
+        let (root, heads, told) = (root.to_owned(), Arc::clone(heads), folders.told());
+        let flag = Arc::clone(&came_back);
         // Not a thread of the runtime's pool: that would keep it from shutting down.
         let thread = std::thread::Builder::new().name("folders".to_owned()).spawn(move || {
-            let _ = sender.send(look(&root, &told));
+            let _ = sender.send(look(&root, &heads, &told));
             flag.store(true, Ordering::Release);
         });
         if thread.is_ok() {
@@ -85,8 +86,7 @@ impl Finder {
 }
 
 /// All folders of the servers that run here, each once.
-fn look(root: &Path, told: &[Told]) -> Roles {
-    let heads = postmasters(root);
+fn look(root: &Path, heads: &[Postmaster], told: &[Told]) -> Roles {
     let mut roles = Roles::new();
     for head in heads.iter().filter(|head| !head.data_directory.is_empty()) {
         roles.extend(folders_of(root, Path::new(&head.data_directory)));
@@ -162,6 +162,7 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
+    use crate::host::servers::{postmasters, processes};
 
     fn host() -> tempfile::TempDir {
         let host = tempfile::tempdir().unwrap();
@@ -174,6 +175,10 @@ mod tests {
         fs::write(host.path().join("proc/100/stat"), stat).unwrap();
         fs::write(host.path().join("proc/100/cmdline"), "postgres\0-D\0/data/main\0").unwrap();
         host
+    }
+
+    fn heads(root: &Path) -> Arc<[Postmaster]> {
+        postmasters(&processes(root)).into()
     }
 
     fn roles(found: &Roles) -> Vec<(&str, &str)> {
@@ -190,11 +195,13 @@ mod tests {
         };
         folders.tell(&"main".into(), told("/data/main"));
         folders.tell(&"in a container".into(), told("/var/lib/postgresql/data"));
-        let found = Finder::default().find(host.path(), &folders).await;
+        let heads = heads(host.path());
+        let found = Finder::default().find(host.path(), &heads, &folders).await;
         let expected =
             [("/big/space", "tablespace"), ("/data/main", "data"), ("/fast/wal", "wal"), ("/var/log/pg", "log")];
         assert_eq!(roles(&found), expected);
-        assert!(Finder::default().find(Path::new("/no/such/root"), &folders).await.is_empty());
+        let nowhere = Path::new("/no/such/root");
+        assert!(Finder::default().find(nowhere, &self::heads(nowhere), &folders).await.is_empty());
     }
 
     #[tokio::test]
@@ -203,8 +210,9 @@ mod tests {
         let stuck = Arc::new(AtomicBool::new(false));
         let last = vec![(PathBuf::from("/data/main"), String::from("data"))];
         let mut finder = Finder { last: last.clone(), out: Some(Arc::clone(&stuck)) };
-        assert_eq!(finder.find(host.path(), &Folders::default()).await, last);
+        let heads = heads(host.path());
+        assert_eq!(finder.find(host.path(), &heads, &Folders::default()).await, last);
         stuck.store(true, Ordering::Release);
-        assert_eq!(finder.find(host.path(), &Folders::default()).await.len(), 3);
+        assert_eq!(finder.find(host.path(), &heads, &Folders::default()).await.len(), 3);
     }
 }

@@ -38,7 +38,8 @@ use self::{
     inventory::Inventory,
     kernel::{Kernel, boot_time},
     mounts::{Mount, real_mounts},
-    pg_processes::Ledger,
+    pg_processes::{Ledger, Scan},
+    servers::Postmaster,
     usage::{Answer, Prober},
 };
 use crate::{
@@ -49,6 +50,8 @@ use crate::{
 
 const MEASUREMENTS: &[&str] =
     &["sysstat", "sysstat_disk", "sysstat_net", "disk_usage", "cgroup", "pg_processes", "host_inventory"];
+/// Those that want to know which servers run here.
+const OF_PROCESSES: &[&str] = &["disk_usage", "cgroup", "pg_processes", "host_inventory"];
 
 /// Collects `sysstat`, `sysstat_disk`, `sysstat_net`, `disk_usage`, `cgroup`,
 /// `pg_processes` and `host_inventory`.
@@ -219,10 +222,11 @@ impl HostCollector {
         &mut self,
         measurement: &Measurement,
         now: Timestamp,
+        heads: &Arc<[Postmaster]>,
         deadline: Instant,
     ) -> Result<(Batch, Vec<String>), CollectError> {
         let mounts = real_mounts(&self.read("proc/self/mountinfo")?);
-        let roles = self.all_roles().await;
+        let roles = self.all_roles(heads).await;
         let below_root = |mount: &Mount| match mount.path.strip_prefix("/") {
             Ok(path) => self.root.join(path),
             Err(_) => mount.path.clone(),
@@ -270,8 +274,8 @@ impl HostCollector {
     }
 
     /// Folders of servers with their roles: those that were set and those found.
-    async fn all_roles(&mut self) -> Roles {
-        let mut roles = self.finder.find(&self.root, &self.folders).await;
+    async fn all_roles(&mut self, heads: &Arc<[Postmaster]>) -> Roles {
+        let mut roles = self.finder.find(&self.root, heads, &self.folders).await;
         roles.splice(0..0, self.roles.iter().cloned());
         roles
     }
@@ -289,16 +293,42 @@ impl HostCollector {
         })
     }
 
-    async fn cgroup(&self, measurement: &Measurement, now: Timestamp) -> Result<Batch, CollectError> {
-        let groups = self.reading(cgroup::groups).await?.map_err(CollectError::Unsupported)?;
+    /// The processes of PostgreSQL as they are now.
+    async fn scan(&mut self) -> Result<(Scan, Arc<[Postmaster]>), CollectError> {
+        let ledger = std::mem::take(&mut self.ledger);
+        let (ledger, scan, heads) = self
+            .reading(move |root| {
+                let scan = ledger.scan(root);
+                let heads = scan.postmasters().into();
+                (ledger, scan, heads)
+            })
+            .await?;
+        self.ledger = ledger;
+        Ok((scan, heads))
+    }
+
+    async fn cgroup(
+        &self,
+        measurement: &Measurement,
+        now: Timestamp,
+        heads: &Arc<[Postmaster]>,
+    ) -> Result<Batch, CollectError> {
+        let heads = Arc::clone(heads);
+        let groups =
+            self.reading(move |root| cgroup::groups(root, &heads)).await?.map_err(CollectError::Unsupported)?;
         Ok(full_scrape(measurement, self.source.clone(), now, &groups, cgroup::Group::value)?)
     }
 
-    async fn pg_processes(&mut self, measurement: &Measurement, now: Timestamp) -> Result<Batch, CollectError> {
+    async fn pg_processes(
+        &mut self,
+        measurement: &Measurement,
+        now: Timestamp,
+        scan: Scan,
+    ) -> Result<Batch, CollectError> {
         let mut ledger = std::mem::take(&mut self.ledger);
         let (ledger, rows) = self
-            .reading(move |root| {
-                let rows = ledger.look(root, now);
+            .reading(move |_| {
+                let rows = ledger.look(&scan, now);
                 (ledger, rows)
             })
             .await?;
@@ -306,9 +336,14 @@ impl HostCollector {
         Ok(full_scrape(measurement, self.source.clone(), now, &rows, pg_processes::Row::value)?)
     }
 
-    async fn host_inventory(&mut self, measurement: &Measurement, now: Timestamp) -> Result<Batch, CollectError> {
+    async fn host_inventory(
+        &mut self,
+        measurement: &Measurement,
+        now: Timestamp,
+        heads: &Arc<[Postmaster]>,
+    ) -> Result<Batch, CollectError> {
         let mounts = real_mounts(&self.read("proc/self/mountinfo")?);
-        let mut roles = self.all_roles().await;
+        let mut roles = self.all_roles(heads).await;
         roles.retain(|(_, role)| role == "data");
         let inventory = self
             .reading(move |root| {
@@ -350,6 +385,12 @@ impl Collector for HostCollector {
 
     async fn collect(&mut self, cx: &CollectContext) -> Result<Collected, CollectError> {
         let mut collected = Collected::default();
+        // All of a visit see the same processes; to find them is the dearest part.
+        let mut found = None;
+        if OF_PROCESSES.iter().any(|name| cx.is_due(name)) {
+            found = Some(self.scan().await?);
+        }
+        let (mut scan, heads) = found.map_or_else(|| (None, Arc::default()), |(scan, heads)| (Some(scan), heads));
         for measurement in self.measurements().iter().filter(|measurement| cx.is_due(measurement.name().as_str())) {
             let started = Instant::now();
             let mut faults = Vec::new();
@@ -357,10 +398,13 @@ impl Collector for HostCollector {
                 "sysstat" => self.sysstat(measurement, cx.now),
                 "sysstat_disk" => self.sysstat_disk(measurement, cx.now),
                 "sysstat_net" => self.sysstat_net(measurement, cx.now),
-                "cgroup" => self.cgroup(measurement, cx.now).await,
-                "pg_processes" => self.pg_processes(measurement, cx.now).await,
-                "host_inventory" => self.host_inventory(measurement, cx.now).await,
-                _ => self.disk_usage(measurement, cx.now, cx.deadline).await.map(|(batch, found)| {
+                "cgroup" => self.cgroup(measurement, cx.now, &heads).await,
+                "pg_processes" => match scan.take() {
+                    Some(scan) => self.pg_processes(measurement, cx.now, scan).await,
+                    None => continue,
+                },
+                "host_inventory" => self.host_inventory(measurement, cx.now, &heads).await,
+                _ => self.disk_usage(measurement, cx.now, &heads, cx.deadline).await.map(|(batch, found)| {
                     faults = found;
                     batch
                 }),

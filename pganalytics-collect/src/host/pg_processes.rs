@@ -20,7 +20,7 @@ use pganalytics_core::{Timestamp, Value};
 use super::{
     int,
     process::{Moved, Status},
-    servers::{Found, Id, Server, processes, servers, title},
+    servers::{Found, Id, Postmaster, Server, postmasters, processes, servers, title},
     title::backend_type,
 };
 
@@ -140,6 +140,20 @@ fn bytes(sum: f64) -> Value<'static> {
     Value::Int(sum as i64)
 }
 
+/// The processes of PostgreSQL at one moment.
+pub(super) struct Scan {
+    /// What children had used that had ended, of the postmasters known before.
+    known: Vec<(Id, Sums)>,
+    found: Vec<Found>,
+}
+
+impl Scan {
+    /// The servers among them.
+    pub(super) fn postmasters(&self) -> Vec<Postmaster> {
+        postmasters(&self.found)
+    }
+}
+
 /// Keeps the sums from look to look.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
@@ -152,19 +166,23 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
-    /// Looks at the processes of the host below `root`; rows by server and type.
-    pub(super) fn look(&mut self, root: &Path, now: Timestamp) -> Vec<Row> {
+    /// The processes of the host below `root`.
+    pub(super) fn scan(&self, root: &Path) -> Scan {
         // Before their children: one that ends in between is then counted at the
         // next look instead of twice at this one.
-        let known: Vec<(Id, Sums)> = self
+        let known = self
             .postmasters
             .keys()
             .filter_map(|&id| {
                 Some((id, ended_children(&Status::read(root, id.0).filter(|status| status.start == id.1)?)))
             })
             .collect();
-        let found = processes(root);
-        let servers = servers(&found);
+        Scan { known, found: processes(root) }
+    }
+
+    /// Looks at processes that were just found; rows by server and type.
+    pub(super) fn look(&mut self, Scan { known, found }: &Scan, now: Timestamp) -> Vec<Row> {
+        let servers = servers(found);
         let mut rows: BTreeMap<(String, &'static str), Row> = BTreeMap::new();
         let mut alive = HashSet::new();
         self.looks += 1;
@@ -191,7 +209,7 @@ impl Ledger {
             let server = servers.iter().find(|server| server.data_directory == *folder);
             row.postmaster_pid = server.map_or(0, |server| server.head.id.0);
         }
-        self.settle(&servers, &known, &alive, &mut rows);
+        self.settle(&servers, known, &alive, &mut rows);
         let started = *self.started.get_or_insert(now);
         rows.into_values().map(|row| Row { started, ..row }).collect()
     }
@@ -216,7 +234,7 @@ impl Ledger {
         };
         let kind = before.and_then(|seen| seen.kind).or_else(|| match is_head {
             true => Some("postmaster"),
-            false => backend_type(&title(status), server.prefix.as_deref()),
+            false => backend_type(&title(status), server.prefix()),
         });
         let start = match before {
             Some(seen) => seen.used,

@@ -35,7 +35,11 @@ impl Host {
     }
 
     fn look(&self, ledger: &mut Ledger) -> BTreeMap<&'static str, Row> {
-        ledger.look(self.0.path(), Timestamp::from_secs(1)).into_iter().map(|row| (row.kind, row)).collect()
+        ledger
+            .look(&ledger.scan(self.0.path()), Timestamp::from_secs(1))
+            .into_iter()
+            .map(|row| (row.kind, row))
+            .collect()
     }
 }
 
@@ -122,7 +126,7 @@ fn two_servers_of_one_folder_are_told_apart_and_a_restart_goes_on() {
     host.put(101, 100, "postgres: one: checkpointer ", 0, 0, 0);
     host.put(201, 200, "postgres: two: checkpointer ", 0, 0, 0);
     host.put(202, 200, "postgres: two: walwriter ", 0, 0, 0);
-    let rows = ledger.look(host.0.path(), Timestamp::from_secs(1));
+    let rows = ledger.look(&ledger.scan(host.0.path()), Timestamp::from_secs(1));
     let mut folders: Vec<_> = rows.iter().map(|row| (row.data_directory.as_str(), row.kind)).collect();
     folders.retain(|(_, kind)| !matches!(*kind, "ended" | "postmaster"));
     let second = "/data/main (process 200)";
@@ -160,7 +164,7 @@ fn cost_of_a_look() {
     let own = || crate::host::process::usage().cpu.unwrap_or_default();
     for look in 0..4 {
         let (began, before) = (std::time::Instant::now(), own());
-        let rows = ledger.look(Path::new("/"), Timestamp::from_secs(1));
+        let rows = ledger.look(&ledger.scan(Path::new("/")), Timestamp::from_secs(1));
         let processes: u32 = rows.iter().map(|row| row.processes).sum();
         eprintln!("look {look}: {processes} processes, {:?}, {:.2} s of processor", began.elapsed(), own() - before);
     }

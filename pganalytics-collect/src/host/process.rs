@@ -1,7 +1,8 @@
 //! What processes cost: this one, and any other by its id.
 
 use std::{
-    fs, io,
+    fs::{self, File},
+    io::{self, Read},
     path::{Path, PathBuf},
 };
 
@@ -62,7 +63,7 @@ impl Status {
 
     fn of(folder: PathBuf) -> Option<Self> {
         // The name of the program may be any bytes.
-        let stat = fs::read(folder.join("stat")).ok()?;
+        let stat = read(&folder.join("stat")).ok()?;
         Self::parse(folder, &String::from_utf8_lossy(&stat), rustix::param::clock_ticks_per_second())
     }
 
@@ -94,14 +95,14 @@ impl Status {
 
     /// Memory that it shares with others, or with files, in bytes.
     pub(crate) fn shared(&self) -> Option<u64> {
-        let statm = fs::read_to_string(self.folder.join("statm")).ok()?;
+        let statm = read_text(&self.folder.join("statm")).ok()?;
         Some(statm.split(' ').nth(2)?.parse::<u64>().ok()?.saturating_mul(rustix::param::page_size() as u64))
     }
 
     /// Its memory with shared memory counted in parts. The kernel walks all its
     /// pages for that: seldom and few.
     pub(crate) fn pss(&self) -> io::Result<u64> {
-        let rollup = fs::read_to_string(self.folder.join("smaps_rollup"))?;
+        let rollup = read_text(&self.folder.join("smaps_rollup"))?;
         let pss = rollup.lines().find_map(|line| line.strip_prefix("Pss:"));
         let pss = pss.and_then(|text| text.split_whitespace().next()?.parse::<u64>().ok());
         pss.map(|kilobytes| kilobytes.saturating_mul(1024)).ok_or_else(|| io::ErrorKind::InvalidData.into())
@@ -109,7 +110,7 @@ impl Status {
 
     /// What it moved from and to storage; `None` without permission.
     pub(crate) fn moved(&self) -> Option<Moved> {
-        let text = fs::read_to_string(self.folder.join("io")).ok()?;
+        let text = read_text(&self.folder.join("io")).ok()?;
         let figure = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
         Some(Moved { read: figure("read_bytes:")?, written: figure("write_bytes:")? })
     }
@@ -121,7 +122,7 @@ impl Status {
 
     /// Files that it may hold open; `None` for no limit.
     pub(crate) fn most_files(&self) -> Option<u64> {
-        let limits = fs::read_to_string(self.folder.join("limits")).ok()?;
+        let limits = read_text(&self.folder.join("limits")).ok()?;
         limits.lines().find_map(|line| line.strip_prefix("Max open files")?.split_whitespace().next()?.parse().ok())
     }
 
@@ -134,7 +135,7 @@ impl Status {
 
     /// Its command line, arguments apart; empty for one that has ended.
     pub(crate) fn arguments(&self) -> Vec<String> {
-        let bytes = fs::read(self.folder.join("cmdline")).unwrap_or_default();
+        let bytes = read(&self.folder.join("cmdline")).unwrap_or_default();
         bytes.split(|byte| *byte == 0).map(|argument| String::from_utf8_lossy(argument).into_owned()).collect()
     }
 
@@ -142,6 +143,25 @@ impl Status {
     pub(crate) fn working_folder(&self) -> Option<PathBuf> {
         fs::read_link(self.folder.join("cwd")).ok()
     }
+}
+
+/// A small file of `/proc`. The kernel gives it whole when there is room for it,
+/// while [`fs::read`] asks four times: how long it is (0), whether it is short,
+/// for the rest, and whether that is all. There are thousands of these files.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut file = File::open(path)?;
+    let (mut whole, mut some) = (Vec::new(), [0; 4096]);
+    loop {
+        let length = file.read(&mut some)?;
+        whole.extend_from_slice(some.get(..length).unwrap_or_default());
+        if length < some.len() {
+            return Ok(whole);
+        }
+    }
+}
+
+fn read_text(path: &Path) -> io::Result<String> {
+    String::from_utf8(read(path)?).map_err(|_| io::ErrorKind::InvalidData.into())
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The PostgreSQL servers that run on a host: postmasters and their children.
 
 use std::{
+    cell::OnceCell,
     collections::HashMap,
     path::{Path, PathBuf},
 };
@@ -27,17 +28,23 @@ pub(super) struct Postmaster {
 /// A postmaster and its children.
 pub(super) struct Server<'a> {
     pub(super) data_directory: String,
-    /// What stands before the type in titles.
-    pub(super) prefix: Option<String>,
     pub(super) head: &'a Found,
     pub(super) children: Vec<&'a Found>,
+    prefix: OnceCell<Option<String>>,
 }
 
-/// The postmasters of the host.
-pub(super) fn postmasters(root: &Path) -> Vec<Postmaster> {
-    let found = processes(root);
-    let servers = servers(&found);
-    servers
+impl Server<'_> {
+    /// What stands before the type in titles.
+    pub(super) fn prefix(&self) -> Option<&str> {
+        // The one that says it is among the first, so few titles are read.
+        let read = || prefix_of(self.children.iter().map(|child| title(&child.status)));
+        self.prefix.get_or_init(read).as_deref()
+    }
+}
+
+/// The postmasters among these processes.
+pub(super) fn postmasters(found: &[Found]) -> Vec<Postmaster> {
+    servers(found)
         .into_iter()
         .map(|server| Postmaster { pid: server.head.id.0, data_directory: server.data_directory })
         .collect()
@@ -79,9 +86,7 @@ pub(super) fn servers(found: &[Found]) -> Vec<Server<'_>> {
             data_directory = format!("{data_directory} (process {})", head.id.0);
         }
         let children = children.remove(&head.id.0).unwrap_or_default();
-        // It is among the first, so few titles are read.
-        let prefix = prefix_of(children.iter().map(|child| title(&child.status)));
-        servers.push(Server { data_directory, prefix, head, children });
+        servers.push(Server { data_directory, head, children, prefix: OnceCell::new() });
     }
     servers
 }

@@ -24,7 +24,7 @@ pub(crate) struct Shared {
     pub clock: Arc<dyn Clock>,
     pub stats: Arc<SchedulerStats>,
     /// Lines of all collectors, for several may visit one source. Held until
-    /// the frames are in the outbox, so that they stand there in order.
+    /// the outbox has the frames, so that they stand there in order.
     pub accounts: Arc<Mutex<(Accounts, ChangeFilter, u64)>>,
     /// What scrapers read, where there is an exporter.
     pub latest: Option<Latest>,
@@ -75,5 +75,8 @@ pub(super) async fn deliver(
             }
         }
     }
-    shared.outbox.put(frames, state).await;
+    let put = shared.outbox.put(frames, state);
+    // Visits that end while this one waits for the disk are written with it.
+    drop(guard);
+    put.await;
 }

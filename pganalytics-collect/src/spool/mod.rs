@@ -9,9 +9,10 @@
 //! ```
 //!
 //! * A visit's frames, and what its collector wants to be told after a restart,
-//!   are one *group* with one checksum, written and synced at once: both last or
-//!   neither does. So a collector that reads on where it stopped (a log) brings
-//!   every entry once.
+//!   are in one *group* with one checksum, written and synced at once: both last
+//!   or neither does. So a collector that reads on where it stopped (a log) brings
+//!   every entry once. Visits that end at nearly the same time share a group, for
+//!   a disk's sync costs more than all the rest of a small visit.
 //! * Numbers go on after a restart; frames that were not settled are delivered
 //!   again with the numbers they had, and the server takes each once.
 //! * What a crash left of a group that was being written is cut off. Damage
@@ -26,6 +27,7 @@
 mod folder;
 mod group;
 mod index;
+mod intake;
 mod recover;
 #[cfg(test)]
 mod tests;
@@ -44,6 +46,7 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures::future::BoxFuture;
 use pganalytics_core::{Seq, StreamId};
 use tokio::{sync::Notify, task::spawn_blocking, time::Instant};
 use tracing::{error, info, warn};
@@ -52,6 +55,7 @@ use self::{
     folder::Folder,
     group::States,
     index::{Index, Numbered, Segment, Waiting},
+    intake::Intake,
 };
 use crate::{
     deliver::{Gap, GapReason, GroupLimits, MemoryOutbox, Outbox, OutboxStats, Remembered},
@@ -60,6 +64,8 @@ use crate::{
 
 /// Size at which a segment is full.
 const SEGMENT: u64 = 8 << 20;
+/// How long a visit waits for others to be written with it.
+const LINGER: Duration = Duration::from_millis(250);
 /// Least pause between two attempts on a disk that refused.
 const PAUSE: Duration = Duration::from_secs(30);
 /// What a segment begins with.
@@ -96,8 +102,6 @@ pub enum SpoolError {
 #[derive(Debug)]
 pub struct Spool {
     disk: Arc<Disk>,
-    /// Takes over while the disk refuses.
-    memory: MemoryOutbox,
     /// Whether the group that is out came from memory.
     out_of_memory: AtomicBool,
     filled: Notify,
@@ -111,8 +115,12 @@ struct Disk {
     segment_bytes: u64,
     /// Taken first, and held while the disk works.
     writer: Mutex<Writer>,
+    /// What is written next. Never held while the disk works.
+    intake: Mutex<Intake>,
     /// Never held while the disk works.
     index: Mutex<Index>,
+    /// Takes over while the disk refuses.
+    memory: MemoryOutbox,
 }
 
 #[derive(Debug)]
@@ -150,14 +158,17 @@ impl Spool {
             folder = %path.display(), stream = %folder.stream, waiting = index.waiting.len(), next = writer.next,
             "the spool is open"
         );
-        let disk = Disk { folder, quota, segment_bytes, writer: Mutex::new(writer), index: Mutex::new(index) };
-        disk.tidy(&mut lock(&disk.writer));
-        Ok(Self {
-            disk: Arc::new(disk),
+        let disk = Disk {
+            folder,
+            quota,
+            segment_bytes,
+            writer: Mutex::new(writer),
+            intake: Mutex::default(),
+            index: Mutex::new(index),
             memory: MemoryOutbox::new(usize::try_from(quota).unwrap_or(usize::MAX)),
-            out_of_memory: AtomicBool::new(false),
-            filled: Notify::new(),
-        })
+        };
+        disk.tidy(&mut lock(&disk.writer));
+        Ok(Self { disk: Arc::new(disk), out_of_memory: AtomicBool::new(false), filled: Notify::new() })
     }
 
     /// Does something that may wait for the disk.
@@ -175,17 +186,27 @@ impl Spool {
 }
 
 impl Disk {
-    /// Writes a group. Gives the frames back when the disk does not take them.
-    fn put(&self, frames: Vec<Bytes>, state: Option<Remembered>, memory_is_empty: bool) -> Result<(), Vec<Bytes>> {
+    /// Writes what was taken in; to memory where the disk does not take it.
+    fn flush(&self) {
         let mut writer = lock(&self.writer);
-        let mut changed = States::new();
-        if let Some(Remembered { collector, state }) = state {
-            changed.insert(Arc::clone(&collector), state.clone());
-            writer.states.insert(collector, state);
+        // Not before the writer is ours: groups are written in the order of their visits.
+        let mut intake = std::mem::take(&mut *lock(&self.intake));
+        let (frames, states) = (std::mem::take(&mut intake.frames), std::mem::take(&mut intake.states));
+        if let Err(frames) = self.write(&mut writer, frames, states) {
+            self.memory.push(frames, None);
         }
+        intake.is_written();
+        let fault = writer.fault.as_ref().map(|(fault, _)| fault.clone());
+        lock(&self.index).stats.fault = fault;
+    }
+
+    /// Writes a group. Gives the frames back when the disk does not take them.
+    fn write(&self, writer: &mut Writer, frames: Vec<Bytes>, changed: States) -> Result<(), Vec<Bytes>> {
         if frames.is_empty() && changed.is_empty() {
             return Ok(());
         }
+        writer.states.extend(changed.iter().map(|(collector, state)| (Arc::clone(collector), state.clone())));
+        let memory_is_empty = self.memory.stats().queued_frames == 0;
         let was_faulty = match &writer.fault {
             None => false,
             // What is remembered is ahead of the disk by what is in memory.
@@ -194,10 +215,10 @@ impl Disk {
         };
         let collected_at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let collected_at = i64::try_from(collected_at.as_micros()).unwrap_or(i64::MAX);
-        let written = if was_faulty { None } else { self.append(&mut writer, collected_at, &changed, &frames) };
+        let written = if was_faulty { None } else { self.append(writer, collected_at, &changed, &frames) };
         let written = match written {
             Some(offsets) => Ok(offsets),
-            None => self.begin_segment(&mut writer, collected_at, &frames),
+            None => self.begin_segment(writer, collected_at, &frames),
         };
         let offsets = match written {
             Ok(offsets) => offsets,
@@ -235,7 +256,7 @@ impl Disk {
                 stream = %self.folder.stream, first = first.0, last = last.0, frames, quota = self.quota,
                 "frames dropped: the buffer is full; see why nothing is delivered, or raise METRICS_BUFFER_SIZE",
             );
-            self.tidy(&mut writer);
+            self.tidy(writer);
         }
         Ok(())
     }
@@ -368,35 +389,46 @@ impl Disk {
     }
 }
 
+impl Drop for Spool {
+    /// What a visit that was broken off had put in.
+    fn drop(&mut self) {
+        self.disk.flush();
+    }
+}
+
 #[async_trait]
 impl Outbox for Spool {
     fn stream(&self) -> StreamId {
         self.disk.folder.stream
     }
 
-    async fn put(&self, frames: Vec<Bytes>, state: Option<Remembered>) {
-        let memory_is_empty = self.memory.stats().queued_frames == 0;
-        let put = self.blocking(move |disk| {
-            let put = disk.put(frames, state, memory_is_empty);
-            let fault = lock(&disk.writer).fault.as_ref().map(|(fault, _)| fault.clone());
-            lock(&disk.index).stats.fault = fault;
-            put
-        });
-        if let Some(Err(frames)) = put.await {
-            self.memory.put(frames, None).await;
+    fn put(&self, frames: Vec<Bytes>, state: Option<Remembered>) -> BoxFuture<'_, ()> {
+        if frames.is_empty() && state.is_none() {
+            return Box::pin(std::future::ready(()));
         }
-        self.filled.notify_one();
+        let taken = lock(&self.disk.intake).add(frames, state, self.disk.segment_bytes / 8);
+        Box::pin(async move {
+            if taken.is_written_within(LINGER).await {
+                return;
+            }
+            self.blocking(Disk::flush).await;
+            self.filled.notify_one();
+        })
     }
 
     async fn state(&self, collector: &str) -> Option<Bytes> {
         let collector = collector.to_owned();
-        self.blocking(move |disk| lock(&disk.writer).states.get(collector.as_str()).cloned()).await.flatten()
+        let look = move |disk: &Disk| {
+            disk.flush();
+            lock(&disk.writer).states.get(collector.as_str()).cloned()
+        };
+        self.blocking(look).await.flatten()
     }
 
     async fn ready(&self) {
         loop {
             let filled = self.filled.notified();
-            if !lock(&self.disk.index).waiting.is_empty() || self.memory.stats().queued_frames > 0 {
+            if !lock(&self.disk.index).waiting.is_empty() || self.disk.memory.stats().queued_frames > 0 {
                 return;
             }
             filled.await;
@@ -404,17 +436,21 @@ impl Outbox for Spool {
     }
 
     async fn front(&self, limits: GroupLimits) -> Option<FrameGroup> {
-        let frames = self.blocking(move |disk| disk.front(limits)).await?;
+        let look = move |disk: &Disk| {
+            disk.flush();
+            disk.front(limits)
+        };
+        let frames = self.blocking(look).await?;
         self.out_of_memory.store(frames.is_empty(), Ordering::Relaxed);
         if frames.is_empty() {
-            return self.memory.front(limits).await;
+            return self.disk.memory.front(limits).await;
         }
         Some(FrameGroup { stream: self.stream(), frames })
     }
 
     async fn settle(&self, delivered: &[Seq]) {
         if self.out_of_memory.load(Ordering::Relaxed) {
-            return self.memory.settle(delivered).await;
+            return self.disk.memory.settle(delivered).await;
         }
         let delivered = delivered.to_vec();
         self.blocking(move |disk| disk.settle(&delivered)).await;
@@ -422,14 +458,14 @@ impl Outbox for Spool {
 
     async fn reject(&self, seq: Seq, code: &str, message: &str) {
         if self.out_of_memory.load(Ordering::Relaxed) {
-            return self.memory.reject(seq, code, message).await;
+            return self.disk.memory.reject(seq, code, message).await;
         }
         let (code, message) = (code.to_owned(), message.to_owned());
         self.blocking(move |disk| disk.reject(seq, code, message)).await;
     }
 
     fn stats(&self) -> OutboxStats {
-        let memory = self.memory.stats();
+        let memory = self.disk.memory.stats();
         let index = lock(&self.disk.index);
         let disk = &index.stats;
         OutboxStats {

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap()
+    tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap()
 }
 
 fn remember(state: u64) -> Option<Remembered> {
@@ -211,5 +211,33 @@ fn a_disk_that_refuses_is_said_and_frames_go_on_in_memory() {
         let spool = Spool::open(folder.path().join("spool"), 4000).unwrap();
         assert_eq!(spool.state("log").await.unwrap(), "2");
         assert_eq!(waiting(&spool).await.into_values().collect::<Vec<_>>(), [Bytes::from_static(b"three")]);
+    });
+}
+
+#[test]
+fn visits_that_end_together_are_written_at_once_and_none_is_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    runtime().block_on(async {
+        let spool = Spool::open(folder.path(), 1 << 20).unwrap();
+        let visit = |number: u64| {
+            let state = Remembered { collector: format!("log {number}").into(), state: Bytes::from_static(b"read") };
+            spool.put(vec![Bytes::from(number.to_string())], Some(state))
+        };
+        futures::future::join_all((1..=20).map(visit)).await;
+        let bytes = fs::read(segments(folder.path()).pop().unwrap()).unwrap();
+        // The first tells what was remembered before: nothing.
+        let first = group::decode(&bytes, MAGIC.len()).unwrap();
+        let group = group::decode(&bytes, first.end).unwrap();
+        assert_eq!((group.frames.len(), group.states.len(), group.end), (20, 20, bytes.len()));
+        // A visit that is broken off has put in what it had.
+        drop(visit(21));
+        assert_eq!(waiting(&spool).await.len(), 21);
+        drop(visit(22));
+        drop(spool);
+        let spool = Spool::open(folder.path(), 1 << 20).unwrap();
+        let frames = waiting(&spool).await;
+        assert!(frames.iter().all(|(seq, frame)| *frame == seq.to_string()), "{frames:?}");
+        assert_eq!(frames.len(), 22);
+        assert_eq!(spool.state("log 22").await.unwrap(), "read");
     });
 }

@@ -49,7 +49,7 @@ fn main() -> ExitCode {
         Command::Measurements { markdown: false } => return list::measurements(&config, json),
         Command::Run | Command::Once | Command::Check => {}
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => {
