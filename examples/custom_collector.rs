@@ -14,7 +14,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use pganalytics_collect::{Agent, CollectContext, CollectError, Collected, Collector, MemorySink, Outcome, Report};
+use pganalytics_collect::{Agent, CollectContext, CollectError, Collected, Collector, MemorySink};
 use pganalytics_core::{
     Batch, Epoch, InstanceId, RowsBuilder, Scrape, ScrapeKind, ServerId, Source, Value, catalog::Measurement,
 };
@@ -78,12 +78,6 @@ impl Collector for Queues {
         // Always all rows: what did not change is left out further on.
         rows.push(&[Value::Text("mail"), Value::Int(3), Value::Int(self.work.done.load(Relaxed))])?;
         rows.push(&[Value::Text("invoices"), Value::Int(0), Value::Int(0)])?;
-        let report = Report {
-            measurement: self.measurement.name().clone(),
-            source: Some(self.source.clone()),
-            outcome: Outcome::Collected { rows: rows.len() },
-            elapsed: started.elapsed(),
-        };
         let batch = Batch {
             schema: Arc::clone(schema),
             source: self.source.clone(),
@@ -95,7 +89,9 @@ impl Collector for Queues {
             },
             rows: rows.finish(),
         };
-        Ok(Collected { batches: vec![batch], reports: vec![report], ..Collected::default() })
+        let mut collected = Collected::default();
+        collected.add(&self.measurement, &self.source, started.elapsed(), Ok(batch));
+        Ok(collected)
     }
 }
 

@@ -23,6 +23,9 @@ use pganalytics_collect::{
 use pganalytics_core::{Timestamp, catalog::Catalog, frame};
 use pganalytics_testkit::{Cluster, versions};
 
+mod tables;
+use tables::make_tables;
+
 const TABLES: usize = 10_000;
 const STATEMENTS: usize = 5_000;
 /// The promises.
@@ -74,17 +77,7 @@ async fn measure() -> anyhow::Result<ExitCode> {
 
 async fn build(cluster: &Cluster) -> anyhow::Result<()> {
     let client = cluster.client("postgres").await?;
-    for from in (0..TABLES).step_by(100) {
-        let tables: String = (from..from + 100)
-            .map(|n| {
-                format!(
-                    "create table t{n} (a int primary key, b int, c text); create index on t{n} (b); \
-                     insert into t{n} values (1, 1, 'x');"
-                )
-            })
-            .collect();
-        client.batch_execute(&format!("do $do$ begin {tables} end $do$")).await?;
-    }
+    make_tables(&client, TABLES).await?;
     for from in (0..STATEMENTS).step_by(500) {
         let statements: String = (from..from + 500)
             .map(|n| format!("select a, b, c, count(*) from t{n} where a = {n} and b between 1 and {n} and c like '%x%' group by a, b, c;"))

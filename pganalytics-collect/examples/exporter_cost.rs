@@ -25,6 +25,9 @@ use anyhow::{Context, bail};
 use pganalytics_testkit::{Cluster, versions};
 use tokio_postgres::Client;
 
+mod tables;
+use tables::make_tables;
+
 const TABLES: usize = 2_000;
 const REFERENCE: &str = "prometheus-postgres-exporter";
 
@@ -73,17 +76,7 @@ async fn measure() -> anyhow::Result<ExitCode> {
         .start()
         .await?;
     let client = cluster.client("postgres").await?;
-    for from in (0..TABLES).step_by(100) {
-        let tables: String = (from..from + 100)
-            .map(|n| {
-                format!(
-                    "create table t{n} (a int primary key, b int, c text); create index on t{n} (b); \
-                     insert into t{n} values (1, 1, 'x');"
-                )
-            })
-            .collect();
-        client.batch_execute(&format!("do $do$ begin {tables} end $do$")).await?;
-    }
+    make_tables(&client, TABLES).await?;
     let password = cluster.password();
     client
         .batch_execute(&format!(

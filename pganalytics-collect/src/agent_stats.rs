@@ -10,7 +10,7 @@ use pganalytics_core::{
 use tokio::time::Instant;
 
 use crate::{
-    collector::{CollectContext, Collected, Collector, Outcome, Report},
+    collector::{CollectContext, Collected, Collector},
     deliver::{Outbox, SenderStats},
     error::CollectError,
     host::process,
@@ -87,13 +87,7 @@ impl Collector for AgentStats {
         let mut collected = Collected::default();
         for measurement in self.measurements() {
             let batch = self.batch(&measurement, cx.now)?;
-            collected.reports.push(Report {
-                measurement: measurement.name().clone(),
-                source: Some(self.source.clone()),
-                outcome: Outcome::Collected { rows: batch.rows.len() },
-                elapsed: started.elapsed(),
-            });
-            collected.batches.push(batch);
+            collected.add(&measurement, &self.source, started.elapsed(), Ok(batch));
         }
         Ok(collected)
     }

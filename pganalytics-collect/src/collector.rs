@@ -1,6 +1,6 @@
 //! The trait of everything that collects.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt::Display, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -55,6 +55,14 @@ pub enum Outcome {
     },
 }
 
+impl Outcome {
+    /// It went wrong with this error, whose words must hold no secret and no literal.
+    #[must_use]
+    pub fn failed(error: impl Display) -> Self {
+        Self::Failed { message: error.to_string() }
+    }
+}
+
 /// A line of a visit's account; the scheduler makes samples of it
 /// (`agent_scrape`), so a failure is data like any other.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,6 +89,36 @@ pub struct Collected {
     /// they do, and comes back in [`Collector::resume`]. For collectors that
     /// read on where they stopped; `None` leaves what was remembered before.
     pub state: Option<Bytes>,
+}
+
+impl Collected {
+    /// Adds what one measurement brought at a source, and a report of it: the
+    /// batch with all its rows, or why there is none.
+    ///
+    /// The front page of this crate shows a collector that uses it.
+    pub fn add(
+        &mut self,
+        measurement: &Measurement,
+        source: &Source,
+        elapsed: Duration,
+        found: Result<Batch, Outcome>,
+    ) {
+        let outcome = match found {
+            Ok(batch) => {
+                let rows = batch.rows.len();
+                self.batches.push(batch);
+                Outcome::Collected { rows }
+            }
+            Err(outcome) => outcome,
+        };
+        self.report(measurement, source, elapsed, outcome);
+    }
+
+    /// Adds a report alone: there is no batch, or it has been added already.
+    pub fn report(&mut self, measurement: &Measurement, source: &Source, elapsed: Duration, outcome: Outcome) {
+        let (measurement, source) = (measurement.name().clone(), Some(source.clone()));
+        self.reports.push(Report { measurement, source, outcome, elapsed });
+    }
 }
 
 /// Collects some measurements from one place.

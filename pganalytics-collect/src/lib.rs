@@ -56,8 +56,7 @@
 //!
 //! use async_trait::async_trait;
 //! use pganalytics_collect::{
-//!     Agent, CollectContext, CollectError, Collected, Collector, MemorySink, Outcome, Report,
-//!     scrape::full_scrape,
+//!     Agent, CollectContext, CollectError, Collected, Collector, MemorySink, scrape::full_scrape,
 //! };
 //! use pganalytics_core::{InstanceId, ServerId, Source, Value, catalog::Measurement};
 //! use tokio_util::sync::CancellationToken;
@@ -104,13 +103,9 @@
 //!             "waiting" => Some(Value::Int(row.1)),
 //!             _ => None,
 //!         })?;
-//!         let report = Report {
-//!             measurement: self.measurement.name().clone(),
-//!             source: Some(self.source.clone()),
-//!             outcome: Outcome::Collected { rows: batch.rows.len() },
-//!             elapsed: started.elapsed(),
-//!         };
-//!         Ok(Collected { batches: vec![batch], reports: vec![report], ..Collected::default() })
+//!         let mut collected = Collected::default();
+//!         collected.add(&self.measurement, &self.source, started.elapsed(), Ok(batch));
+//!         Ok(collected)
 //!     }
 //! }
 //!

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use pganalytics_core::{
-    Batch, Epoch, ModelError, RowsBuilder, Scrape, ScrapeKind, Source, Timestamp, Value, catalog::Measurement,
+    Batch, Epoch, ModelError, Rows, RowsBuilder, Scrape, ScrapeKind, Source, Timestamp, Value, catalog::Measurement,
 };
 
 /// One full scrape of a measurement: a row for each of `rows`, in the order of
@@ -60,11 +60,37 @@ pub fn full_scrape<'a, R>(
         values.extend(schema.columns().iter().map(|column| value(row, &column.name).unwrap_or(Value::Null)));
         builder.push(&values)?;
     }
+    Ok(keyframe(measurement, source, collected_at, builder.finish()))
+}
+
+/// A full scrape that found no rows. Where there were some before, it says that
+/// they are gone.
+///
+/// ```
+/// use pganalytics_collect::scrape::empty_scrape;
+/// use pganalytics_core::{InstanceId, ServerId, Source, Timestamp, catalog::Catalog};
+///
+/// let server_id = ServerId::of_host("db1");
+/// let instance_id = InstanceId::of_address(server_id, "db1:5432");
+/// let source = Source { server_id, instance_id, server: "main".into(), database: Some("dropped".into()) };
+///
+/// let tables = Catalog::builtin().get("pg_stat_user_tables").ok_or("it is built in")?;
+/// let batch = empty_scrape(tables, source, Timestamp::from_secs(1_800_000_000));
+/// assert!(batch.rows.is_empty());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use]
+pub fn empty_scrape(measurement: &Measurement, source: Source, collected_at: Timestamp) -> Batch {
+    keyframe(measurement, source, collected_at, Rows::empty(measurement.schema()))
+}
+
+/// One full scrape of rows that are built already.
+pub(crate) fn keyframe(measurement: &Measurement, source: Source, collected_at: Timestamp, rows: Rows) -> Batch {
     let scrape = Scrape {
         collected_at,
         interval_micros: measurement.interval_micros(),
         kind: ScrapeKind::Keyframe,
         epoch: Epoch::default(),
     };
-    Ok(Batch { schema: Arc::clone(schema), source, scrape, rows: builder.finish() })
+    Batch { schema: Arc::clone(measurement.schema()), source, scrape, rows }
 }

@@ -43,7 +43,7 @@ use self::{
     usage::{Answer, Prober},
 };
 use crate::{
-    collector::{CollectContext, Collected, Collector, Outcome, Report},
+    collector::{CollectContext, Collected, Collector, Outcome},
     error::CollectError,
     scrape::full_scrape,
 };
@@ -412,23 +412,20 @@ impl Collector for HostCollector {
             for fault in faults {
                 tracing::debug!(measurement = "disk_usage", "{fault}");
             }
-            let outcome = match &batch {
-                Ok(batch) => Outcome::Collected { rows: batch.rows.len() },
-                Err(error @ CollectError::Host { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-                    Outcome::Unsupported { reason: format!("{error}; figures of the host need Linux and its /proc") }
-                }
-                Err(CollectError::Unsupported(reason)) => Outcome::Unsupported { reason: reason.clone() },
-                Err(error) => Outcome::Failed { message: error.to_string() },
-            };
-            collected.batches.extend(batch);
-            collected.reports.push(Report {
-                measurement: measurement.name().clone(),
-                source: Some(self.source.clone()),
-                outcome,
-                elapsed: started.elapsed(),
-            });
+            collected.add(measurement, &self.source, started.elapsed(), batch.map_err(outcome_of));
         }
         Ok(collected)
+    }
+}
+
+/// What it means that a measurement brought nothing.
+fn outcome_of(error: CollectError) -> Outcome {
+    match error {
+        CollectError::Host { ref source, .. } if source.kind() == io::ErrorKind::NotFound => {
+            Outcome::Unsupported { reason: format!("{error}; figures of the host need Linux and its /proc") }
+        }
+        CollectError::Unsupported(reason) => Outcome::Unsupported { reason },
+        error => Outcome::failed(error),
     }
 }
 

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::folder::CatalogFile;
 use crate::{
-    collector::{CollectContext, Collected, Collector, Outcome, Report},
+    collector::{CollectContext, Collected, Collector},
     error::CollectError,
     scrape::full_scrape,
 };
@@ -48,13 +48,7 @@ impl Collector for FileReports {
                 "loaded_at" => file.loaded_at.map(|at| Value::Timestamp(at.as_micros())),
                 _ => None,
             })?;
-            collected.reports.push(Report {
-                measurement: measurement.name().clone(),
-                source: Some(self.source.clone()),
-                outcome: Outcome::Collected { rows: batch.rows.len() },
-                elapsed: started.elapsed(),
-            });
-            collected.batches.push(batch);
+            collected.add(&measurement, &self.source, started.elapsed(), Ok(batch));
         }
         Ok(collected)
     }

@@ -16,7 +16,7 @@ use super::{
     settings::PgBackRestConfig,
 };
 use crate::{
-    collector::{CollectContext, Collected, Collector, Outcome, Report},
+    collector::{CollectContext, Collected, Collector, Outcome},
     error::CollectError,
     scrape::full_scrape,
 };
@@ -165,20 +165,12 @@ impl Collector for PgBackRestCollector {
         let mut collected = Collected::default();
         let rows = Box::pin(self.rows()).await;
         for measurement in self.measurements().iter().filter(|measurement| cx.due.contains(measurement.name())) {
-            let batch = rows.as_ref().map(|rows| self.batch(measurement, cx.now, rows));
-            let outcome = match &batch {
-                Ok(Ok(batch)) => Outcome::Collected { rows: batch.rows.len() },
-                Ok(Err(error)) => Outcome::Failed { message: error.to_string() },
-                Err(Fault::Missing(reason)) => Outcome::Unsupported { reason: reason.clone() },
-                Err(Fault::Failed(message)) => Outcome::Failed { message: message.clone() },
+            let found = match &rows {
+                Ok(rows) => self.batch(measurement, cx.now, rows).map_err(Outcome::failed),
+                Err(Fault::Missing(reason)) => Err(Outcome::Unsupported { reason: reason.clone() }),
+                Err(Fault::Failed(message)) => Err(Outcome::failed(message)),
             };
-            collected.batches.extend(batch.into_iter().flatten());
-            collected.reports.push(Report {
-                measurement: measurement.name().clone(),
-                source: Some(self.source.clone()),
-                outcome,
-                elapsed: began.elapsed(),
-            });
+            collected.add(measurement, &self.source, began.elapsed(), found);
         }
         Ok(collected)
     }

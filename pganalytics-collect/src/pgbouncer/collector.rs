@@ -17,7 +17,7 @@ use super::{
     summary::{Summary, SummaryRow},
 };
 use crate::{
-    collector::{CollectContext, Collected, Collector, Outcome, Report},
+    collector::{CollectContext, Collected, Collector, Outcome},
     error::CollectError,
     postgres::PostgresConfig,
     scrape::full_scrape,
@@ -61,6 +61,16 @@ impl From<Fault> for Miss {
 impl From<ModelError> for Miss {
     fn from(error: ModelError) -> Self {
         Self::Model(error)
+    }
+}
+
+impl From<Miss> for Outcome {
+    fn from(miss: Miss) -> Self {
+        match miss {
+            Miss::Console(fault) => Self::failed(fault.message()),
+            Miss::Unsupported(reason) => Self::Unsupported { reason },
+            Miss::Model(error) => Self::failed(error),
+        }
     }
 }
 
@@ -160,22 +170,6 @@ impl PgBouncerCollector {
         let row = [figures];
         Ok(full_scrape(measurement, self.source.clone(), cx.now, &row, Figures::value)?)
     }
-
-    fn report(&self, collected: &mut Collected, measurement: &Measurement, began: Instant, found: Found) {
-        let outcome = match &found {
-            Ok(batch) => Outcome::Collected { rows: batch.rows.len() },
-            Err(Miss::Console(fault)) => Outcome::Failed { message: fault.message().to_owned() },
-            Err(Miss::Unsupported(reason)) => Outcome::Unsupported { reason: reason.clone() },
-            Err(Miss::Model(error)) => Outcome::Failed { message: error.to_string() },
-        };
-        collected.batches.extend(found);
-        collected.reports.push(Report {
-            measurement: measurement.name().clone(),
-            source: Some(self.source.clone()),
-            outcome,
-            elapsed: began.elapsed(),
-        });
-    }
 }
 
 #[async_trait]
@@ -204,7 +198,8 @@ impl Collector for PgBouncerCollector {
             Err(message) => Err(message.as_str()),
         };
         for up in &ups {
-            self.report(&mut collected, up, began, self.up(up, cx, answer));
+            let found = self.up(up, cx, answer);
+            collected.add(up, &self.source, began.elapsed(), found.map_err(Outcome::from));
         }
         let (console, mut lost) = match entered {
             Ok((console, _)) => (Some(console), None),
@@ -220,7 +215,7 @@ impl Collector for PgBouncerCollector {
             if let Err(Miss::Console(Fault::Lost(message))) = &found {
                 lost = Some(message.clone());
             }
-            self.report(&mut collected, measurement, began, found);
+            collected.add(measurement, &self.source, began.elapsed(), found.map_err(Outcome::from));
         }
         self.console = console.filter(|_| lost.is_none());
         Ok(collected)

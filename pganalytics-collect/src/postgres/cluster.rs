@@ -91,14 +91,14 @@ impl ClusterCollector {
         }
 
         let mut collected = Collected::default();
-        self.up(&mut collected, cx, clock, shared.last_source(), Ok(answered));
+        self.up(&mut collected, cx, clock, &shared.last_source(), Ok(answered));
         let (mut session, in_recovery) = self.find_home(session, in_recovery, &due, cx).await?;
         let visit = shared.visit(&mut session, None, in_recovery, &due, &mut collected, clock).await;
         let mut visit = match visit {
             Ok(visit) => visit,
             Err(fault) => {
                 let outcome = fault.plain_outcome();
-                report_all(&mut collected, &due, Some(&shared.last_source()), &outcome, began);
+                report_all(&mut collected, &due, &shared.last_source(), &outcome, began);
                 self.keeper.put_back(session);
                 return Ok(collected);
             }
@@ -134,7 +134,7 @@ impl ClusterCollector {
         }
         if let Some((first, outcome)) = lost {
             let rest = std::iter::once(first).chain(left);
-            report_all(&mut collected, rest, Some(&shared.last_source()), &outcome, Instant::now());
+            report_all(&mut collected, rest, &shared.last_source(), &outcome, Instant::now());
         }
         self.keeper.put_back(session);
         Ok(collected)
@@ -174,7 +174,7 @@ impl ClusterCollector {
         collected: &mut Collected,
         cx: &CollectContext,
         clock: Clock,
-        source: Source,
+        source: &Source,
         answer: Result<Duration, &str>,
     ) {
         lock(&self.shared.journal).server(answer.err());
@@ -186,13 +186,7 @@ impl ClusterCollector {
             ("error", Err(message)) => Some(Value::Text(message)),
             _ => None,
         });
-        let outcome = match &batch {
-            Ok(_) => Outcome::Collected { rows: 1 },
-            Err(error) => Outcome::Failed { message: error.to_string() },
-        };
-        let elapsed = answer.unwrap_or_default();
-        collected.reports.push(Report { measurement: up.name().clone(), source: Some(source), outcome, elapsed });
-        collected.batches.extend(batch);
+        collected.add(up, source, answer.unwrap_or_default(), batch.map_err(Outcome::failed));
     }
 }
 
@@ -253,10 +247,10 @@ impl Collector for ClusterCollector {
         };
         let mut collected = Collected::default();
         let source = self.shared.last_source();
-        self.up(&mut collected, cx, clock, source.clone(), Err(&problem.message));
+        self.up(&mut collected, cx, clock, &source, Err(&problem.message));
         let due = self.measurements.iter().filter(|measurement| cx.due.contains(measurement.name()));
         let outcome = Outcome::Failed { message: problem.message.clone() };
-        report_all(&mut collected, due, Some(&source), &outcome, began);
+        report_all(&mut collected, due, &source, &outcome, began);
         Ok(collected)
     }
 }

@@ -14,7 +14,7 @@ use std::{
 
 use async_trait::async_trait;
 use pganalytics_core::{
-    Batch, Epoch, MeasurementName, Rows, Scrape, ScrapeKind, Source,
+    MeasurementName, Source,
     catalog::{Measurement, Scope},
 };
 use tokio::time::Instant;
@@ -32,6 +32,7 @@ use crate::{
     collector::{CollectContext, Collected, Collector, Outcome},
     error::CollectError,
     own_sql::CatalogChange,
+    scrape::empty_scrape,
 };
 
 /// The collector of measurements that are taken in each database.
@@ -113,17 +114,8 @@ impl DatabasesCollector {
             let Some(Place { source: Some(source), known, .. }) = self.places.remove(&name) else { continue };
             self.events.forget(&source);
             let known = self.measurements.iter().filter(|measurement| known.contains(measurement.name()));
-            collected.batches.extend(known.map(|measurement| Batch {
-                schema: Arc::clone(measurement.schema()),
-                source: source.clone(),
-                scrape: Scrape {
-                    collected_at: clock.now(),
-                    interval_micros: measurement.interval_micros(),
-                    kind: ScrapeKind::Keyframe,
-                    epoch: Epoch::default(),
-                },
-                rows: Rows::empty(measurement.schema()),
-            }));
+            let ends = known.map(|measurement| empty_scrape(measurement, source.clone(), clock.now()));
+            collected.batches.extend(ends);
         }
     }
 
@@ -146,7 +138,7 @@ impl DatabasesCollector {
             Ok(entered) => entered,
             Err(problem) => {
                 let outcome = Outcome::Failed { message: problem.message.clone() };
-                report_all(collected, &owed, Some(&here), &outcome, began);
+                report_all(collected, &owed, &here, &outcome, began);
                 place.visited = Some(began);
                 place.owed.clear();
                 return match problem.fault {
@@ -169,7 +161,7 @@ impl DatabasesCollector {
         let mut visit = match visit {
             Ok(visit) => visit,
             Err(fault) => {
-                report_all(collected, &owed, Some(&here), &fault.plain_outcome(), began);
+                report_all(collected, &owed, &here, &fault.plain_outcome(), began);
                 place.visited = Some(began);
                 place.owed.clear();
                 self.keeper.put_back(session);
@@ -201,7 +193,7 @@ impl DatabasesCollector {
             }
         }
         if let Some(outcome) = rest {
-            report_all(collected, left, Some(&here), &outcome, began);
+            report_all(collected, left, &here, &outcome, began);
             place.owed.clear();
         }
         if place.owed.is_empty() {
@@ -228,7 +220,7 @@ impl DatabasesCollector {
             };
             let here = Source { database: Some(Arc::clone(database)), ..self.shared.last_source() };
             let owed = self.measurements.iter().filter(|measurement| place.owed.contains(measurement.name()));
-            report_all(collected, owed, Some(place.source.as_ref().unwrap_or(&here)), &outcome, began);
+            report_all(collected, owed, place.source.as_ref().unwrap_or(&here), &outcome, began);
         }
     }
 }

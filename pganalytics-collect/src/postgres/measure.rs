@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use pganalytics_core::{
-    Batch, CounterFamily, Epoch, Scrape, ScrapeKind, Source, Timestamp,
+    Batch, CounterFamily, Epoch, Source, Timestamp,
     catalog::{Measurement, QueryChoice},
 };
 use tokio::time::Instant;
@@ -17,7 +17,10 @@ use super::{
     rows::RowReader,
     session::{Extension, Session},
 };
-use crate::collector::{CollectContext, Collected, Outcome, Report};
+use crate::{
+    collector::{CollectContext, Collected, Outcome},
+    scrape::keyframe,
+};
 
 /// A visit to one session: what its measurements share.
 pub(super) struct Visit<'a> {
@@ -122,12 +125,7 @@ impl Visit<'_> {
                 outcome
             }
         };
-        self.collected.reports.push(Report {
-            measurement: measurement.name().clone(),
-            source: Some(self.source.clone()),
-            outcome,
-            elapsed: began.elapsed(),
-        });
+        self.collected.report(measurement, &self.source, began.elapsed(), outcome);
         lost
     }
 
@@ -139,12 +137,7 @@ impl Visit<'_> {
             Err(Without::Lack(lack)) => Outcome::Unsupported { reason: lack.reason(&self.place(session)) },
             Err(Without::Fault(fault)) => fault.plain_outcome(),
         };
-        self.collected.reports.push(Report {
-            measurement: measurement.name().clone(),
-            source: Some(self.source.clone()),
-            outcome,
-            elapsed: std::time::Duration::ZERO,
-        });
+        self.collected.report(measurement, &self.source, std::time::Duration::ZERO, outcome);
     }
 
     async fn read(
@@ -242,14 +235,9 @@ impl Visit<'_> {
             let seen = reader.seen();
             let rows = reader.finish()?;
             let epoch = epochs::of_batch(measurement, &rows, self.epoch, before);
-            let scrape = Scrape {
-                collected_at,
-                interval_micros: measurement.interval_micros(),
-                kind: ScrapeKind::Keyframe,
-                epoch,
-            };
-            let schema = Arc::clone(measurement.schema());
-            return Ok((Batch { schema, source: self.source.clone(), scrape, rows }, seen));
+            let mut batch = keyframe(measurement, self.source.clone(), collected_at, rows);
+            batch.scrape.epoch = epoch;
+            return Ok((batch, seen));
         }
         let reason = String::from("its counters were reset again and again while they were read");
         Err(Without::Outcome(Outcome::Skipped { reason }))

@@ -68,7 +68,7 @@ impl QueryFault {
 
     /// How a visit went that failed so before any measurement.
     pub(super) fn plain_outcome(&self) -> Outcome {
-        Outcome::Failed { message: self.to_string() }
+        Outcome::failed(self)
     }
 
     /// How a measurement went that failed so.

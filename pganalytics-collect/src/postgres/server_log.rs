@@ -4,13 +4,13 @@
 mod check;
 mod over_sql;
 mod place;
+mod reader;
 
-use std::{io::ErrorKind, panic::resume_unwind, sync::Arc, time::Duration};
+use std::{panic::resume_unwind, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use pganalytics_core::{Batch, Source, catalog::Measurement};
-use serde::{Deserialize, Serialize};
 use tokio::{
     task::{JoinHandle, spawn_blocking},
     time::{Instant, timeout_at},
@@ -18,35 +18,22 @@ use tokio::{
 
 pub(super) use self::check::check;
 use self::{
-    over_sql::{SqlState, SqlTail},
     place::Settings,
+    reader::{BUDGET, Fault, Reader, State, too_late},
 };
 use super::{
-    config::PostgresConfig,
-    fault::{ConnectFault, ConnectProblem},
+    fault::ConnectProblem,
     keeper::Keeper,
-    query_fault::QueryFault,
-    session::Session,
     visit::{Shared, report_all},
 };
 use crate::{
-    collector::{CollectContext, Collected, Collector, Outcome, Report},
+    collector::{CollectContext, Collected, Collector, Outcome},
     error::CollectError,
-    logs::{
-        Entry, LogTables, Severity,
-        tail::{Budget, Place, Tail, TailState, Visited},
-    },
+    logs::tail::{Place, Visited},
 };
 
 /// How often the server is asked where its log is.
 const ASK: Duration = Duration::from_secs(300);
-/// What one visit reads at most.
-const BUDGET: Budget = Budget { bytes: 32 << 20, time: Duration::from_secs(5) };
-/// Most entries of a visit that become rows; of those that end sessions or the
-/// server, twice as many.
-const ROWS: usize = 10_000;
-/// Most bytes of entries of a visit that become rows.
-const ROW_BYTES: u64 = 16 << 20;
 
 /// The collector of a server's log.
 pub(super) struct LogCollector {
@@ -63,60 +50,6 @@ pub(super) struct LogCollector {
     reader: Work,
     /// What was handed over with the last visit.
     state: State,
-}
-
-/// How far its files were read.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-struct State {
-    #[serde(flatten)]
-    files: TailState,
-    #[serde(default)]
-    over_sql: SqlState,
-}
-
-/// What a visit works with.
-struct Reader {
-    tail: Tail,
-    over_sql: SqlTail,
-    tables: LogTables,
-    settings: Option<Settings>,
-    result: Result<Visited, Fault>,
-}
-
-/// Why nothing could be read.
-enum Fault {
-    Failed(String),
-    /// It can't be had as things are, which is no failure.
-    Unsupported(String),
-    /// The folder is not on this host.
-    Elsewhere(String),
-}
-
-/// Takes the entries of a visit, as many as may become rows.
-struct Intake<'t> {
-    tables: &'t mut LogTables,
-    rows: usize,
-    bytes: u64,
-    fault: Option<String>,
-}
-
-impl<'t> Intake<'t> {
-    fn new(tables: &'t mut LogTables) -> Self {
-        Self { tables, rows: 0, bytes: 0, fault: None }
-    }
-
-    fn take(&mut self, file: &str, entry: &Entry<'_>) {
-        let most = if entry.severity >= Severity::Fatal { 2 * ROWS } else { ROWS };
-        if self.rows >= most || self.bytes >= ROW_BYTES {
-            self.tables.leave_out(entry);
-            return;
-        }
-        self.rows += 1;
-        self.bytes += entry.bytes;
-        if let Err(error) = self.tables.add(file, entry) {
-            self.fault = Some(error.to_string());
-        }
-    }
 }
 
 /// A file system that does not answer keeps a thread, not the visit.
@@ -158,88 +91,15 @@ impl LogCollector {
     }
 
     fn reader(&self, cx: &CollectContext) -> Box<Reader> {
-        Box::new(Reader {
-            tail: Tail::new(self.state.files.clone()),
-            over_sql: SqlTail::new(self.state.over_sql.clone()),
-            tables: LogTables::new(self.shared.config.log.redaction, cx.now),
-            settings: None,
-            result: Ok(Visited::default()),
-        })
+        Box::new(Reader::new(&self.state, self.shared.config.log.redaction, cx.now))
     }
 
     fn account(&self, cx: &CollectContext, source: &Source, outcome: &Outcome, began: Instant) -> Collected {
         let mut collected = Collected::default();
         let due = self.measurements.iter().filter(|measurement| cx.due.contains(measurement.name()));
-        report_all(&mut collected, due, Some(source), outcome, began);
+        report_all(&mut collected, due, source, outcome, began);
         collected
     }
-}
-
-impl Reader {
-    /// What was begun in another format can't be gone on with.
-    fn follow(&mut self, settings: &Settings) {
-        if self.settings.as_ref().is_some_and(|before| before != settings) {
-            self.tail.reopen();
-            self.over_sql.reopen();
-        }
-        self.settings = Some(settings.clone());
-    }
-
-    fn visit(&mut self, config: &PostgresConfig, settings: &Settings, place: &Place) {
-        self.follow(settings);
-        let mut intake = Intake::new(&mut self.tables);
-        let visited = self.tail.visit(place, BUDGET, &mut |file, entry| intake.take(file, entry));
-        self.result = match (visited, intake.fault) {
-            (Ok(visited), None) if visited.nothing => Err(Fault::Failed(place::no_file(place))),
-            (Ok(visited), None) => Ok(visited),
-            (Ok(_), Some(fault)) => Err(Fault::Failed(fault)),
-            (Err((path, error)), _) if error.kind() == ErrorKind::NotFound && config.log.paths.is_empty() => {
-                Err(Fault::Elsewhere(place::advice(&path, &error)))
-            }
-            (Err((path, error)), _) => Err(Fault::Failed(place::advice(&path, &error))),
-        };
-    }
-
-    /// The same through the server. Whether the session is still good.
-    async fn visit_over_sql(
-        &mut self,
-        session: &mut Session,
-        config: &PostgresConfig,
-        settings: &Settings,
-        place: &Place,
-        deadline: Instant,
-    ) -> bool {
-        self.follow(settings);
-        let mut intake = Intake::new(&mut self.tables);
-        let visited = async {
-            session.begin().await?;
-            // Not tried where it is not allowed: each try would be an error in the log.
-            let lacks = over_sql::lacks(session, config).await?;
-            if !lacks.is_empty() {
-                return Ok(Err(Fault::Unsupported(over_sql::advice(config, &lacks))));
-            }
-            let each = &mut |file: &str, entry: &Entry<'_>| intake.take(file, entry);
-            Ok(Ok(self.over_sql.visit(session, place, deadline, each).await?))
-        };
-        // Whatever waits: what came before counts, and its session is given up.
-        let visited: Result<Result<bool, Fault>, QueryFault> = timeout_at(deadline, Box::pin(visited))
-            .await
-            .unwrap_or_else(|_| Ok(Err(Fault::Failed(too_late(config).message))));
-        let good = matches!(timeout_at(deadline, session.end()).await, Ok(Ok(())));
-        self.result = match (visited, intake.fault) {
-            (_, Some(fault)) => Err(Fault::Failed(fault)),
-            (Ok(Ok(true)), None) => Ok(Visited::default()),
-            (Ok(Ok(false)), None) => Err(Fault::Failed(over_sql::no_file(place))),
-            (Ok(Err(fault)), None) => Err(fault),
-            (Err(fault), None) => Err(Fault::Failed(format!("the log could not be read over SQL: {fault}"))),
-        };
-        good
-    }
-}
-
-fn too_late(config: &PostgresConfig) -> ConnectProblem {
-    let message = format!("{}: no answer before the visit's time was over", config.address());
-    ConnectProblem::new(ConnectFault::Timeout, message)
 }
 
 #[async_trait]
@@ -283,7 +143,7 @@ impl Collector for LogCollector {
                 Err(_) if self.settings.is_some() => {}
                 Err(problem) => {
                     self.unreached = Some(problem.to_string());
-                    let outcome = Outcome::Failed { message: problem.to_string() };
+                    let outcome = Outcome::failed(problem);
                     return Ok(self.account(cx, &self.shared.last_source(), &outcome, began));
                 }
             }
@@ -313,7 +173,7 @@ impl Collector for LogCollector {
             Ok(reader) => self.hand_over(reader, cx, &source, began),
             Err(problem) => {
                 self.unreached = Some(problem.to_string());
-                let outcome = Outcome::Failed { message: problem.to_string() };
+                let outcome = Outcome::failed(problem);
                 Ok(self.account(cx, &source, &outcome, began))
             }
         }
@@ -345,7 +205,7 @@ impl LogCollector {
             Ok(Ok(reader)) => Ok(reader),
             Ok(Err(fault)) => match fault.try_into_panic() {
                 Ok(panic) => resume_unwind(panic),
-                Err(fault) => Err(Outcome::Failed { message: fault.to_string() }),
+                Err(fault) => Err(Outcome::failed(fault)),
             },
             Err(_) => {
                 self.reader = Work::Running(running);
@@ -411,14 +271,10 @@ impl LogCollector {
         for measurement in self.measurements.iter().filter(|measurement| cx.due.contains(measurement.name())) {
             let of = collected.batches.iter().filter(|batch| batch.schema.measurement() == measurement.name());
             let rows = of.map(|batch| batch.rows.len()).sum();
-            collected.reports.push(Report {
-                measurement: measurement.name().clone(),
-                source: Some(source.clone()),
-                outcome: fault.clone().unwrap_or(Outcome::Collected { rows }),
-                elapsed: began.elapsed(),
-            });
+            let outcome = fault.clone().unwrap_or(Outcome::Collected { rows });
+            collected.report(measurement, source, began.elapsed(), outcome);
         }
-        let state = State { files: reader.tail.state().clone(), over_sql: reader.over_sql.state().clone() };
+        let state = reader.state();
         if state != self.state {
             self.state = state;
             let state = serde_json::to_vec(&self.state).map_err(|error| CollectError::Host {

@@ -16,7 +16,7 @@ use super::{
     query_fault::QueryFault,
     session::{Session, unidentified},
 };
-use crate::collector::{Collected, Outcome, Report};
+use crate::collector::{Collected, Outcome};
 
 /// What the collectors of one server share.
 pub(super) struct Shared {
@@ -116,14 +116,11 @@ impl Shared {
 pub(super) fn report_all<'m>(
     collected: &mut Collected,
     measurements: impl IntoIterator<Item = &'m Arc<Measurement>>,
-    source: Option<&Source>,
+    source: &Source,
     outcome: &Outcome,
     began: Instant,
 ) {
-    collected.reports.extend(measurements.into_iter().map(|measurement| Report {
-        measurement: measurement.name().clone(),
-        source: source.cloned(),
-        outcome: outcome.clone(),
-        elapsed: began.elapsed(),
-    }));
+    for measurement in measurements {
+        collected.report(measurement, source, began.elapsed(), outcome.clone());
+    }
 }

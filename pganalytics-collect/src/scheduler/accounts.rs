@@ -98,6 +98,29 @@ fn words(outcome: &Outcome) -> (&'static str, Option<&str>, Option<i64>) {
     }
 }
 
+/// A line for each measurement, at each source where it was found before.
+pub(super) fn lines(
+    due: &[MeasurementName],
+    seen: &BTreeMap<MeasurementName, BTreeSet<Source>>,
+    elapsed: Duration,
+    outcome: &Outcome,
+) -> Vec<Report> {
+    let line = |measurement: &MeasurementName, source: Option<&Source>| Report {
+        measurement: measurement.clone(),
+        source: source.cloned(),
+        outcome: outcome.clone(),
+        elapsed,
+    };
+    let mut reports = Vec::new();
+    for measurement in due {
+        match seen.get(measurement) {
+            Some(sources) => reports.extend(sources.iter().map(|source| line(measurement, Some(source)))),
+            None => reports.push(line(measurement, None)),
+        }
+    }
+    reports
+}
+
 /// The source for lines of a collector that could not even say where it failed.
 pub(super) fn unknown_source(collector: &str) -> Source {
     let server_id = ServerId::of_host(&format!("collector:{collector}"));

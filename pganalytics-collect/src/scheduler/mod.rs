@@ -14,13 +14,16 @@
 
 mod accounts;
 mod change_log;
+mod handover;
 mod plan;
 mod rhythm;
 mod runner;
+mod slots;
 
 pub(crate) use accounts::Accounts;
+pub(crate) use handover::Shared;
 pub use plan::Plan;
-pub(crate) use runner::{Runner, Shared};
+pub(crate) use runner::Runner;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -1,7 +1,7 @@
 //! One collector's task.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet},
     panic::AssertUnwindSafe,
     pin::pin,
     sync::Arc,
@@ -10,9 +10,9 @@ use std::{
 
 use bytes::Bytes;
 use futures::FutureExt;
-use pganalytics_core::{Batch, MeasurementName, Presence, Source, catalog::Measurement, frame};
+use pganalytics_core::{Batch, MeasurementName, Presence, Source, catalog::Measurement};
 use tokio::{
-    sync::{Mutex, mpsc},
+    sync::mpsc,
     time::{Instant, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
@@ -20,42 +20,25 @@ use tracing::{debug, error, info, warn};
 
 use super::{
     Plan, SchedulerStats,
-    accounts::{Accounts, unknown_source},
+    accounts::{lines, unknown_source},
     change_log::ChangeLog,
-    rhythm::{Grid, decide},
+    handover::{Shared, deliver, encode},
+    rhythm::Grid,
+    slots::Slots,
 };
 use crate::{
     change_filter::ChangeFilter,
-    clock::Clock,
     collector::{CollectContext, Collected, Collector, Outcome, Report},
-    deliver::{Backoff, Outbox, Remembered},
+    deliver::{Backoff, Remembered},
     error::CollectError,
-    exporter::{Ask, Asker, Latest, Read},
+    exporter::{Ask, Asker},
     own_sql::Following,
-    scrape::full_scrape,
+    scrape::empty_scrape,
 };
 
 /// A visit may take as long as its slowest measurement's interval, within these.
 const SHORTEST_VISIT: Duration = Duration::from_secs(10);
 const LONGEST_VISIT: Duration = Duration::from_secs(60);
-/// First visits are spread over this time.
-const FIRST_VISITS: u64 = 1_000_000;
-
-/// What the tasks of an agent share.
-#[derive(Clone)]
-pub(crate) struct Shared {
-    pub outbox: Arc<dyn Outbox>,
-    pub clock: Arc<dyn Clock>,
-    pub stats: Arc<SchedulerStats>,
-    /// Lines of all collectors, for several may visit one source. Held until
-    /// the outbox has the frames, so that they stand there in order.
-    pub accounts: Arc<Mutex<(Accounts, ChangeFilter, u64)>>,
-    /// What scrapers read, where there is an exporter.
-    pub latest: Option<Latest>,
-    /// Whether frames go anywhere. If not, none are made, and nothing is
-    /// collected but what scrapers ask for.
-    pub delivers: bool,
-}
 
 /// Why a visit is made.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -68,14 +51,6 @@ enum Cause {
     Scrape,
 }
 
-struct Slot {
-    measurement: Arc<Measurement>,
-    interval: Duration,
-    next: Instant,
-    visited: bool,
-    read: Option<Read>,
-}
-
 /// One collector with its rhythm and its change filter.
 pub(crate) struct Runner {
     name: Arc<str>,
@@ -83,9 +58,7 @@ pub(crate) struct Runner {
     shared: Shared,
     plan: Plan,
     catalog: Following,
-    phase: u64,
-    grid: Grid,
-    slots: Vec<Slot>,
+    slots: Slots,
     filter: ChangeFilter,
     losses: u64,
     /// Where each measurement was found so far, for lines about visits that
@@ -112,16 +85,18 @@ impl Runner {
         let name: Arc<str> = collector.name().into();
         let phase = xxhash_rust::xxh3::xxh3_64(format!("{agent}\n{name}").as_bytes());
         let start = Instant::now();
-        let mut runner = Self {
+        let grid = Grid::new(start, shared.clock.now(), phase);
+        let mut slots = Slots::new(Arc::clone(&name), Arc::clone(&shared.stats), grid, phase);
+        slots.fill(&collector.measurements(), plan, start);
+        let asks = shared.latest.as_ref().map(|latest| latest.register(slots.names()));
+        Self {
             fallback: unknown_source(&name),
             name,
             collector,
-            grid: Grid::new(start, shared.clock.now(), phase),
+            slots,
             shared,
             plan: plan.clone(),
             catalog,
-            phase,
-            slots: Vec::new(),
             filter: ChangeFilter::new(),
             losses: 0,
             seen: BTreeMap::new(),
@@ -129,21 +104,7 @@ impl Runner {
             backoff: Backoff::new(Duration::from_secs(1), Duration::from_secs(60), true),
             not_before: start,
             log: ChangeLog::default(),
-            asks: None,
-        };
-        runner.fill_slots(start);
-        runner.asks = runner.shared.latest.as_ref().map(|latest| latest.register(runner.names()));
-        runner
-    }
-
-    /// A slot for each measurement that has none. It is due at once.
-    fn fill_slots(&mut self, now: Instant) {
-        let next = now + Duration::from_micros(self.phase % FIRST_VISITS);
-        for measurement in self.collector.measurements() {
-            let known = self.slots.iter().any(|slot| slot.measurement.name() == measurement.name());
-            if let Some(interval) = self.plan.interval_of(&measurement).filter(|_| !known) {
-                self.slots.push(Slot { measurement, interval, next, visited: false, read: None });
-            }
+            asks,
         }
     }
 
@@ -151,7 +112,7 @@ impl Runner {
     pub(crate) async fn run(mut self, stop: CancellationToken) {
         self.resume().await;
         loop {
-            let wake = self.slots.iter().map(|slot| slot.next).min();
+            let wake = self.slots.wake();
             if wake.is_none() && !self.catalog.is_live() {
                 break;
             }
@@ -169,8 +130,9 @@ impl Runner {
             };
             let now = Instant::now();
             let (due, cause) = match &ask {
-                None => (self.take_due(now), Cause::Rhythm),
-                Some(ask) => (self.wanted(ask, now), Cause::Scrape),
+                None => (self.slots.take_due(now), Cause::Rhythm),
+                Some(_) if now < self.not_before => continue,
+                Some(ask) => (self.slots.wanted(ask, now), Cause::Scrape),
             };
             if due.is_empty() {
                 continue;
@@ -185,7 +147,7 @@ impl Runner {
                 self.panicked(&due).await;
             }
             if cause == Cause::Rhythm {
-                self.skip_overrun(&due);
+                self.slots.skip_overrun(&due);
             }
         }
         info!(collector = %self.name, "nothing to collect: all its measurements are switched off");
@@ -197,23 +159,6 @@ impl Runner {
         self.collector.resume(state.as_deref());
     }
 
-    /// The slots that a scraper wants fresh and that are not.
-    fn wanted(&self, ask: &Ask, now: Instant) -> Vec<usize> {
-        if now < self.not_before {
-            return Vec::new();
-        }
-        let slots = self.slots.iter().enumerate();
-        slots
-            .filter(|(_, slot)| ask.wants(&slot.measurement, slot.interval, slot.read, now))
-            .map(|(at, _)| at)
-            .collect()
-    }
-
-    /// What it can collect.
-    fn names(&self) -> HashSet<MeasurementName> {
-        self.slots.iter().map(|slot| slot.measurement.name().clone()).collect()
-    }
-
     /// Goes along with another catalog. Measurements that differ begin anew, those
     /// that are gone end; all others keep their ticks.
     async fn adopt(&mut self) {
@@ -223,24 +168,22 @@ impl Runner {
         }
         self.collector.adopt(&change);
         let there = self.collector.measurements();
-        let (ended, slots): (Vec<Slot>, Vec<Slot>) =
-            std::mem::take(&mut self.slots).into_iter().partition(|slot| change.concerns(slot.measurement.name()));
-        self.slots = slots;
-        self.fill_slots(Instant::now());
+        let ended = self.slots.take_out(&change);
+        self.slots.fill(&there, &self.plan, Instant::now());
         if let (Some(latest), Some((asker, _))) = (&self.shared.latest, &self.asks) {
-            asker.has(self.names());
-            ended.iter().for_each(|slot| latest.end(slot.measurement.name()));
+            asker.has(self.slots.names());
+            ended.iter().for_each(|measurement| latest.end(measurement.name()));
         }
         let mut frames = Vec::new();
-        for slot in ended {
-            let name = slot.measurement.name();
+        for measurement in ended {
+            let name = measurement.name();
             self.log.forget(name);
             if there.iter().any(|measurement| measurement.name() == name) {
                 info!(collector = %self.name, measurement = %name, "the measurement is taken as its file says now");
                 continue;
             }
             info!(collector = %self.name, measurement = %name, "the measurement is not taken any more");
-            frames.extend(self.farewell(&slot));
+            frames.extend(self.farewell(&measurement));
             let sources = self.seen.remove(name).unwrap_or_default();
             let mut guard = self.shared.accounts.lock().await;
             let (accounts, ..) = &mut *guard;
@@ -250,13 +193,12 @@ impl Runner {
     }
 
     /// Says that all rows of a measurement are gone.
-    fn farewell(&mut self, slot: &Slot) -> Vec<Bytes> {
-        let name = slot.measurement.name();
+    fn farewell(&mut self, measurement: &Measurement) -> Vec<Bytes> {
+        let name = measurement.name();
         let mut frames = Vec::new();
         for source in self.alive.remove(name).unwrap_or_default() {
-            let nothing = full_scrape(&slot.measurement, source, self.shared.clock.now(), &[(); 0], |(), _| None);
-            match nothing.map_err(CollectError::from).and_then(|batch| encode(&mut self.filter, batch, Instant::now()))
-            {
+            let nothing = empty_scrape(measurement, source, self.shared.clock.now());
+            match encode(&mut self.filter, nothing, Instant::now()) {
                 Ok((frame, _)) => frames.push(frame),
                 Err(error) => error!(measurement = %name, %error, "its end can't be told"),
             }
@@ -265,43 +207,11 @@ impl Runner {
         frames
     }
 
-    /// The slots that are due; their ticks are taken.
-    fn take_due(&mut self, now: Instant) -> Vec<usize> {
-        let mut due = Vec::new();
-        for (at, slot) in self.slots.iter_mut().enumerate() {
-            let tick = decide(slot.next, now, slot.interval);
-            if tick.due || tick.skipped > 0 {
-                // The first visit is off the grid; the second is not hard upon it.
-                let pause = if slot.visited { Duration::ZERO } else { slot.interval / 2 };
-                slot.next = self.grid.next_after(now + pause, slot.interval);
-                slot.visited = true;
-            }
-            if tick.due {
-                due.push(at);
-            }
-            count_skipped(&self.shared, &self.name, slot, tick.skipped);
-        }
-        due
-    }
-
-    /// Ticks that passed while the visit that should have taken them ran.
-    fn skip_overrun(&mut self, due: &[usize]) {
-        let now = Instant::now();
-        for &at in due {
-            let Some(slot) = self.slots.get_mut(at) else { continue };
-            let Some(late) = now.checked_duration_since(slot.next) else { continue };
-            let skipped = late.as_micros() / slot.interval.as_micros().max(1) + 1;
-            slot.next = self.grid.next_after(now, slot.interval);
-            count_skipped(&self.shared, &self.name, slot, u64::try_from(skipped).unwrap_or(u64::MAX));
-        }
-    }
-
     async fn visit(&mut self, due: &[usize], cause: Cause) {
         let started = Instant::now();
-        let slots = || due.iter().filter_map(|&at| self.slots.get(at));
-        let longest = slots().map(|slot| slot.interval).max().unwrap_or(SHORTEST_VISIT);
+        let longest = self.slots.longest(due).unwrap_or(SHORTEST_VISIT);
         let cx = CollectContext {
-            due: slots().map(|slot| slot.measurement.name().clone()).collect(),
+            due: self.slots.names_of(due),
             now: self.shared.clock.now(),
             deadline: started + longest.clamp(SHORTEST_VISIT, LONGEST_VISIT),
         };
@@ -323,33 +233,17 @@ impl Runner {
         };
         SchedulerStats::add(&self.shared.stats.visits, 1);
         let collected = collected.unwrap_or_else(|error| self.failed(&cx, &error, started.elapsed()));
-        self.note_read(due, started, &collected.reports);
+        if self.asks.is_some() {
+            self.slots.note_read(due, started, &collected.reports);
+        }
         self.take(collected, cause).await;
         self.backoff.reset();
-    }
-
-    /// When what is due was read, and whether it has to be tried again soon.
-    fn note_read(&mut self, due: &[usize], at: Instant, reports: &[Report]) {
-        if self.asks.is_none() {
-            return;
-        }
-        let mut failed: HashMap<&MeasurementName, bool> = HashMap::new();
-        for report in reports {
-            let bad = matches!(report.outcome, Outcome::Failed { .. } | Outcome::Skipped { .. });
-            *failed.entry(&report.measurement).or_default() |= bad;
-        }
-        for &slot in due {
-            if let Some(slot) = self.slots.get_mut(slot) {
-                let failed = failed.get(slot.measurement.name()).copied().unwrap_or(true);
-                slot.read = Some(Read { at, failed });
-            }
-        }
     }
 
     /// A visit that brought nothing: every due measurement failed, wherever it
     /// was found before.
     fn failed(&self, cx: &CollectContext, error: &CollectError, elapsed: Duration) -> Collected {
-        let outcome = Outcome::Failed { message: error.to_string() };
+        let outcome = Outcome::failed(error);
         Collected { reports: lines(&cx.due, &self.seen, elapsed, &outcome), ..Collected::default() }
     }
 
@@ -363,9 +257,7 @@ impl Runner {
         SchedulerStats::add(&self.shared.stats.panics, 1);
         error!(collector = %self.name, pause_ms = pause.as_millis(), "the collector panicked; it will be visited again");
         let message = String::from("the collector panicked: a bug; its message is in the agent's log");
-        let slots = due.iter().filter_map(|&at| self.slots.get(at));
-        let names: Vec<_> = slots.map(|slot| slot.measurement.name().clone()).collect();
-        let reports = lines(&names, &self.seen, Duration::ZERO, &Outcome::Failed { message });
+        let reports = lines(&self.slots.names_of(due), &self.seen, Duration::ZERO, &Outcome::Failed { message });
         self.log(&reports);
         self.show(&[], &reports);
         deliver(&self.shared, &self.fallback, Vec::new(), reports, SHORTEST_VISIT, None).await;
@@ -398,7 +290,7 @@ impl Runner {
         let now = Instant::now();
         let mut frames = Vec::with_capacity(batches.len());
         for mut batch in batches {
-            if let Some(interval) = self.interval_of(&batch) {
+            if let Some(interval) = self.slots.interval_of(batch.schema.measurement()) {
                 batch.scrape.interval_micros = u64::try_from(interval.as_micros()).unwrap_or(u64::MAX);
             }
             let (name, source) = (batch.schema.measurement().clone(), batch.source.clone());
@@ -420,7 +312,7 @@ impl Runner {
                 }
                 Err(error) => {
                     self.filter.force_keyframe();
-                    let outcome = Outcome::Failed { message: error.to_string() };
+                    let outcome = Outcome::failed(error);
                     reports.retain(|report| report.measurement != name || report.source.as_ref() != Some(&source));
                     let elapsed = Duration::ZERO;
                     reports.push(Report { measurement: name, source: Some(source), outcome, elapsed });
@@ -437,13 +329,8 @@ impl Runner {
             // The account is of the agent's own rhythm, too.
             reports.clear();
         }
-        let interval = self.slots.iter().map(|slot| slot.interval).min().unwrap_or(SHORTEST_VISIT);
+        let interval = self.slots.shortest().unwrap_or(SHORTEST_VISIT);
         deliver(&self.shared, &self.fallback, frames, reports, interval, state).await;
-    }
-
-    fn interval_of(&self, batch: &Batch) -> Option<Duration> {
-        let is_it = |slot: &&Slot| slot.measurement.name() == batch.schema.measurement();
-        self.slots.iter().find(is_it).map(|slot| slot.interval)
     }
 
     fn log(&mut self, reports: &[Report]) {
@@ -468,82 +355,4 @@ async fn wait_until(time: Option<Instant>) {
         Some(time) => sleep_until(time).await,
         None => std::future::pending().await,
     }
-}
-
-fn count_skipped(shared: &Shared, collector: &str, slot: &Slot, skipped: u64) {
-    if skipped > 0 {
-        SchedulerStats::add(&shared.stats.skipped, skipped);
-        let measurement = slot.measurement.name();
-        debug!(collector, %measurement, skipped, "ticks skipped: a visit took longer than the interval");
-    }
-}
-
-/// A line for each measurement, at each source where it was found before.
-fn lines(
-    due: &[MeasurementName],
-    seen: &BTreeMap<MeasurementName, BTreeSet<Source>>,
-    elapsed: Duration,
-    outcome: &Outcome,
-) -> Vec<Report> {
-    let line = |measurement: &MeasurementName, source: Option<&Source>| Report {
-        measurement: measurement.clone(),
-        source: source.cloned(),
-        outcome: outcome.clone(),
-        elapsed,
-    };
-    let mut reports = Vec::new();
-    for measurement in due {
-        match seen.get(measurement) {
-            Some(sources) => reports.extend(sources.iter().map(|source| line(measurement, Some(source)))),
-            None => reports.push(line(measurement, None)),
-        }
-    }
-    reports
-}
-
-fn encode(filter: &mut ChangeFilter, batch: Batch, now: Instant) -> Result<(Bytes, usize), CollectError> {
-    let filtered = filter.apply(batch, now)?;
-    Ok((Bytes::from(frame::encode(&filtered.batch)?), filtered.duplicates))
-}
-
-/// Puts the frames of a visit and its account into the outbox.
-async fn deliver(
-    shared: &Shared,
-    fallback: &Source,
-    mut frames: Vec<Bytes>,
-    reports: Vec<Report>,
-    interval: Duration,
-    state: Option<Remembered>,
-) {
-    let now = shared.clock.now();
-    let mut guard = shared.accounts.lock().await;
-    let (accounts, filter, losses) = &mut *guard;
-    let seen = shared.outbox.stats().losses;
-    if *losses != seen {
-        *losses = seen;
-        filter.force_keyframe();
-    }
-    let batches = accounts.take(reports, fallback, now, interval).unwrap_or_else(|error| {
-        error!(%error, "the account of a visit is lost");
-        Vec::new()
-    });
-    if let Some(latest) = &shared.latest {
-        latest.take(&batches, &[]);
-    }
-    if !shared.delivers {
-        return;
-    }
-    for batch in batches {
-        match encode(filter, batch, Instant::now()) {
-            Ok((frame, _)) => frames.push(frame),
-            Err(error) => {
-                filter.force_keyframe();
-                error!(%error, "the account of a visit is lost");
-            }
-        }
-    }
-    let put = shared.outbox.put(frames, state);
-    // Visits that end while this one waits for the disk are written with it.
-    drop(guard);
-    put.await;
 }

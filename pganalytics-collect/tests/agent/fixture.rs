@@ -9,7 +9,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use pganalytics_collect::{CollectContext, CollectError, Collected, Collector, Outcome, Report};
+use pganalytics_collect::{CollectContext, CollectError, Collected, Collector};
 use pganalytics_core::{
     Batch, Epoch, InstanceId, RowsBuilder, Scrape, ScrapeKind, ServerId, Source, Value, catalog::Measurement,
 };
@@ -79,13 +79,7 @@ impl Collector for Puppet {
             let mut rows = RowsBuilder::new(measurement.schema());
             rows.push(&[Value::Int(0), Value::Int(0)])?;
             rows.push(&[Value::Int(1), Value::Int(i64::try_from(visit).unwrap())])?;
-            collected.reports.push(Report {
-                measurement: measurement.name().clone(),
-                source: Some(source(self.name)),
-                outcome: Outcome::Collected { rows: rows.len() },
-                elapsed: Duration::ZERO,
-            });
-            collected.batches.push(Batch {
+            let batch = Batch {
                 schema: Arc::clone(measurement.schema()),
                 source: source(self.name),
                 scrape: Scrape {
@@ -95,7 +89,8 @@ impl Collector for Puppet {
                     epoch: Epoch::default(),
                 },
                 rows: rows.finish(),
-            });
+            };
+            collected.add(measurement, &source(self.name), Duration::ZERO, Ok(batch));
         }
         Ok(collected)
     }

@@ -8,7 +8,7 @@ mod tests;
 use std::sync::Arc;
 
 use pganalytics_core::{
-    Batch, Epoch, ModelError, RowsBuilder, Scrape, ScrapeKind, Source, Timestamp, Value,
+    Batch, ModelError, RowsBuilder, Source, Timestamp, Value,
     catalog::{Catalog, Measurement},
 };
 
@@ -20,6 +20,7 @@ use super::{
     facts::Facts,
     redact::{Redaction, texts},
 };
+use crate::scrape::keyframe;
 
 /// Names of the measurements that are filled from logs.
 pub const MEASUREMENTS: &[&str] = &[
@@ -179,13 +180,7 @@ impl LogTables {
         for table in self.tables.iter_mut().filter(|table| !table.builder.is_empty()) {
             let schema = table.measurement.schema();
             let rows = std::mem::replace(&mut table.builder, RowsBuilder::new(schema)).finish();
-            let scrape = Scrape {
-                collected_at: at,
-                interval_micros: table.measurement.interval_micros(),
-                kind: ScrapeKind::Keyframe,
-                epoch: Epoch::default(),
-            };
-            batches.push(Batch { schema: Arc::clone(schema), source: source.clone(), scrape, rows });
+            batches.push(keyframe(table.measurement, source.clone(), at, rows));
         }
         Ok(batches)
     }

@@ -314,10 +314,10 @@ async fn take(
                 }
             }
             if let Some(outcome) = lost {
-                report_all(&mut collected, left, Some(&source), &outcome, began);
+                report_all(&mut collected, left, &source, &outcome, began);
             }
         }
-        Err(fault) => report_all(&mut collected, measurements, Some(&source), &fault.plain_outcome(), began),
+        Err(fault) => report_all(&mut collected, measurements, &source, &fault.plain_outcome(), began),
     }
     keeper.put_back(session);
     checks.extend(collected.reports.into_iter().map(MeasurementCheck::from));

@@ -58,7 +58,7 @@ use super::{
 };
 use crate::{
     check::MeasurementCheck,
-    collector::{CollectContext, Collected, Collector, Outcome, Report},
+    collector::{CollectContext, Collected, Collector, Outcome},
     error::CollectError,
     scrape::full_scrape,
 };
@@ -140,14 +140,13 @@ impl Running {
                     outcome = Outcome::Collected { rows: batch.rows.len() };
                     collected.batches.push(batch);
                 }
-                Some(Err(error)) => outcome = Outcome::Failed { message: error.to_string() },
+                Some(Err(error)) => outcome = Outcome::failed(error),
                 None => {}
             }
             if let Some(message) = trouble {
                 outcome = Outcome::Failed { message };
             }
-            let (measurement, source) = (measurement.name().clone(), Some(source.clone()));
-            collected.reports.push(Report { measurement, source, outcome, elapsed: began.elapsed() });
+            collected.report(measurement, &source, began.elapsed(), outcome);
         }
     }
 
@@ -231,7 +230,7 @@ impl Collector for SamplingCollector {
             let reason = format!(
                 "sampling needs a session of its own, and max_connections leaves none: set it to {LEAST_FOR_SAMPLING} or more"
             );
-            report_all(&mut collected, due, Some(&fallback), &Outcome::Unsupported { reason }, began);
+            report_all(&mut collected, due, &fallback, &Outcome::Unsupported { reason }, began);
             return Ok(collected);
         };
         lock(&running.ledger).clock = clock;

@@ -1,0 +1,167 @@
+//! Reads what is new in a log, as far as one visit may.
+
+use std::{io::ErrorKind, time::Duration};
+
+use pganalytics_core::Timestamp;
+use serde::{Deserialize, Serialize};
+use tokio::time::{Instant, timeout_at};
+
+use super::{
+    super::{
+        config::PostgresConfig,
+        fault::{ConnectFault, ConnectProblem},
+        query_fault::QueryFault,
+        session::Session,
+    },
+    over_sql::{self, SqlState, SqlTail},
+    place::{self, Settings},
+};
+use crate::logs::{
+    Entry, LogTables, Redaction, Severity,
+    tail::{Budget, Place, Tail, TailState, Visited},
+};
+
+/// What one visit reads at most.
+pub(super) const BUDGET: Budget = Budget { bytes: 32 << 20, time: Duration::from_secs(5) };
+/// Most entries of a visit that become rows; of those that end sessions or the
+/// server, twice as many.
+const ROWS: usize = 10_000;
+/// Most bytes of entries of a visit that become rows.
+const ROW_BYTES: u64 = 16 << 20;
+
+/// How far its files were read.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct State {
+    #[serde(flatten)]
+    files: TailState,
+    #[serde(default)]
+    over_sql: SqlState,
+}
+
+/// What a visit works with.
+pub(super) struct Reader {
+    tail: Tail,
+    over_sql: SqlTail,
+    pub(super) tables: LogTables,
+    settings: Option<Settings>,
+    pub(super) result: Result<Visited, Fault>,
+}
+
+/// Why nothing could be read.
+pub(super) enum Fault {
+    Failed(String),
+    /// It can't be had as things are, which is no failure.
+    Unsupported(String),
+    /// The folder is not on this host.
+    Elsewhere(String),
+}
+
+/// Takes the entries of a visit, as many as may become rows.
+struct Intake<'t> {
+    tables: &'t mut LogTables,
+    rows: usize,
+    bytes: u64,
+    fault: Option<String>,
+}
+
+impl<'t> Intake<'t> {
+    fn new(tables: &'t mut LogTables) -> Self {
+        Self { tables, rows: 0, bytes: 0, fault: None }
+    }
+
+    fn take(&mut self, file: &str, entry: &Entry<'_>) {
+        let most = if entry.severity >= Severity::Fatal { 2 * ROWS } else { ROWS };
+        if self.rows >= most || self.bytes >= ROW_BYTES {
+            self.tables.leave_out(entry);
+            return;
+        }
+        self.rows += 1;
+        self.bytes += entry.bytes;
+        if let Err(error) = self.tables.add(file, entry) {
+            self.fault = Some(error.to_string());
+        }
+    }
+}
+
+impl Reader {
+    /// Goes on where `state` says.
+    pub(super) fn new(state: &State, redaction: Redaction, now: Timestamp) -> Self {
+        Self {
+            tail: Tail::new(state.files.clone()),
+            over_sql: SqlTail::new(state.over_sql.clone()),
+            tables: LogTables::new(redaction, now),
+            settings: None,
+            result: Ok(Visited::default()),
+        }
+    }
+
+    pub(super) fn state(&self) -> State {
+        State { files: self.tail.state().clone(), over_sql: self.over_sql.state().clone() }
+    }
+
+    /// What was begun in another format can't be gone on with.
+    fn follow(&mut self, settings: &Settings) {
+        if self.settings.as_ref().is_some_and(|before| before != settings) {
+            self.tail.reopen();
+            self.over_sql.reopen();
+        }
+        self.settings = Some(settings.clone());
+    }
+
+    /// Reads the files on this host.
+    pub(super) fn visit(&mut self, config: &PostgresConfig, settings: &Settings, place: &Place) {
+        self.follow(settings);
+        let mut intake = Intake::new(&mut self.tables);
+        let visited = self.tail.visit(place, BUDGET, &mut |file, entry| intake.take(file, entry));
+        self.result = match (visited, intake.fault) {
+            (Ok(visited), None) if visited.nothing => Err(Fault::Failed(place::no_file(place))),
+            (Ok(visited), None) => Ok(visited),
+            (Ok(_), Some(fault)) => Err(Fault::Failed(fault)),
+            (Err((path, error)), _) if error.kind() == ErrorKind::NotFound && config.log.paths.is_empty() => {
+                Err(Fault::Elsewhere(place::advice(&path, &error)))
+            }
+            (Err((path, error)), _) => Err(Fault::Failed(place::advice(&path, &error))),
+        };
+    }
+
+    /// The same through the server. Whether the session is still good.
+    pub(super) async fn visit_over_sql(
+        &mut self,
+        session: &mut Session,
+        config: &PostgresConfig,
+        settings: &Settings,
+        place: &Place,
+        deadline: Instant,
+    ) -> bool {
+        self.follow(settings);
+        let mut intake = Intake::new(&mut self.tables);
+        let visited = async {
+            session.begin().await?;
+            // Not tried where it is not allowed: each try would be an error in the log.
+            let lacks = over_sql::lacks(session, config).await?;
+            if !lacks.is_empty() {
+                return Ok(Err(Fault::Unsupported(over_sql::advice(config, &lacks))));
+            }
+            let each = &mut |file: &str, entry: &Entry<'_>| intake.take(file, entry);
+            Ok(Ok(self.over_sql.visit(session, place, deadline, each).await?))
+        };
+        // Whatever waits: what came before counts, and its session is given up.
+        let visited: Result<Result<bool, Fault>, QueryFault> = timeout_at(deadline, Box::pin(visited))
+            .await
+            .unwrap_or_else(|_| Ok(Err(Fault::Failed(too_late(config).message))));
+        let good = matches!(timeout_at(deadline, session.end()).await, Ok(Ok(())));
+        self.result = match (visited, intake.fault) {
+            (_, Some(fault)) => Err(Fault::Failed(fault)),
+            (Ok(Ok(true)), None) => Ok(Visited::default()),
+            (Ok(Ok(false)), None) => Err(Fault::Failed(over_sql::no_file(place))),
+            (Ok(Err(fault)), None) => Err(fault),
+            (Err(fault), None) => Err(Fault::Failed(format!("the log could not be read over SQL: {fault}"))),
+        };
+        good
+    }
+}
+
+pub(super) fn too_late(config: &PostgresConfig) -> ConnectProblem {
+    let message = format!("{}: no answer before the visit's time was over", config.address());
+    ConnectProblem::new(ConnectFault::Timeout, message)
+}
