@@ -386,13 +386,19 @@ impl Collector for HostCollector {
     async fn collect(&mut self, cx: &CollectContext) -> Result<Collected, CollectError> {
         let mut collected = Collected::default();
         // All of a visit see the same processes; to find them is the dearest part.
-        let mut found = None;
+        let (mut scan, mut heads, mut fault) = (None, Arc::default(), None);
         if OF_PROCESSES.iter().any(|name| cx.is_due(name)) {
-            found = Some(self.scan().await?);
+            match self.scan().await {
+                Ok(found) => (scan, heads) = (Some(found.0), found.1),
+                Err(error) => fault = Some(Outcome::failed(error)),
+            }
         }
-        let (mut scan, heads) = found.map_or_else(|| (None, Arc::default()), |(scan, heads)| (Some(scan), heads));
         for measurement in self.measurements().iter().filter(|measurement| cx.is_due(measurement.name().as_str())) {
             let started = Instant::now();
+            if let Some(fault) = fault.clone().filter(|_| OF_PROCESSES.contains(&measurement.name().as_str())) {
+                collected.add(measurement, &self.source, started.elapsed(), Err(fault));
+                continue;
+            }
             let mut faults = Vec::new();
             let batch = match measurement.name().as_str() {
                 "sysstat" => self.sysstat(measurement, cx.now),

@@ -123,6 +123,7 @@ impl DatabasesCollector {
     async fn visit(
         &mut self,
         database: &Arc<str>,
+        is_first: bool,
         cx: &CollectContext,
         clock: Clock,
         collected: &mut Collected,
@@ -136,6 +137,14 @@ impl DatabasesCollector {
 
         let (mut session, in_recovery) = match shared.enter(&self.keeper, database, cx.deadline).await {
             Ok(entered) => entered,
+            // Others have had the time of this round; there was too little left to try.
+            Err(problem)
+                if problem.fault == ConnectFault::Timeout
+                    && !is_first
+                    && cx.deadline.duration_since(began) < shared.config.connect_timeout =>
+            {
+                return Ok(());
+            }
             Err(problem) => {
                 let outcome = Outcome::Failed { message: problem.message.clone() };
                 report_all(collected, &owed, &here, &outcome, began);
@@ -276,11 +285,11 @@ impl Collector for DatabasesCollector {
         let mut order = names;
         order.sort_by_key(|name| self.places.get(name).and_then(|place| place.visited));
         let mut problem = None;
-        for database in &order {
+        for (at, database) in order.iter().enumerate() {
             if Instant::now() >= cx.deadline {
                 break;
             }
-            if let Err(found) = Box::pin(self.visit(database, cx, clock, &mut collected)).await {
+            if let Err(found) = Box::pin(self.visit(database, at == 0, cx, clock, &mut collected)).await {
                 problem = Some(found);
                 break;
             }
