@@ -11,6 +11,11 @@ impl Dice {
         Self(Uuid::new_v4().as_u64_pair().0)
     }
 
+    /// The source that this one has for a number: the same each time.
+    pub(crate) fn of(&self, number: u64) -> Self {
+        Self(self.0 ^ number.wrapping_mul(0xff51_afd7_ed55_8ccd))
+    }
+
     /// A number from 0 to 1.
     pub(crate) fn fraction(&mut self) -> f64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);

@@ -3,12 +3,13 @@
 //! Time is cut into slots of one period, and each slot has its sample at a
 //! random moment: what happens every second on the second is found as often as
 //! its share of time says, neither always nor never. A sample stands for its
-//! slot; slots without a sample stand for nothing.
+//! slot; slots without a sample stand for nothing. The servers of an agent have
+//! their slots and moments in common, so that it wakes once for all of them.
 //!
 //! The period is the one that was asked for, doubled until a sample costs less
 //! than [`MOST_LOAD`] of it, on the server and on our side.
 
-use std::time::Duration;
+use std::{sync::LazyLock, time::Duration};
 
 use tokio::time::Instant;
 
@@ -23,8 +24,42 @@ const LONGEST: Duration = Duration::from_secs(60);
 /// Longest pause between two attempts where there is no answer.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
+/// What the samples of all servers have in common.
+#[derive(Debug)]
+pub(super) struct Beat {
+    /// A slot of each length begins here.
+    began: Instant,
+    dice: Dice,
+}
+
+impl Beat {
+    /// The one of this process.
+    pub(super) fn common() -> &'static Self {
+        static COMMON: LazyLock<Beat> = LazyLock::new(|| Beat::new(Instant::now()));
+        &COMMON
+    }
+
+    fn new(began: Instant) -> Self {
+        Self { began, dice: Dice::new() }
+    }
+
+    /// Where the slot of this length began that `now` is in.
+    fn slot(&self, now: Instant, period: Duration) -> Instant {
+        let inside = now.saturating_duration_since(self.began).as_nanos() % period.as_nanos().max(1);
+        now.checked_sub(Duration::from_nanos(u64::try_from(inside).unwrap_or_default())).unwrap_or(now)
+    }
+
+    /// The moment of a slot's sample.
+    fn moment(&self, slot: Instant, period: Duration) -> Instant {
+        // Slots of the same second may differ by less than the clock's ticks.
+        let number = (slot.saturating_duration_since(self.began).as_micros() + 500) / 1000;
+        slot + period.mul_f64(self.dice.of(u64::try_from(number).unwrap_or_default()).fraction())
+    }
+}
+
 /// The rhythm of one server's samples.
-pub(super) struct Pace {
+pub(super) struct Pace<'b> {
+    beat: &'b Beat,
     asked: Duration,
     /// A power of two.
     times: u32,
@@ -33,7 +68,6 @@ pub(super) struct Pace {
     failures: u32,
     /// When the slot of the last sample began.
     slot: Instant,
-    dice: Dice,
 }
 
 /// The next slot.
@@ -45,10 +79,10 @@ pub(super) struct Next {
     pub(super) missed: u64,
 }
 
-impl Pace {
-    pub(super) fn new(asked: Duration, now: Instant) -> Self {
+impl<'b> Pace<'b> {
+    pub(super) fn new(asked: Duration, now: Instant, beat: &'b Beat) -> Self {
         let asked = asked.max(Duration::from_millis(1));
-        Self { asked, times: 1, cost: None, failures: 0, slot: now, dice: Dice::new() }
+        Self { beat, asked, times: 1, cost: None, failures: 0, slot: beat.slot(now, asked) }
     }
 
     /// Length of a slot.
@@ -91,7 +125,7 @@ impl Pace {
         let ahead = earliest.saturating_duration_since(self.slot).as_nanos().div_ceil(period.as_nanos().max(1));
         let slots = u32::try_from(ahead).unwrap_or(u32::MAX).max(1);
         self.slot += period.saturating_mul(slots);
-        let at = self.slot + period.mul_f64(self.dice.fraction());
+        let at = self.beat.moment(self.slot, period);
         Next { at, missed: u64::from(slots - 1) }
     }
 }
@@ -105,9 +139,25 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
     const CHEAP: Duration = Duration::from_micros(500);
 
-    fn pace() -> (Pace, Instant) {
+    fn pace() -> (Pace<'static>, Instant) {
         let now = Instant::now();
-        (Pace::new(SECOND, now), now)
+        (Pace::new(SECOND, now, Box::leak(Box::new(Beat::new(now)))), now)
+    }
+
+    #[test]
+    fn servers_are_sampled_at_the_same_moments() {
+        let now = Instant::now();
+        let beat = Beat::new(now);
+        let mut first = Pace::new(SECOND, now + SECOND / 3, &beat);
+        let mut second = Pace::new(SECOND, now + SECOND * 7 / 2, &beat);
+        let (mut one, mut other) = (now + SECOND / 3, now + SECOND * 7 / 2);
+        while one < now + 3 * SECOND {
+            one = first.next(one).at;
+        }
+        for _ in 0..100 {
+            (one, other) = (first.next(one).at, second.next(other).at);
+            assert!(one == other, "{:?} and {:?}", one - now, other - now);
+        }
     }
 
     #[test]

@@ -18,7 +18,7 @@ use super::{
         keeper::Keeper,
         measure::{Clock, lock},
     },
-    pace::Pace,
+    pace::{Beat, Pace},
     profile::Profile,
     snapshot::{self, Names, Snapshot},
 };
@@ -115,7 +115,7 @@ pub(super) struct Sampler {
 impl Sampler {
     pub(super) async fn run(mut self) {
         let database: Arc<str> = self.config.database.as_str().into();
-        let mut pace = Pace::new(self.config.sampling_interval, Instant::now());
+        let mut pace = Pace::new(self.config.sampling_interval, Instant::now(), Beat::common());
         let mut names = Names::new(Instant::now());
         loop {
             let (slot, before) = (pace.period(), self.connector.cpu().total());
