@@ -53,12 +53,12 @@ impl AgentProcess {
 
     /// User and system time in seconds.
     pub(crate) fn cpu(&self) -> anyhow::Result<f64> {
-        let text = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        let (_, fields) = text.rsplit_once(')').context("the program's name has no end")?;
-        let ticks = |at: usize| -> anyhow::Result<f64> {
-            Ok(fields.split_whitespace().nth(at).context("the line is short")?.parse()?)
-        };
-        Ok((ticks(11)? + ticks(12)?) / rustix::param::clock_ticks_per_second() as f64)
+        cpu_of(self.child.id())
+    }
+
+    /// `None` for an id that no process can have.
+    pub(crate) fn pid(&self) -> Option<Pid> {
+        i32::try_from(self.child.id()).ok().and_then(Pid::from_raw)
     }
 
     /// Memory in KiB: held now, and at most so far.
@@ -74,11 +74,22 @@ impl AgentProcess {
 
 impl Drop for AgentProcess {
     fn drop(&mut self) {
-        if let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
+        if let Some(pid) = self.pid() {
             let _ = kill_process(pid, Signal::TERM);
+            let _ = kill_process(pid, Signal::CONT);
         }
         let _ = self.child.wait();
     }
+}
+
+/// User and system time of a process, in seconds.
+pub(crate) fn cpu_of(pid: u32) -> anyhow::Result<f64> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let (_, fields) = text.rsplit_once(')').context("the program's name has no end")?;
+    let ticks = |at: usize| -> anyhow::Result<f64> {
+        Ok(fields.split_whitespace().nth(at).context("the line is short")?.parse()?)
+    };
+    Ok((ticks(11)? + ticks(12)?) / rustix::param::clock_ticks_per_second() as f64)
 }
 
 /// Takes pushes and counts them.

@@ -130,7 +130,7 @@ fn system(message: &str) -> Option<Class> {
         return Some(Class::Wraparound);
     }
     // A signal, or no such command, ends the archiver: FATAL.
-    if message.starts_with("archive command ") || message.starts_with("archive library ") {
+    if message.starts_with("archive command ") {
         return Some(Class::ArchiveFailure);
     }
     if DAMAGED.iter().any(|sign| message.starts_with(sign)) {
@@ -140,7 +140,7 @@ fn system(message: &str) -> Option<Class> {
 }
 
 /// How messages begin, where the log has no SQLSTATE.
-const BEGINS: &[(&str, Class)] = &[
+pub(super) const BEGINS: &[(&str, Class)] = &[
     ("deadlock detected", Class::Deadlock),
     ("duplicate key value violates", Class::ConstraintViolation),
     ("new row for relation", Class::ConstraintViolation),
@@ -169,10 +169,8 @@ const BEGINS: &[(&str, Class)] = &[
     ("there is already a transaction in progress", Class::TransactionState),
     ("cannot execute", Class::TransactionState),
     ("could not serialize access", Class::SerializationFailure),
-    ("password authentication failed", Class::AuthenticationFailure),
     ("no pg_hba.conf entry", Class::AuthenticationFailure),
     ("pg_hba.conf rejects", Class::AuthenticationFailure),
-    ("peer authentication failed", Class::AuthenticationFailure),
     ("sorry, too many clients", Class::OutOfConnections),
     ("remaining connection slots", Class::OutOfConnections),
     ("too many connections for", Class::OutOfConnections),
@@ -200,7 +198,11 @@ fn by_message(severity: Severity, message: &str) -> Class {
     if let Some((_, class)) = BEGINS.iter().find(|(begin, _)| message.starts_with(begin)) {
         return *class;
     }
-    if message.ends_with("is not currently accepting connections") || message.ends_with("is not permitted to log in") {
+    // `password`, `Peer`, `LDAP` … stands before it.
+    if message.contains("authentication failed for user \"")
+        || message.ends_with("is not currently accepting connections")
+        || message.ends_with("is not permitted to log in")
+    {
         return Class::AuthenticationFailure;
     }
     if message.contains("does not exist") || message.contains("is ambiguous") || message.ends_with("already exists") {

@@ -10,7 +10,7 @@ use crate::logs::{
 
 /// How messages begin. One begin may be the begin of another: the longer one is
 /// first.
-const BEGINS: &[(&str, Class)] = &[
+pub(super) const BEGINS: &[(&str, Class)] = &[
     ("connection received: ", Class::Connection),
     ("connection authenticated: ", Class::Connection),
     ("connection authorized: ", Class::Connection),
@@ -33,11 +33,9 @@ const BEGINS: &[(&str, Class)] = &[
     ("skipping vacuum of", Class::AutovacuumOther),
     ("skipping analyze of", Class::AutovacuumOther),
     ("archive command ", Class::ArchiveFailure),
-    ("archive library ", Class::ArchiveFailure),
     ("received SIGHUP", Class::Config),
     ("parameter \"", Class::Config),
     ("configuration file ", Class::Config),
-    ("pg_hba.conf was not reloaded", Class::Config),
     ("starting PostgreSQL", Class::ServerStart),
     ("listening on ", Class::ServerStart),
     ("database system is ready", Class::ServerStart),
@@ -125,6 +123,10 @@ pub(super) fn classify<'a>(entry: &Entry<'a>) -> (Class, Facts<'a>) {
     }
     if let Some((_, class)) = BEGINS.iter().find(|(begin, _)| message.starts_with(begin)) {
         return (*class, Facts::None);
+    }
+    // `/path/to/pg_hba.conf was not reloaded`
+    if message.ends_with(" was not reloaded") {
+        return (Class::Config, Facts::None);
     }
     (process(message).unwrap_or_else(|| with_state(entry)), Facts::None)
 }

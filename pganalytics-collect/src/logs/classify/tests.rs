@@ -3,6 +3,8 @@
 //! Classes in the words of PostgreSQL's source, above all those that a test can't
 //! make a server fall into: full disks, no memory, wraparound, broken files.
 
+use pganalytics_testkit::{Binaries, VERSIONS};
+
 use super::*;
 use crate::logs::entry::SqlState;
 
@@ -181,6 +183,8 @@ const BY_STATE_AND_WORDS: &[(Severity, &str, &str, Class)] = &[
     (Log, "08P01", "invalid length of startup packet", Class::ConnectionLost),
     (Fatal, "0A000", "unsupported frontend protocol 255.255: server supports 3.0 to 3.0", Class::ConnectionLost),
     (Fatal, "28P01", "password authentication failed for user \"bob\"", Class::AuthenticationFailure),
+    (Fatal, "28000", "Peer authentication failed for user \"bob\"", Class::AuthenticationFailure),
+    (Log, "F0000", "/data/main/pg_hba.conf was not reloaded", Class::Config),
     (
         Fatal,
         "28000",
@@ -397,5 +401,23 @@ fn steps_and_parameters_of_slow_statements_are_read() {
         entry.detail = Some(detail);
         let Facts::SlowStatement(slow) = classify(&entry).1 else { panic!() };
         assert_eq!(slow.parameters, Some("$1 = 'x'"));
+    }
+}
+
+/// Words that no server says would be found by nobody else.
+#[test]
+fn a_server_says_each_of_the_begins() {
+    let programs: Vec<_> = VERSIONS.iter().filter_map(|&version| Binaries::find(version).ok()).collect();
+    if programs.len() < VERSIONS.len() {
+        assert!(std::env::var_os("PGANALYTICS_REQUIRE_PG").is_none(), "not all versions of PostgreSQL are installed");
+        eprintln!("NOT CHECKED: how messages begin; not all versions of PostgreSQL are installed");
+        return;
+    }
+    let programs: Vec<_> = programs.iter().map(|found| std::fs::read(found.program("postgres")).unwrap()).collect();
+    for (begin, _) in errors::BEGINS.iter().chain(server::BEGINS) {
+        // The version is filled in.
+        let begin = begin.trim_end_matches("PostgreSQL");
+        let said = programs.iter().any(|program| memchr::memmem::find(program, begin.as_bytes()).is_some());
+        assert!(said, "no version of PostgreSQL says {begin:?}");
     }
 }
