@@ -408,10 +408,10 @@ impl Outbox for Spool {
         }
         let taken = lock(&self.disk.intake).add(frames, state, self.disk.segment_bytes / 8);
         Box::pin(async move {
-            if taken.written_within(LINGER).await {
-                return;
+            if !taken.written_within(LINGER).await {
+                self.blocking(Disk::flush).await;
             }
-            self.blocking(Disk::flush).await;
+            // Whoever wrote it: the sender may not have heard of it.
             self.filled.notify_one();
         })
     }

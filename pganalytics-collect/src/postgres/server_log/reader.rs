@@ -146,10 +146,10 @@ impl Reader {
             Ok(Ok(self.over_sql.visit(session, place, deadline, each).await?))
         };
         // Whatever waits: what came before counts, and its session is given up.
-        let visited: Result<Result<bool, Fault>, QueryFault> = timeout_at(deadline, Box::pin(visited))
-            .await
-            .unwrap_or_else(|_| Ok(Err(Fault::Failed(too_late(config).message))));
-        let good = matches!(timeout_at(deadline, session.end()).await, Ok(Ok(())));
+        let visited = timeout_at(deadline, Box::pin(visited)).await;
+        let good = visited.is_ok() && matches!(timeout_at(deadline, session.end()).await, Ok(Ok(())));
+        let visited: Result<Result<bool, Fault>, QueryFault> =
+            visited.unwrap_or_else(|_| Ok(Err(Fault::Failed(too_late(config).message))));
         self.result = match (visited, intake.fault) {
             (_, Some(fault)) => Err(Fault::Failed(fault)),
             (Ok(Ok(true)), None) => Ok(Visited::default()),
