@@ -228,17 +228,16 @@ impl HostCollector {
     }
 
     /// The processes of PostgreSQL as they are now.
-    async fn scan(&mut self) -> Result<(Scan, Arc<[Postmaster]>), CollectError> {
+    async fn scan(&mut self) -> Result<Arc<Scan>, CollectError> {
         let ledger = std::mem::take(&mut self.ledger);
-        let (ledger, scan, heads) = self
+        let (ledger, scan) = self
             .reading(move |root| {
                 let scan = ledger.scan(root);
-                let heads = scan.postmasters().into();
-                (ledger, scan, heads)
+                (ledger, scan)
             })
             .await?;
         self.ledger = ledger;
-        Ok((scan, heads))
+        Ok(Arc::new(scan))
     }
 
     async fn cgroup(
@@ -257,7 +256,7 @@ impl HostCollector {
         &mut self,
         measurement: &Measurement,
         now: Timestamp,
-        scan: Scan,
+        scan: Arc<Scan>,
     ) -> Result<Batch, CollectError> {
         let mut ledger = std::mem::take(&mut self.ledger);
         let (ledger, rows) = self
@@ -320,10 +319,10 @@ impl Collector for HostCollector {
     async fn collect(&mut self, cx: &CollectContext) -> Result<Collected, CollectError> {
         let mut collected = Collected::default();
         // All of a visit see the same processes; to find them is the dearest part.
-        let (mut scan, mut heads, mut fault) = (None, Arc::default(), None);
+        let (mut scan, mut fault) = (Arc::<Scan>::default(), None);
         if OF_PROCESSES.iter().any(|name| cx.is_due(name)) {
             match self.scan().await {
-                Ok(found) => (scan, heads) = (Some(found.0), found.1),
+                Ok(found) => scan = found,
                 Err(error) => fault = Some(Outcome::failed(error)),
             }
         }
@@ -338,13 +337,10 @@ impl Collector for HostCollector {
                 "sysstat" => self.sysstat(measurement, cx.now),
                 "sysstat_disk" => self.sysstat_disk(measurement, cx.now),
                 "sysstat_net" => self.sysstat_net(measurement, cx.now),
-                "cgroup" => self.cgroup(measurement, cx.now, &heads).await,
-                "pg_processes" => match scan.take() {
-                    Some(scan) => self.pg_processes(measurement, cx.now, scan).await,
-                    None => continue,
-                },
-                "host_inventory" => self.host_inventory(measurement, cx.now, &heads).await,
-                _ => self.disk_usage(measurement, cx.now, &heads, cx.deadline).await.map(|(batch, found)| {
+                "cgroup" => self.cgroup(measurement, cx.now, &scan.heads).await,
+                "pg_processes" => self.pg_processes(measurement, cx.now, Arc::clone(&scan)).await,
+                "host_inventory" => self.host_inventory(measurement, cx.now, &scan.heads).await,
+                _ => self.disk_usage(measurement, cx.now, &scan.heads, cx.deadline).await.map(|(batch, found)| {
                     faults = found;
                     batch
                 }),

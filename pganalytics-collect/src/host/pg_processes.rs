@@ -13,6 +13,7 @@
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     path::Path,
+    sync::Arc,
 };
 
 use pganalytics_core::{Timestamp, Value};
@@ -141,17 +142,13 @@ fn bytes(sum: f64) -> Value<'static> {
 }
 
 /// The processes of PostgreSQL at one moment.
+#[derive(Default)]
 pub(super) struct Scan {
     /// What children had used that had ended, of the postmasters known before.
     known: Vec<(Id, Sums)>,
     found: Vec<Found>,
-}
-
-impl Scan {
     /// The servers among them.
-    pub(super) fn postmasters(&self) -> Vec<Postmaster> {
-        postmasters(&self.found)
-    }
+    pub(super) heads: Arc<[Postmaster]>,
 }
 
 /// Keeps the sums from look to look.
@@ -177,11 +174,12 @@ impl Ledger {
                 Some((id, ended_children(&Status::read(root, id.0).filter(|status| status.start == id.1)?)))
             })
             .collect();
-        Scan { known, found: processes(root) }
+        let found = processes(root);
+        Scan { known, heads: postmasters(&found).into(), found }
     }
 
     /// Looks at processes that were just found; rows by server and type.
-    pub(super) fn look(&mut self, Scan { known, found }: &Scan, now: Timestamp) -> Vec<Row> {
+    pub(super) fn look(&mut self, Scan { known, found, .. }: &Scan, now: Timestamp) -> Vec<Row> {
         let servers = servers(found);
         let mut rows: BTreeMap<(String, &'static str), Row> = BTreeMap::new();
         let mut alive = HashSet::new();

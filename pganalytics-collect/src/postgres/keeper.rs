@@ -29,7 +29,6 @@ use super::{
 };
 
 /// The sessions of one server.
-#[derive(Clone)]
 pub(super) struct Budget {
     cluster: Arc<Pool>,
     databases: Arc<Pool>,

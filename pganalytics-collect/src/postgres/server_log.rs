@@ -90,10 +90,6 @@ impl LogCollector {
         }
     }
 
-    fn reader(&self, cx: &CollectContext) -> Box<Reader> {
-        Box::new(Reader::new(&self.state, self.shared.config.log.redaction, cx.now))
-    }
-
     fn account(&self, cx: &CollectContext, source: &Source, outcome: &Outcome, began: Instant) -> Collected {
         let mut collected = Collected::default();
         let due = self.measurements.iter().filter(|measurement| cx.due.contains(measurement.name()));
@@ -239,7 +235,7 @@ impl LogCollector {
     fn reader_of(&self, work: Work, cx: &CollectContext) -> Box<Reader> {
         match work {
             Work::Ready(reader) => reader,
-            _ => self.reader(cx),
+            _ => Box::new(Reader::new(&self.state, self.shared.config.log.redaction, cx.now)),
         }
     }
 
