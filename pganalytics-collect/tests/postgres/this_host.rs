@@ -45,7 +45,17 @@ async fn processes_of_every_version_are_known_by_type() {
         let session = cluster.client("postgres").await.unwrap();
         session.batch_execute("select 1").await.unwrap();
         let mut host = HostCollector::default();
-        let seen = visit(&mut host).await;
+        let mut seen = visit(&mut host).await;
+        // The session that made the cluster's roles may still be about to end.
+        for _ in 0..200 {
+            let batch = batches(&seen, "pg_processes").next().unwrap();
+            let backends = types(batch, &cluster).get("client backend").map(|row| int(batch, *row, "processes"));
+            if backends.is_some_and(|backends| backends < 2) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            seen = visit(&mut host).await;
+        }
         let batch = batches(&seen, "pg_processes").next().unwrap();
         let types = types(batch, &cluster);
         for kind in ["postmaster", "checkpointer", "background writer", "walwriter", "client backend", "ended"] {
