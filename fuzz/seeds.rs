@@ -6,7 +6,7 @@ use std::{error::Error, fs, path::Path, sync::Arc};
 
 use bytes::Bytes;
 use pganalytics_core::{
-    Batch, ColumnKind, ColumnType, Epoch, InstanceId, Rows, RowsBuilder, Schema, Scrape, ScrapeKind, Seq, ServerId,
+    Batch, ColumnKind, ColumnType, Epoch, InstanceId, Rows, RowsBuilder, Schema, Scrape, ScrapeClock, ScrapeKind, Seq, ServerId,
     Source, StreamId, Timestamp, Value,
     catalog::Catalog,
     frame::{self, Frame, Limits},
@@ -96,6 +96,7 @@ fn batch(schema: &Arc<Schema>, scrape: i64, rows: i64) -> Result<Batch, Box<dyn 
                 started: Some(Timestamp::from_secs(1_769_000_000)),
                 evictions: None,
             },
+            clock: ScrapeClock::default(),
         },
         rows: build(schema, scrape, rows)?,
     })
