@@ -1,8 +1,14 @@
 //! Writes good examples of what each target reads, for the fuzzer to begin with:
 //! every measurement of the catalog as frames, a block, a push, a document and
-//! its file.
+//! its file. Into `corpus/` beside it, or the folder that is named.
 
-use std::{error::Error, fs, path::Path, sync::Arc};
+use std::{
+    env,
+    error::Error,
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use pganalytics_core::{
@@ -47,7 +53,7 @@ const LOGS: &[(&str, &str)] = &[
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus");
+    let folder = env::args_os().nth(1).map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus"), PathBuf::from);
     for target in ["frame", "push", "json", "catalog", "logs"] {
         fs::create_dir_all(folder.join(target))?;
     }
