@@ -4,8 +4,8 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use pganalytics_core::{
-    Batch, Column, ColumnKind, ColumnType, CounterFamily, Epoch, InstanceId, MeasurementName, Presence, RowsBuilder,
-    Schema, Scrape, ScrapeClock, ScrapeKind, Secret, Seq, ServerId, Source, StreamId, Timestamp, Value,
+    Batch, Column, ColumnKind, ColumnType, CounterFamily, Epoch, InstanceId, MeasurementName, Position, Presence,
+    RowsBuilder, Schema, Scrape, ScrapeClock, ScrapeKind, Secret, Seq, ServerId, Source, StreamId, Timestamp, Value,
     frame::{CONTENT_TYPE, encode, encode_push},
 };
 use pganalytics_server::{Admin, FirstAdmin, Server, Settings, auth::routes::RouteEntry};
