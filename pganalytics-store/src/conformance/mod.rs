@@ -71,6 +71,7 @@ where
     }
     check![
         delivery::a_frame_is_stored_once_however_often_it_comes,
+        delivery::a_gap_is_kept_once_and_told_to_its_tenant,
         delivery::order_of_arrival_does_not_matter,
         delivery::streams_are_apart,
         delivery::senders_at_once_store_each_frame_once,

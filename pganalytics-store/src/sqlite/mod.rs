@@ -32,6 +32,7 @@
 
 mod append;
 mod error;
+mod gaps;
 mod inner;
 mod maintain;
 mod meta;
@@ -56,7 +57,7 @@ pub use self::options::SqliteOptions;
 use crate::{
     chunk::{Chunk, ChunkSelect, ChunkSource, StoredMeasurement},
     error::StoreError,
-    metric_store::{AppendOutcome, Job, JobReport, MetricStore, Origin, SeenSource},
+    metric_store::{AppendOutcome, Job, JobReport, MetricStore, Origin, SeenSource, StoredGap},
     sql::{RecordStream, SqlQuery},
 };
 
@@ -124,6 +125,10 @@ impl MetricStore for SqliteStore {
 
     async fn sources(&self, tenant: TenantId) -> Result<Vec<SeenSource>, StoreError> {
         self.inner.readers.run(move |connection| read::sources(connection, tenant)).await
+    }
+
+    async fn gaps(&self, tenant: TenantId) -> Result<Vec<StoredGap>, StoreError> {
+        self.inner.readers.run(move |connection| gaps::read(connection, tenant)).await
     }
 
     async fn maintain(&self, job: Job) -> Result<JobReport, StoreError> {
