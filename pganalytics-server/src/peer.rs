@@ -153,11 +153,9 @@ mod tests {
     #[test]
     fn nobody_is_local_where_the_setting_or_a_proxy_says_so() {
         let host = [("host", "127.0.0.1:8080")];
-        let mut settings = Settings::default();
-        settings.local_access = false;
+        let settings = Settings { local_access: false, ..Settings::default() };
         assert!(!peer_of(&settings, "127.0.0.1", &host).is_local());
-        let mut settings = Settings::default();
-        settings.proxies = Proxies::new(["loopback"]).unwrap();
+        let settings = Settings { proxies: Proxies::new(["loopback"]).unwrap(), ..Settings::default() };
         assert!(!peer_of(&settings, "127.0.0.1", &host).is_local());
         assert_eq!(peer_of(&settings, "127.0.0.1", &host).relation(), Relation::TrustedProxy);
         let forwarded = [("host", "localhost"), ("x-forwarded-for", "127.0.0.1")];
@@ -166,8 +164,7 @@ mod tests {
 
     #[test]
     fn a_trusted_proxy_says_who_and_how() {
-        let mut settings = Settings::default();
-        settings.proxies = Proxies::new(["10.0.0.1"]).unwrap();
+        let settings = Settings { proxies: Proxies::new(["10.0.0.1"]).unwrap(), ..Settings::default() };
         let headers = [("x-forwarded-for", "192.0.2.7"), ("x-forwarded-proto", "https")];
         let through = peer_of(&settings, "10.0.0.1", &headers);
         assert_eq!(through.address(), Some(IpAddr::from([192, 0, 2, 7])));

@@ -219,19 +219,19 @@ fn setup_token(gathered: &Gathered) -> Result<Option<Secret<String>>, ServerErro
 }
 
 fn connections(gathered: &Gathered) -> Result<ConnectionLimits, ServerError> {
-    let mut limits = ConnectionLimits::default();
-    limits.max = number(gathered, "max_connections")?;
-    limits.max_per_address = number(gathered, "max_connections_per_address")?;
-    limits.first_bytes_timeout = seconds(gathered, "first_bytes_timeout")?;
-    limits.header_timeout = seconds(gathered, "header_timeout")?;
-    limits.idle_timeout = seconds(gathered, "idle_timeout")?;
-    limits.max_age = Duration::from_secs(u64::from(number::<u32>(gathered, "max_connection_age")?));
-    limits.write_timeout = seconds(gathered, "write_timeout")?;
-    limits.max_header_bytes = number(gathered, "max_header_bytes")?;
-    limits.http2_max_streams = number(gathered, "http2_max_streams")?;
-    limits.http2_max_resets = number(gathered, "http2_max_resets")?;
-    limits.http2_max_control_frames = number(gathered, "http2_max_control_frames")?;
-    Ok(limits)
+    Ok(ConnectionLimits {
+        max: number(gathered, "max_connections")?,
+        max_per_address: number(gathered, "max_connections_per_address")?,
+        first_bytes_timeout: seconds(gathered, "first_bytes_timeout")?,
+        header_timeout: seconds(gathered, "header_timeout")?,
+        idle_timeout: seconds(gathered, "idle_timeout")?,
+        max_age: Duration::from_secs(u64::from(number::<u32>(gathered, "max_connection_age")?)),
+        write_timeout: seconds(gathered, "write_timeout")?,
+        max_header_bytes: number(gathered, "max_header_bytes")?,
+        http2_max_streams: number(gathered, "http2_max_streams")?,
+        http2_max_resets: number(gathered, "http2_max_resets")?,
+        http2_max_control_frames: number(gathered, "http2_max_control_frames")?,
+    })
 }
 
 fn refuse_weak_secrets(gathered: &Gathered) -> Result<(), ServerError> {
