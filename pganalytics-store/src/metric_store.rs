@@ -175,6 +175,14 @@ pub trait MetricStore: Send + Sync {
     /// When the store can't be read or written. What was done stays done.
     async fn maintain(&self, job: Job) -> Result<JobReport, StoreError>;
 
+    /// Waits until the store has failed in a way that only opening it anew can
+    /// mend; until then nothing comes. Whoever runs the store ends the process
+    /// then: [`check`](MetricStore::check) and all writes fail from there on.
+    /// Stores that can't fail so need not implement it.
+    async fn failed(&self) -> StoreError {
+        std::future::pending().await
+    }
+
     /// Whether the store can take and answer.
     ///
     /// # Errors

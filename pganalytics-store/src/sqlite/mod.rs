@@ -24,6 +24,9 @@
 //!   anew. Readers go on.
 //! * Killed: SQLite's write-ahead log holds what was committed; the next open
 //!   reads it. The lock goes with the process.
+//! * A bug that panics while it writes ends the writer: what was being written
+//!   is undone, every later write fails, and [`MetricStore::failed`] tells
+//!   whoever runs the store, so that the process can end and be started anew.
 //! * Bytes flipped at rest: a frame's checksum finds it; queries that need the
 //!   frame fail with [`StoreError::Corrupt`] and say which.
 
@@ -33,6 +36,7 @@ mod gaps;
 mod inner;
 mod maintain;
 mod meta;
+mod meta_rows;
 mod open;
 mod options;
 mod pool;
@@ -132,6 +136,10 @@ impl MetricStore for SqliteStore {
             Job::Compact { before } => maintain::compact(&self.inner, before).await,
             Job::Retain { now, default, retention } => maintain::retain(&self.inner, now, default, retention).await,
         }
+    }
+
+    async fn failed(&self) -> StoreError {
+        self.inner.writer.stopped().await
     }
 
     async fn check(&self) -> Result<(), StoreError> {
