@@ -13,6 +13,8 @@ use super::severity_words::{Beginning, Word, leading};
 pub struct Prefix {
     text: String,
     tokens: Vec<Token>,
+    /// The one before: sessions take a new one over one by one.
+    older: Option<Box<Prefix>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -144,7 +146,7 @@ impl Prefix {
         if !literal.is_empty() {
             tokens.push(Token::Literal(literal));
         }
-        Self { text: setting.to_owned(), tokens }
+        Self { text: setting.to_owned(), tokens, older: None }
     }
 
     /// The setting's value.
@@ -153,9 +155,22 @@ impl Prefix {
         &self.text
     }
 
+    /// The same for a log in which lines may still have the prefix before it: each session takes
+    /// over a change of the setting when it next does something.
+    #[must_use]
+    pub fn with_older(mut self, mut older: Self) -> Self {
+        older.older = None;
+        self.older = (older.text != self.text).then(|| Box::new(older));
+        self
+    }
+
     /// Reads the begin of a line; `None` when the line has not this prefix or no
     /// word behind it.
     pub(super) fn head(&self, line: &[u8]) -> Option<Head> {
+        self.head_of_this(line).or_else(|| self.older.as_ref()?.head_of_this(line))
+    }
+
+    fn head_of_this(&self, line: &[u8]) -> Option<Head> {
         let mut reading = Reading { line, fields: [(0, 0); Field::COUNT], tries: TRIES };
         let (at, begin) = reading.from(&self.tokens, 0)?;
         let word_at = (short(at), short(at + begin.word_len));
@@ -402,10 +417,14 @@ mod tests {
         };
         let colons = "%t:%r:%u@%d:[%p]:";
         let time = "2026-11-21 12:00:00 UTC:";
-        for host in ["::1(5432)", "10.0.0.1(5432)", "[local]", "fe80::1%eth0(1)", "db-1.example.org(5)", "2001:db8::7(1)", ""] {
+        for host in
+            ["::1(5432)", "10.0.0.1(5432)", "[local]", "fe80::1%eth0(1)", "db-1.example.org(5)", "2001:db8::7(1)", ""]
+        {
             assert_eq!(read(colons, &format!("{time}{host}:bob@shop:[42]:")), [host, "bob", "shop"]);
         }
-        for host in ["::1", "10.0.0.1", "[local]", "fe80::1%eth0", "db-1.example.org", "2001:db8::7", "::ffff:10.0.0.1", ""] {
+        for host in
+            ["::1", "10.0.0.1", "[local]", "fe80::1%eth0", "db-1.example.org", "2001:db8::7", "::ffff:10.0.0.1", ""]
+        {
             assert_eq!(read("%h:%u@%d:[%p]:", &format!("{host}:bob@shop:[42]:")), [host, "bob", "shop"]);
             assert_eq!(read("%-16h|%u@%d ", &format!("{host:<16}|bob@shop ")), [host, "bob", "shop"]);
             assert_eq!(read("%16h|%u@%d ", &format!("{host:>16}|bob@shop ")), [host, "bob", "shop"]);

@@ -192,9 +192,9 @@ mod tests {
         let languages = fs::read_dir("/usr/share/locale").into_iter().flatten().flatten();
         let folders = languages.map(|language| language.path().join("LC_MESSAGES"));
         let files = folders.flat_map(|folder| fs::read_dir(folder).into_iter().flatten().flatten());
-        let ours = files.map(|file| file.path()).filter(|path| {
-            path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("postgres-"))
-        });
+        let ours = files
+            .map(|file| file.path())
+            .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("postgres-")));
         let mut looked_at = 0;
         for path in ours {
             let file = fs::read(&path).unwrap();
