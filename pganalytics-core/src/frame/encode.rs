@@ -120,6 +120,9 @@ impl Draft<'_> {
 
     fn strips(&self) -> Result<Strips, FrameError> {
         let mut strips = Strips::default();
+        if self.rows.is_empty() {
+            return Ok(strips);
+        }
         // Sorted by key are the rows of blocks at rest, and those only.
         let runs = match self.effort {
             Effort::Rest => Runs::of(self.schema, self.rows),

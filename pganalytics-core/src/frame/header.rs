@@ -11,7 +11,7 @@
 //! rows       count
 //! keys       where rows are sorted by key: count; bytes of each key column of
 //!            texts, as rows have it
-//! strips     see `strip_place`: where rows are sorted by key, the rows of each
+//! strips     none where there are no rows; see `strip_place`: where rows are sorted by key, the rows of each
 //!            key and the distinct values of each key column; then the other
 //!            columns; of blocks the scrapes of rows; which rows are gone
 //! sections   count; each its number and its length; packed, its bytes
@@ -139,7 +139,10 @@ impl Header {
             gone_strip: None,
             sections: Vec::new(),
         };
-        header.read_strips(&mut places, flags)?;
+        header.columns = vec![usize::MAX; header.schema.columns().len()];
+        if rows > 0 {
+            header.read_strips(&mut places, flags)?;
+        }
         if flags & SECTIONS != 0 {
             header.read_sections(&mut places)?;
         }
@@ -157,7 +160,6 @@ impl Header {
     fn read_strips(&mut self, places: &mut Places<'_>, flags: u8) -> Result<(), FrameError> {
         let schema = Arc::clone(&self.schema);
         let columns = schema.columns();
-        self.columns = vec![usize::MAX; columns.len()];
         if flags & SORTED != 0 {
             let keys: Vec<usize> = schema.positions_of(ColumnKind::Key).collect();
             let count = places.reader.count("keys", self.rows)?;

@@ -82,7 +82,10 @@ mod limits;
 mod links;
 mod mask;
 mod number;
+#[cfg(test)]
+mod page_tests;
 mod paged;
+mod paged_read;
 mod parse;
 mod push;
 mod read;

@@ -2,8 +2,8 @@
 //! or as one page of [`paged`](super::paged).
 
 use super::{
-    FrameError,
-    paged::{self, Ints},
+    FrameError, paged,
+    paged_read::Ints,
     wire::{Reader, put_signed, put_varint},
 };
 

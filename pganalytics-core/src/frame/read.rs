@@ -213,6 +213,9 @@ impl FrameHead {
         let (Some(&at), Some(shape)) = (self.header.columns.get(column), self.schema().columns().get(column)) else {
             return Err(FrameError::NoSuchColumn { index: column, columns });
         };
+        if self.rows() == 0 {
+            return Ok(ColumnData::with_capacity(shape.ty, 0));
+        }
         let strip = self.header.strips.get(at);
         let strip = strip.ok_or(FrameError::NoSuchColumn { index: column, columns })?;
         let read = if self.header.is_key(column) {
@@ -322,7 +325,7 @@ impl FrameHead {
         let Values::Int(lens) = data.values() else { return Ok(None) };
         let mut end = 0_usize;
         let ends = lens.iter().map(|&len| {
-            end = usize::try_from(len).ok().filter(|&len| len > 0 && len <= self.rows() - end)? + end;
+            end += usize::try_from(len).ok().filter(|&len| len > 0 && len <= self.rows() - end)?;
             u32::try_from(end).ok()
         });
         let ends: Option<Vec<u32>> = ends.collect();

@@ -11,7 +11,8 @@
 use super::{
     FrameError, PAGE_ROWS, mask,
     number::Effort,
-    paged::{self, Coded, Floats, Ints},
+    paged::{self, Coded},
+    paged_read::{Floats, Ints},
     text::{self, Expected},
     wire::{Reader, put_signed, put_slice},
 };

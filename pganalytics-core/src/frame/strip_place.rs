@@ -185,10 +185,9 @@ impl Places<'_> {
             if has_texts(ty, code) && pages > 1 && code & 0x7f != CONSTANT {
                 let sizes = decode_ints(self.reader.slice()?, pages)?;
                 let sizes = sizes.into_iter().map(|size| usize::try_from(size).ok().filter(|&size| size <= texts));
-                strip.page_texts = sizes
-                    .collect::<Option<_>>()
-                    .filter(|sizes: &Box<[usize]>| sizes.iter().sum::<usize>() == texts)
-                    .ok_or_else(|| FrameError::malformed("header", "texts of pages are not those of the whole"))?;
+                let sizes = sizes.collect::<Option<Vec<usize>>>().filter(|sizes| sizes.iter().sum::<usize>() == texts);
+                let wrong = || FrameError::malformed("header", "texts of pages are not those of the whole");
+                strip.page_texts = sizes.ok_or_else(wrong)?.into();
             }
         }
         Ok(strip)
