@@ -6,6 +6,7 @@ mod bad_input;
 mod bloat;
 mod budget;
 mod check;
+mod closed_databases;
 mod database_objects;
 mod demo;
 mod epochs;
