@@ -12,7 +12,7 @@ const VERSIONS: [u32; 5] = [140_000, 150_000, 160_000, 170_000, 180_000];
 fn queries() -> BTreeSet<(String, String)> {
     let each = Catalog::builtin().into_iter().flat_map(|measurement| {
         VERSIONS.into_iter().filter_map(move |version| match measurement.query_for(version) {
-            QueryChoice::Query(query) => Some((measurement.name().to_string(), query.sql.to_string())),
+            QueryChoice::Query(query) => Some((measurement.name().to_string(), query.sql.clone())),
             QueryChoice::Unsupported(_) => None,
         })
     });
