@@ -286,7 +286,7 @@ impl MetricStore for MemoryStore {
     }
 
     async fn check(&self) -> Result<(), StoreError> {
-        Ok(())
+        self.inner.engine.check()
     }
 }
 

@@ -4,7 +4,7 @@ use std::{collections::HashSet, num::NonZero, sync::Arc, time::Duration};
 
 use datafusion::{
     arrow::datatypes::SchemaRef,
-    common::{DataFusionError, ScalarValue},
+    common::{DataFusionError, ScalarValue, tree_node::TreeNodeRecursion},
     config::Dialect,
     execution::{
         SessionState, SessionStateBuilder,
@@ -26,12 +26,14 @@ use tokio::{
 };
 
 use super::{
+    copies,
     error::{SqlError, translate},
     fact_cache::FactCache,
     growth,
     guard::{SqlParam, SqlQuery},
     stream::{AbortOnDrop, Message, RecordStream},
     table::{self, Tables},
+    underway::Underway,
     watch::{Stop, watched},
 };
 use crate::{chunk::ChunkSource, error::StoreError};
@@ -77,6 +79,7 @@ struct Inner {
     template: SessionState,
     cache: Arc<FactCache>,
     options: EngineOptions,
+    underway: Underway,
 }
 
 impl Drop for Inner {
@@ -117,8 +120,25 @@ impl Engine {
                 template,
                 cache: Arc::new(FactCache::new(options.cache_bytes)),
                 options,
+                underway: Underway::default(),
             }),
         })
+    }
+
+    /// Whether the engine can take queries.
+    ///
+    /// # Errors
+    /// When all of its threads, or all of its places, are with queries that did
+    /// not end at their deadline. Only a restart of the process helps then.
+    pub fn check(&self) -> Result<(), StoreError> {
+        let options = &self.inner.options;
+        let lost = self.inner.underway.lost();
+        if lost < options.threads.min(options.concurrent_queries).max(1) {
+            return Ok(());
+        }
+        Err(StoreError::Unavailable(format!(
+            "{lost} queries did not end at their deadline and keep the SQL engine's threads; restart the server"
+        )))
     }
 
     /// Runs a query over what a store holds. Returns when the first rows can
@@ -130,7 +150,8 @@ impl Engine {
     /// the store's own errors.
     pub async fn execute(&self, source: Arc<dyn ChunkSource>, query: SqlQuery) -> Result<RecordStream, StoreError> {
         let inner = &self.inner;
-        let seconds = query.timeout().as_secs();
+        self.check()?;
+        let seconds = query.seconds();
         let deadline = Instant::now() + query.timeout();
         let stop = Arc::new(Stop::after(query.timeout()));
         let turn = timeout_at(deadline, Arc::clone(&inner.permits).acquire_owned()).await;
@@ -151,8 +172,9 @@ impl Engine {
             query,
             stop: Arc::clone(&stop),
         };
+        let place = inner.underway.until(deadline);
         let task = runtime.spawn(async move {
-            let _permit = permit;
+            let _held = (permit, place);
             let end = match timeout_at(deadline, run.run(head, &rows)).await {
                 Ok(Ok(truncated)) => Message::Done { truncated },
                 Ok(Err(error)) => Message::Failed(error),
@@ -255,10 +277,12 @@ impl Run {
             .with_allow_statements(false)
             .verify_plan(&plan)?;
         let plan = with_params(plan, self.query.params())?;
+        narrow_enough(&plan, self.query.max_columns())?;
         let plan = at_most(plan, self.query.max_rows())?;
         let frame = context.execute_logical_plan(plan).await?;
         let task = Arc::new(frame.task_ctx());
-        let plan = watched(frame.create_physical_plan().await?, &self.stop)?;
+        let plan = copies::bounded(frame.create_physical_plan().await?)?;
+        let plan = watched(plan, &self.stop)?;
         Ok(execute_stream(plan, task)?)
     }
 }
@@ -325,6 +349,20 @@ fn with_params(plan: LogicalPlan, params: &[SqlParam]) -> Result<LogicalPlan, Fa
         })
         .collect();
     Ok(plan.with_param_values(values)?)
+}
+
+/// Refuses plans with a step of very many columns, as `*` of many joined tables.
+fn narrow_enough(plan: &LogicalPlan, limit: usize) -> Result<(), Failure> {
+    let mut widest = 0;
+    plan.apply_with_subqueries(|node| {
+        widest = widest.max(node.schema().fields().len());
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    if widest > limit {
+        let what = "columns in one step; name those that you need in place of *";
+        return Err(SqlError::TooComplex { what: what.into(), given: widest, limit }.into());
+    }
+    Ok(())
 }
 
 /// One row more than is allowed: then it is known that there are more.

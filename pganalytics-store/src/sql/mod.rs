@@ -44,7 +44,10 @@
 //! * A query ends at its deadline, holds no more memory than its share, and
 //!   runs on threads of its own.
 
+mod budget;
 mod changes;
+mod copies;
+mod counted;
 mod decoded;
 mod engine;
 mod error;
@@ -60,12 +63,16 @@ mod pushdown;
 mod queue;
 mod reader;
 mod rows;
+mod runner;
 mod scan;
 mod stream;
 mod table;
 #[cfg(test)]
 mod tests;
+mod underway;
 mod watch;
+#[cfg(target_os = "linux")]
+pub mod worker;
 
 use std::time::Duration;
 
@@ -74,6 +81,7 @@ pub use self::{
     error::SqlError,
     guard::{SqlGuard, SqlLimits, SqlParam, SqlPrincipal, SqlQuery},
     output::{column_types, csv_header, to_csv, to_json_rows},
+    runner::{InProcess, PerPrincipal, SqlRunner},
     stream::{Answer, RecordStream},
 };
 

@@ -15,7 +15,8 @@
 //! * `append` answers after the commit is synced: accepted means durable.
 //! * The ledger's range and the frame are written in one transaction.
 //! * Readers see commits in order, one moment each, and wait on nobody.
-//! * One process writes a store; a second one is told who has it.
+//! * One process writes a store; a second one is told who has it. Others may read
+//!   it ([`SqliteReader`]).
 //! * The file is readable by its owner only.
 //!
 //! # Failure modes
@@ -36,6 +37,7 @@ mod open;
 mod options;
 mod pool;
 mod read;
+mod reader;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -48,7 +50,7 @@ use futures::stream::BoxStream;
 use pganalytics_core::{StreamId, TenantId, frame::VerifiedFrame};
 
 use self::inner::Inner;
-pub use self::options::SqliteOptions;
+pub use self::{options::SqliteOptions, reader::SqliteReader};
 use crate::{
     chunk::{Chunk, ChunkSelect, ChunkSource, StoredMeasurement},
     error::StoreError,
@@ -133,6 +135,7 @@ impl MetricStore for SqliteStore {
         if !self.inner.writer.is_running() {
             return Err(StoreError::Unavailable("the writer has stopped; restart the server".to_owned()));
         }
+        self.inner.engine.check()?;
         self.inner.readers.run(|_| Ok(())).await
     }
 }

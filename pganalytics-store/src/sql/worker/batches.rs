@@ -1,0 +1,143 @@
+//! Rows on their way out of a worker: in pieces of bounded size, without what they
+//! only point at.
+
+use std::sync::Arc;
+
+use datafusion::arrow::{
+    array::{Array as _, ArrayRef, AsArray as _, ListArray, RecordBatch},
+    datatypes::{DataType, Schema},
+    error::ArrowError,
+    ipc::writer::StreamWriter,
+};
+
+/// Bytes that a piece should have; a single row may have more.
+const PIECE: usize = 1 << 20;
+
+/// Writes an Arrow IPC stream piece by piece.
+pub(super) struct Pieces {
+    writer: StreamWriter<Vec<u8>>,
+}
+
+impl Pieces {
+    pub(super) fn new(schema: &Schema) -> Result<Self, ArrowError> {
+        Ok(Self { writer: StreamWriter::try_new(Vec::new(), schema)? })
+    }
+
+    /// What was written since the last call.
+    pub(super) fn take(&mut self) -> Vec<u8> {
+        std::mem::take(self.writer.get_mut())
+    }
+
+    /// Writes some rows; gives the piece.
+    fn write(&mut self, rows: &RecordBatch) -> Result<Vec<u8>, ArrowError> {
+        self.writer.write(rows)?;
+        Ok(self.take())
+    }
+
+    /// The pieces of a batch, each made when it is asked for.
+    pub(super) fn of<'a>(
+        &'a mut self,
+        batch: &'a RecordBatch,
+    ) -> impl Iterator<Item = Result<Vec<u8>, ArrowError>> + 'a {
+        let bytes = batch.columns().iter().map(size).sum::<usize>().max(1);
+        let rows = (batch.num_rows() * PIECE / bytes).clamp(1, batch.num_rows().max(1));
+        (0..batch.num_rows()).step_by(rows).map(move |from| {
+            let rows = batch.slice(from, rows.min(batch.num_rows() - from));
+            let columns = rows.columns().iter().map(compact).collect::<Result<_, _>>()?;
+            self.write(&RecordBatch::try_new(rows.schema(), columns)?)
+        })
+    }
+}
+
+/// About the bytes of a column's values.
+fn size(column: &ArrayRef) -> usize {
+    match column.data_type() {
+        // Views may share one text; written out they do not.
+        DataType::Utf8View => column.as_string_view().lengths().map(|length| length as usize + 16).sum(),
+        DataType::BinaryView => column.as_binary_view().lengths().map(|length| length as usize + 16).sum(),
+        _ => column.to_data().get_slice_memory_size().unwrap_or_else(|_| column.get_array_memory_size()),
+    }
+}
+
+/// The same values without texts that no value points at: views are written with
+/// all that is behind them.
+fn compact(column: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+    Ok(match column.data_type() {
+        DataType::Utf8View => Arc::new(column.as_string_view().gc()),
+        DataType::BinaryView => Arc::new(column.as_binary_view().gc()),
+        DataType::List(field) => {
+            let list = column.as_list::<i32>();
+            let offsets = list.offsets();
+            let (from, to) = (offsets.first().copied().unwrap_or(0), offsets.last().copied().unwrap_or(0));
+            let values = list.values().slice(place(from), place(to - from));
+            let offsets = datafusion::arrow::buffer::OffsetBuffer::from_lengths(offsets.lengths());
+            Arc::new(ListArray::try_new(Arc::clone(field), offsets, compact(&values)?, list.nulls().cloned())?)
+        }
+        _ => Arc::clone(column),
+    })
+}
+
+fn place(offset: i32) -> usize {
+    usize::try_from(offset).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod unit {
+    #![allow(clippy::unwrap_used)]
+    use datafusion::arrow::{
+        array::{Int64Array, StringViewArray, builder::{ListBuilder, StringViewBuilder}},
+        buffer::Buffer,
+        datatypes::Field,
+        ipc::reader::StreamDecoder,
+    };
+
+    use super::*;
+
+    fn sent(batch: &RecordBatch) -> (Vec<usize>, Vec<RecordBatch>) {
+        let mut pieces = Pieces::new(&batch.schema()).unwrap();
+        let mut all = vec![pieces.take()];
+        all.extend(pieces.of(batch).map(Result::unwrap));
+        let sizes = all.iter().map(Vec::len).collect();
+        let mut decoder = StreamDecoder::new();
+        let mut back = Vec::new();
+        for piece in all {
+            let mut bytes = Buffer::from(piece);
+            while !bytes.is_empty() {
+                back.extend(decoder.decode(&mut bytes).unwrap());
+            }
+        }
+        (sizes, back)
+    }
+
+    #[test]
+    fn a_batch_arrives_in_pieces_that_hold_no_more_than_their_rows() {
+        let texts: StringViewArray = (0..5_000).map(|n| Some(format!("{n:0>1000}"))).collect();
+        let mut lists = ListBuilder::new(StringViewBuilder::new());
+        for n in 0..5_000 {
+            lists.values().append_value(format!("list {n:0>40}"));
+            lists.append(n % 7 != 0);
+        }
+        let numbers = Int64Array::from_iter_values(0..5_000);
+        let lists = lists.finish();
+        let batch = RecordBatch::try_from_iter([
+            ("n", Arc::new(numbers) as ArrayRef),
+            ("text", Arc::new(texts)),
+            ("list", Arc::new(lists)),
+        ]);
+        let batch = batch.unwrap();
+        for batch in [batch.clone(), batch.slice(4_990, 10), batch.slice(10, 0)] {
+            let (sizes, back) = sent(&batch);
+            assert!(sizes.iter().all(|size| *size < 3 << 20), "{sizes:?}");
+            let back = datafusion::arrow::compute::concat_batches(&batch.schema(), &back).unwrap();
+            assert_eq!(back, batch);
+        }
+        assert!(sent(&batch.slice(4_990, 10)).0.iter().sum::<usize>() < 64 << 10);
+    }
+
+    #[test]
+    fn an_answer_without_rows_or_columns_has_a_schema() {
+        let schema = Schema::new(vec![Field::new("a", DataType::Int64, true)]);
+        let (sizes, back) = sent(&RecordBatch::new_empty(Arc::new(schema)));
+        assert_eq!((sizes.len(), back.len()), (1, 0));
+    }
+}
