@@ -59,6 +59,7 @@ mod guard;
 mod history;
 mod merge;
 mod output;
+mod pieces;
 mod pushdown;
 mod queue;
 mod reader;
@@ -76,11 +77,19 @@ pub mod worker;
 
 use std::time::Duration;
 
+/// Arrow's types, of the version that answers have.
+pub use datafusion::arrow::{
+    array::RecordBatch,
+    datatypes::{Schema, SchemaRef},
+    error::ArrowError,
+};
+
 pub use self::{
     engine::{Engine, EngineOptions},
     error::SqlError,
     guard::{SqlGuard, SqlLimits, SqlParam, SqlPrincipal, SqlQuery},
     output::{column_types, csv_header, to_csv, to_json_rows},
+    pieces::ArrowPieces,
     runner::{InProcess, PerPrincipal, SqlRunner},
     stream::{Answer, RecordStream},
 };

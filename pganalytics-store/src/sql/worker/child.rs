@@ -10,14 +10,13 @@ use futures::StreamExt as _;
 use pganalytics_core::Schema;
 
 use super::{
-    batches::Pieces,
     limits,
     protocol::{self, Fault, Kind, Question, Request, Terms, say},
 };
 use crate::{
     chunk::ChunkSource,
     error::StoreError,
-    sql::{Engine, EngineOptions, SqlError},
+    sql::{ArrowPieces, Engine, EngineOptions, SqlError},
 };
 
 /// Answers queries that come on the standard input, one after the other, until the
@@ -111,8 +110,8 @@ impl Worker {
         limits::limit_cpu(cpu)?;
         let mut rows = self.engine.execute(Arc::clone(&self.source), query).await?;
         let failed = |error| StoreError::from(SqlError::Internal(format!("writing an answer: {error}")));
-        let mut pieces = Pieces::new(rows.schema()).map_err(failed)?;
-        piece(&mut self.out, &pieces.take())?;
+        let mut pieces = ArrowPieces::new(rows.schema()).map_err(failed)?;
+        piece(&mut self.out, &pieces.head())?;
         while let Some(batch) = rows.next().await {
             for bytes in pieces.of(&batch?) {
                 piece(&mut self.out, &bytes.map_err(failed)?)?;

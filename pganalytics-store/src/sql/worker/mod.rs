@@ -34,7 +34,6 @@
 //!   [`StoreError::Unavailable`](crate::StoreError::Unavailable), which says why;
 //!   each query tries again.
 
-mod batches;
 mod child;
 mod lease;
 mod limits;

@@ -7,7 +7,6 @@ use std::{
 };
 
 use async_trait::async_trait;
-use futures::future::join_all;
 use tokio::{
     runtime::Handle,
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -46,24 +45,30 @@ impl fmt::Debug for WorkerPool {
 }
 
 impl WorkerPool {
-    /// Starts the workers; returns when all of them can take queries.
+    /// Starts the workers; returns when the first of them can take queries, the
+    /// others follow at once.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] when one can't be started, as when the program
+    /// [`StoreError::Unavailable`] when it can't be started, as when the program
     /// can't open the store.
     pub async fn start(options: WorkerOptions) -> Result<Self, StoreError> {
         let count = options.workers.clamp(1, 1_024);
         let options = WorkerOptions { workers: count, ..options };
-        let workers = join_all((0..count).map(|_| Worker::start(&options))).await;
-        let workers = workers.into_iter().collect::<Result<Vec<_>, _>>()?;
-        let pool = Pool {
+        let first = Worker::start(&options).await?;
+        let permits = Arc::new(Semaphore::new(count));
+        let pool = Arc::new(Pool {
             options,
-            permits: Arc::new(Semaphore::new(count)),
-            idle: Mutex::new(workers),
+            permits: Arc::clone(&permits),
+            idle: Mutex::new(vec![first]),
             trouble: Mutex::default(),
             runtime: Handle::current(),
-        };
-        Ok(Self { pool: Arc::new(pool) })
+        });
+        for _ in 1..count {
+            if let Ok(permit) = Arc::clone(&permits).try_acquire_owned() {
+                pool.replace(None, permit);
+            }
+        }
+        Ok(Self { pool })
     }
 
     /// Queries that could be taken at once right now.

@@ -1,5 +1,5 @@
-//! Rows on their way out of a worker: in pieces of bounded size, without what they
-//! only point at.
+//! Rows as an Arrow IPC stream: in pieces of bounded size, without what they only
+//! point at.
 
 use std::sync::Arc;
 
@@ -13,29 +13,67 @@ use datafusion::arrow::{
 /// Bytes that a piece should have; a single row may have more.
 const PIECE: usize = 1 << 20;
 
-/// Writes an Arrow IPC stream piece by piece.
-pub(super) struct Pieces {
+/// Writes rows as an Arrow IPC stream, piece by piece.
+///
+/// ```
+/// # fn main() -> Result<(), pganalytics_store::sql::ArrowError> {
+/// # let answer = pganalytics_store::sql::RecordStream::of_batches(
+/// #     pganalytics_store::sql::SchemaRef::new(pganalytics_store::sql::Schema::empty()), vec![], false);
+/// # let batches: Vec<pganalytics_store::sql::RecordBatch> = vec![];
+/// use pganalytics_store::sql::ArrowPieces;
+/// let mut pieces = ArrowPieces::new(answer.schema())?;
+/// let mut file = pieces.head();
+/// for batch in &batches {
+///     for piece in pieces.of(batch) {
+///         file.extend(piece?);
+///     }
+/// }
+/// file.extend(pieces.end()?);
+/// # assert!(!file.is_empty());
+/// # Ok(()) }
+/// ```
+pub struct ArrowPieces {
     writer: StreamWriter<Vec<u8>>,
 }
 
-impl Pieces {
-    pub(super) fn new(schema: &Schema) -> Result<Self, ArrowError> {
+impl std::fmt::Debug for ArrowPieces {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ArrowPieces").finish_non_exhaustive()
+    }
+}
+
+impl ArrowPieces {
+    /// Begins a stream of rows with this schema.
+    ///
+    /// # Errors
+    /// When the format has no word for one of its types.
+    pub fn new(schema: &Schema) -> Result<Self, ArrowError> {
         Ok(Self { writer: StreamWriter::try_new(Vec::new(), schema)? })
     }
 
-    /// What was written since the last call.
-    pub(super) fn take(&mut self) -> Vec<u8> {
+    /// The begin of the stream: its schema.
+    pub fn head(&mut self) -> Vec<u8> {
         std::mem::take(self.writer.get_mut())
+    }
+
+    /// The end of the stream.
+    ///
+    /// # Errors
+    /// When it ended before.
+    pub fn end(&mut self) -> Result<Vec<u8>, ArrowError> {
+        self.writer.finish()?;
+        Ok(std::mem::take(self.writer.get_mut()))
     }
 
     /// Writes some rows; gives the piece.
     fn write(&mut self, rows: &RecordBatch) -> Result<Vec<u8>, ArrowError> {
         self.writer.write(rows)?;
-        Ok(self.take())
+        Ok(std::mem::take(self.writer.get_mut()))
     }
 
-    /// The pieces of a batch, each made when it is asked for.
-    pub(super) fn of<'a>(
+    /// The pieces of a batch, each made when it is asked for; about a megabyte, or
+    /// one row where that has more.
+    pub fn of<'a>(
         &'a mut self,
         batch: &'a RecordBatch,
     ) -> impl Iterator<Item = Result<Vec<u8>, ArrowError>> + 'a {
@@ -94,9 +132,10 @@ mod unit {
     use super::*;
 
     fn sent(batch: &RecordBatch) -> (Vec<usize>, Vec<RecordBatch>) {
-        let mut pieces = Pieces::new(&batch.schema()).unwrap();
-        let mut all = vec![pieces.take()];
+        let mut pieces = ArrowPieces::new(&batch.schema()).unwrap();
+        let mut all = vec![pieces.head()];
         all.extend(pieces.of(batch).map(Result::unwrap));
+        all.push(pieces.end().unwrap());
         let sizes = all.iter().map(Vec::len).collect();
         let mut decoder = StreamDecoder::new();
         let mut back = Vec::new();
@@ -138,6 +177,6 @@ mod unit {
     fn an_answer_without_rows_or_columns_has_a_schema() {
         let schema = Schema::new(vec![Field::new("a", DataType::Int64, true)]);
         let (sizes, back) = sent(&RecordBatch::new_empty(Arc::new(schema)));
-        assert_eq!((sizes.len(), back.len()), (1, 0));
+        assert_eq!((sizes.len(), back.len()), (2, 0));
     }
 }
