@@ -1,10 +1,11 @@
 # `make help` prints the targets from their comments.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-backend test-collector test-integration bench fmt lint deps reference doc check-health
+.PHONY: help build demo test test-backend test-collector test-integration bench fmt lint deps reference doc check-health dist fuzz deny
 
 PORT ?= 8080
 PG_URL ?=
+SECONDS_EACH ?= 20
 
 help: ## Print the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -12,8 +13,11 @@ help: ## Print the targets
 deps: ## Install what building and testing needs (Debian packages; PostgreSQL 14-18 for the tests)
 	./deploy/setup/install.sh
 
-build: ## Build agent and server, optimised, into target/release
+build: ## Build agent and server, optimised, into target/release (about 12 minutes on 2 cores)
 	cargo build --release --locked -p pganalytics-collect -p pganalytics-server --bins
+
+dist: ## Build what is published into target/dist: smallest, symbols in files of their own
+	./deploy/setup/dist.sh
 
 demo: deps ## Watch a real PostgreSQL, page on :8080 (PG_URL=postgres://... watches yours)
 	PORT=$(PORT) PG_URL='$(PG_URL)' ./deploy/demo/run.sh
@@ -40,6 +44,12 @@ lint: ## Check format, clippy and documentation, warnings are errors
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+
+deny: deps ## Check licences, sources, bans and, with a way to their database, advisories
+	./deploy/setup/deny.sh
+
+fuzz: ## Run each fuzz target for SECONDS_EACH=20
+	./fuzz/run.sh $(SECONDS_EACH)
 
 reference: ## Make docs/measurements.md from the catalog
 	UPDATE_DOCS=1 cargo test --locked -p pganalytics-collect --test reference

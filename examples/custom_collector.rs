@@ -16,7 +16,8 @@ use std::{
 use async_trait::async_trait;
 use pganalytics_collect::{Agent, CollectContext, CollectError, Collected, Collector, MemorySink};
 use pganalytics_core::{
-    Batch, Epoch, InstanceId, RowsBuilder, Scrape, ScrapeKind, ServerId, Source, Value, catalog::Measurement,
+    Batch, Epoch, InstanceId, RowsBuilder, Scrape, ScrapeClock, ScrapeKind, ServerId, Source, Value,
+    catalog::Measurement,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -86,6 +87,7 @@ impl Collector for Queues {
                 interval_micros: self.measurement.interval_micros(),
                 kind: ScrapeKind::Keyframe,
                 epoch: Epoch::default(),
+                clock: ScrapeClock::default(),
             },
             rows: rows.finish(),
         };

@@ -20,7 +20,7 @@ use pganalytics_collect::{
 use pganalytics_core::{
     Seq, StreamId,
     catalog::Catalog,
-    frame::{Limits, VerifiedFrame},
+    frame::{Frame, Limits},
     json,
 };
 use tokio::sync::Notify;
@@ -46,7 +46,7 @@ impl<W: Write + Send> Sink for JsonLines<W> {
                 delivery.duplicates += 1;
                 continue;
             }
-            match VerifiedFrame::verify(seq, bytes, &Limits::default()).and_then(|frame| frame.frame().to_batch()) {
+            match Frame::parse(bytes, &Limits::default()).and_then(|frame| frame.to_batch()) {
                 // It will never be readable: refused for good, so the agent declares it lost.
                 Err(error) => {
                     delivery.rejected.push(Rejected { seq, code: error.code().to_owned(), message: error.to_string() });

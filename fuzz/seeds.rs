@@ -1,22 +1,23 @@
 //! Writes good examples of what each target reads, for the fuzzer to begin with:
 //! every measurement of the catalog as frames, a block, a push, a document and
-//! its file.
+//! its file. Into `corpus/` beside it, or the folder that is named.
 
-use std::{error::Error, fs, path::Path, sync::Arc};
+use std::{
+    env,
+    error::Error,
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use pganalytics_core::{
-    Batch, ColumnKind, ColumnType, Epoch, InstanceId, Rows, RowsBuilder, Schema, Scrape, ScrapeKind, Seq, ServerId,
-    Source, StreamId, Timestamp, Value,
+    Batch, ColumnKind, ColumnType, Epoch, InstanceId, Position, Rows, RowsBuilder, Schema, Scrape, ScrapeClock,
+    ScrapeKind, Seq, ServerId, Source, StreamId, Timestamp, Value,
     catalog::Catalog,
     frame::{self, Frame, Limits},
     json,
 };
-
-/// Magic and version, which the target puts back.
-const START: usize = 6;
-/// The checksum, too.
-const END: usize = 4;
 
 /// A log in each format, in the order of the target.
 const LOGS: &[(&str, &str)] = &[
@@ -47,7 +48,8 @@ const LOGS: &[(&str, &str)] = &[
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus");
+    let folder =
+        env::args_os().nth(1).map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus"), PathBuf::from);
     for target in ["frame", "push", "json", "catalog", "logs"] {
         fs::create_dir_all(folder.join(target))?;
     }
@@ -64,12 +66,12 @@ fn main() -> Result<(), Box<dyn Error>> {
             frames.iter().map(|bytes| Frame::parse(bytes.clone(), &Limits::default())).collect();
         frames.push(frame::encode_block(&frame::compact(&parsed?)?)?.into());
         for (number, bytes) in frames.iter().enumerate() {
-            let seed = bytes.get(START..bytes.len() - END).unwrap_or_default();
-            fs::write(folder.join("frame").join(format!("{name}-{number}")), seed)?;
+            fs::write(folder.join("frame").join(format!("{name}-{number}")), take_apart(bytes)?)?;
         }
-        let numbered: Vec<(Seq, Bytes)> = (1..).map(Seq).zip(frames).collect();
+        let numbered: Vec<(Position, Bytes)> = (1..).map(|seq| Seq(seq).into()).zip(frames).collect();
+        let schemas = [Arc::clone(measurement.schema())];
         let stream = StreamId::from_uuid(ServerId::of_cluster(1).as_uuid());
-        fs::write(folder.join("push").join(name.as_str()), frame::encode_push(stream, &numbered))?;
+        fs::write(folder.join("push").join(name.as_str()), frame::encode_push(stream, &schemas, &numbered))?;
     }
     for file in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../pganalytics-core/catalog"))? {
         let file = file?;
@@ -79,6 +81,29 @@ fn main() -> Result<(), Box<dyn Error>> {
         fs::write(folder.join("logs").join(name), [&[kind, 100], log.as_bytes()].concat())?;
     }
     Ok(())
+}
+
+/// A frame as the target puts it together: kind, lengths of schema and head,
+/// schema, head, what follows it.
+fn take_apart(bytes: &Bytes) -> Result<Vec<u8>, Box<dyn Error>> {
+    let (bare, schema) = frame::split_schema(bytes)?;
+    let schema = schema.unwrap_or_default();
+    let mut prefix = 7;
+    let mut len = 0;
+    for shift in (0..).step_by(7) {
+        let byte = bare.get(prefix).copied().unwrap_or_default();
+        len |= usize::from(byte & 0x7f) << shift;
+        prefix += 1;
+        if byte < 0x80 {
+            break;
+        }
+    }
+    let head = bare.get(prefix..prefix + len).unwrap_or_default();
+    let body = bare.get(prefix + len + 4..).unwrap_or_default();
+    let mut seed = vec![bare.get(6).copied().unwrap_or_default()];
+    seed.extend(u16::try_from(schema.len())?.to_le_bytes());
+    seed.extend(u16::try_from(head.len())?.to_le_bytes());
+    Ok([&seed, &schema[..], head, body].concat())
 }
 
 fn batch(schema: &Arc<Schema>, scrape: i64, rows: i64) -> Result<Batch, Box<dyn Error>> {
@@ -96,6 +121,7 @@ fn batch(schema: &Arc<Schema>, scrape: i64, rows: i64) -> Result<Batch, Box<dyn 
                 started: Some(Timestamp::from_secs(1_769_000_000)),
                 evictions: None,
             },
+            clock: ScrapeClock::default(),
         },
         rows: build(schema, scrape, rows)?,
     })

@@ -11,8 +11,8 @@ use std::{hint::black_box, path::Path, sync::Arc, time::Instant};
 use criterion::{Criterion, criterion_group, criterion_main};
 use pganalytics_benches::Random;
 use pganalytics_core::{
-    Batch, CollectorId, ColumnKind, ColumnType, Epoch, InstanceId, RowsBuilder, Schema, Scrape, ScrapeKind, Seq,
-    ServerId, Source, StreamId, TenantId, Timestamp, Value, catalog::Catalog, frame::VerifiedFrame,
+    Batch, CollectorId, ColumnKind, ColumnType, Epoch, InstanceId, RowsBuilder, Schema, Scrape, ScrapeClock,
+    ScrapeKind, Seq, ServerId, Source, StreamId, TenantId, Timestamp, Value, catalog::Catalog, frame::VerifiedFrame,
 };
 use pganalytics_store::{
     Job, MetricStore, Origin,
@@ -108,6 +108,7 @@ impl Server {
             interval_micros: 60_000_000,
             kind,
             epoch: Epoch { stamp: Some(start), started: Some(start), evictions: Some(0) },
+            clock: ScrapeClock::default(),
         };
         Batch { schema: Arc::clone(&self.schema), source: self.source.clone(), scrape, rows: rows.finish() }
     }

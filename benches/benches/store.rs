@@ -62,8 +62,8 @@ fn appends(criterion: &mut Criterion) {
             let values = (TABLES * COUNTERS) as u64;
             println!(
                 "{name}: {} values physically, {} bytes",
-                frame.frame().value_count(),
-                frame.frame().bytes().len()
+                frame.frame().unwrap().value_count(),
+                frame.frame().unwrap().bytes().len()
             );
             group.throughput(Throughput::Elements(values * senders));
             group.bench_function(format!("{name}, {senders} at once"), |bencher| {
@@ -72,7 +72,7 @@ fn appends(criterion: &mut Criterion) {
                         let pushes: Vec<_> = (0..all.len())
                             .map(|sender| {
                                 let (store, all, frame) =
-                                    (store.clone(), Arc::clone(&all), frame.frame().bytes().clone());
+                                    (store.clone(), Arc::clone(&all), frame.frame().unwrap().bytes().clone());
                                 tokio::spawn(async move { all[sender].push(&store, frame).await })
                             })
                             .collect();

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use pganalytics_core::{
     Batch, Column, ColumnData, ColumnKind, ColumnType, CounterFamily, Epoch, InstanceId, MeasurementName, Rows, Schema,
-    Scrape, ScrapeKind, ServerId, Source, TextValues, Timestamp, Values,
+    Scrape, ScrapeClock, ScrapeKind, ServerId, Source, TextValues, Timestamp, Values,
 };
 
 /// Tables of the data set.
@@ -216,6 +216,7 @@ impl Tables {
                 started: Some(start.plus_micros(-172_800_000_000)),
                 evictions: None,
             },
+            clock: ScrapeClock::default(),
         };
         self.scrapes += 1;
         Batch {

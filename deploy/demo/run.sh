@@ -8,8 +8,12 @@ PG_URL=${PG_URL:-}
 data=${PGANALYTICS_DATA_DIR:-$PWD/.demo/watched}
 target=${CARGO_TARGET_DIR:-$PWD/target}
 
-# The whole workspace, as `make test` builds it: one set of dependencies for both.
-cargo build --locked --workspace --bins
+# Only what the demo runs; with the features of the whole workspace, so that `make test` and this
+# share their third-party crates.
+if [ ! -x "$target/debug/pganalytics-server" ]; then
+  echo "Building the server. The first time this takes about 10 minutes on 2 cores, most of it for the SQL engine."
+fi
+cargo build --locked --workspace --bin pganalytics-server --bin pganalytics-demo-cluster
 cluster=
 cleanup() {
   trap - EXIT INT TERM

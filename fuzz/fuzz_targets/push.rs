@@ -7,6 +7,7 @@ use pganalytics_core::frame::{PushBody, PushLimits, encode_push};
 fuzz_target!(|data: &[u8]| {
     let limits = PushLimits::default();
     if let Ok(push) = PushBody::parse(data.to_vec().into(), &limits) {
-        assert_eq!(encode_push(push.stream, &push.frames), data);
+        let again = encode_push(push.stream, &push.schemas, &push.frames);
+        assert_eq!(PushBody::parse(again.into(), &limits), Ok(push));
     }
 });

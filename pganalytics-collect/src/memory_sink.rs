@@ -8,7 +8,7 @@ use std::{
 use async_trait::async_trait;
 use pganalytics_core::{
     Batch, Seq, StreamId,
-    frame::{Limits, VerifiedFrame},
+    frame::{Frame, Limits},
 };
 use tokio::sync::watch;
 
@@ -82,8 +82,7 @@ impl Sink for MemorySink {
     async fn deliver(&self, group: FrameGroup) -> Result<Delivery, SinkError> {
         let mut delivery = Delivery::default();
         for (seq, bytes) in group.frames {
-            let batch =
-                VerifiedFrame::verify(seq, bytes, &Limits::default()).and_then(|frame| frame.frame().to_batch());
+            let batch = Frame::parse(bytes, &Limits::default()).and_then(|frame| frame.to_batch());
             match batch {
                 Err(error) => {
                     let (code, message) = (error.code().to_owned(), error.to_string());

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use pganalytics_core::{
-    Batch, Epoch, ModelError, Rows, RowsBuilder, Scrape, ScrapeKind, Source, Timestamp, Value, catalog::Measurement,
+    Batch, Epoch, ModelError, Rows, RowsBuilder, Scrape, ScrapeClock, ScrapeKind, Source, Timestamp, Value,
+    catalog::Measurement,
 };
 
 /// One full scrape of a measurement: a row for each of `rows`, in the order of
@@ -91,6 +92,7 @@ pub(crate) fn keyframe(measurement: &Measurement, source: Source, collected_at: 
         interval_micros: measurement.interval_micros(),
         kind: ScrapeKind::Keyframe,
         epoch: Epoch::default(),
+        clock: ScrapeClock::default(),
     };
     Batch { schema: Arc::clone(measurement.schema()), source, scrape, rows }
 }

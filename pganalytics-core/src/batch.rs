@@ -16,6 +16,19 @@ pub enum ScrapeKind {
     Delta,
 }
 
+/// What is known of the clock that a scrape's time comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+pub struct ScrapeClock {
+    /// The host's clock was set since the scrape before, so the time between the
+    /// two is not known from their times.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stepped: bool,
+    /// By how many microseconds the receiver's clock was ahead when it was last
+    /// measured; `None`: not measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offset_micros: Option<i64>,
+}
+
 /// One visit to a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Scrape {
@@ -27,6 +40,8 @@ pub struct Scrape {
     pub kind: ScrapeKind,
     /// When the counters began to count.
     pub epoch: Epoch,
+    /// What is known of that clock.
+    pub clock: ScrapeClock,
 }
 
 /// What one scrape of one measurement at one source brought.

@@ -25,19 +25,21 @@ pub mod rows;
 pub mod schema;
 pub mod secret;
 pub mod source;
+pub mod stream;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod time;
 pub mod value;
 
-pub use batch::{Batch, Block, Scrape, ScrapeKind};
+pub use batch::{Batch, Block, Scrape, ScrapeClock, ScrapeKind};
 pub use epoch::{CounterFamily, Epoch};
 pub use error::ModelError;
 pub use id::{CollectorId, InstanceId, MeasurementName, Seq, ServerId, StreamId, TenantId};
 pub use mask::Mask;
 pub use rows::{Rows, RowsBuilder};
-pub use schema::{Column, ColumnKind, ColumnType, Presence, Schema};
+pub use schema::{Aggregate, Column, ColumnKind, ColumnType, Presence, Schema};
 pub use secret::Secret;
 pub use source::Source;
+pub use stream::{CutSource, Gap, GapReason, Incarnation, Link, Position};
 pub use time::Timestamp;
 pub use value::{ColumnData, TextValues, Value, Values};

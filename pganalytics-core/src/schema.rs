@@ -1,9 +1,9 @@
 //! What a measurement looks like.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
-use xxhash_rust::xxh3::Xxh3;
+use sha2::{Digest as _, Sha256};
 
 use crate::{
     epoch::CounterFamily,
@@ -66,6 +66,48 @@ pub enum Presence {
     Append,
 }
 
+/// How the values that several rows have of a gauge become one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Aggregate {
+    /// They add up: connections, bytes.
+    #[default]
+    Sum,
+    /// Their average says most: ratios.
+    Avg,
+    /// The largest says most: ages, lags, durations.
+    Max,
+    /// None stands for the others but the newest: states, versions.
+    Last,
+}
+
+impl Aggregate {
+    /// What suits a gauge of this type and unit.
+    ///
+    /// ```
+    /// use pganalytics_core::{Aggregate, ColumnType};
+    /// assert_eq!(Aggregate::of_unit(ColumnType::Int, "connections"), Aggregate::Sum);
+    /// assert_eq!(Aggregate::of_unit(ColumnType::Float, "ratio"), Aggregate::Avg);
+    /// assert_eq!(Aggregate::of_unit(ColumnType::Float, "s"), Aggregate::Max);
+    /// ```
+    #[must_use]
+    pub fn of_unit(ty: ColumnType, unit: &str) -> Self {
+        match (ty, unit) {
+            (ColumnType::Text, _) | (_, "code") => Self::Last,
+            (ColumnType::Bool | ColumnType::Timestamp, _) => Self::Max,
+            (_, "ratio" | "%" | "bytes/s") => Self::Avg,
+            // PostgreSQL counts ages in transactions and multixacts, too.
+            (_, "s" | "ms" | "transactions" | "multixacts") => Self::Max,
+            _ => Self::Sum,
+        }
+    }
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// One column of a measurement.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Column {
@@ -79,13 +121,17 @@ pub struct Column {
     /// Unit of its values (`bytes`, `ms`, `scans`…), empty where there is none.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub unit: String,
+    /// How its values over several rows become one; means something for gauges
+    /// only.
+    #[serde(default, skip_serializing_if = "Aggregate::is_default")]
+    pub aggregate: Aggregate,
 }
 
 impl Column {
-    /// A column without a unit.
+    /// A column without a unit, whose values add up.
     #[must_use]
     pub fn new(name: &str, kind: ColumnKind, ty: ColumnType) -> Self {
-        Self { name: name.to_owned(), kind, ty, unit: String::new() }
+        Self { name: name.to_owned(), kind, ty, unit: String::new(), aggregate: Aggregate::Sum }
     }
 }
 
@@ -101,6 +147,8 @@ pub struct Schema {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     derived: Vec<usize>,
     presence: Presence,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retention_secs: Option<u64>,
 }
 
 /// Most columns that a schema may have.
@@ -133,7 +181,15 @@ impl Schema {
                 });
             }
         }
-        Ok(Self { measurement, columns, family, row_stamp: None, derived: Vec::new(), presence: Presence::State })
+        Ok(Self {
+            measurement,
+            columns,
+            family,
+            row_stamp: None,
+            derived: Vec::new(),
+            presence: Presence::State,
+            retention_secs: None,
+        })
     }
 
     /// Names the timestamp column that says when a row's counters began
@@ -175,6 +231,14 @@ impl Schema {
     #[must_use]
     pub fn with_presence(mut self, presence: Presence) -> Self {
         self.presence = presence;
+        self
+    }
+
+    /// Says how long stores keep the rows, in whole seconds; `None`: as long as
+    /// they keep what says nothing of it.
+    #[must_use]
+    pub fn with_retention(mut self, retention: Option<Duration>) -> Self {
+        self.retention_secs = retention.map(|retention| retention.as_secs());
         self
     }
 
@@ -220,6 +284,12 @@ impl Schema {
         self.presence
     }
 
+    /// How long stores keep the rows, where the measurement says it.
+    #[must_use]
+    pub fn retention(&self) -> Option<Duration> {
+        self.retention_secs.map(Duration::from_secs)
+    }
+
     /// Position of a column by its name.
     #[must_use]
     pub fn position(&self, column: &str) -> Option<usize> {
@@ -231,13 +301,14 @@ impl Schema {
         self.columns.iter().enumerate().filter(move |(_, c)| c.kind == kind).map(|(at, _)| at)
     }
 
-    /// A number that is equal for equal schemas and, but for chance, differs
-    /// for others. It stays the same across versions of this crate.
+    /// A number that stands for the schema: the beginning of a SHA-256 over all
+    /// of it, so that nobody can make another schema of the same number as one
+    /// that is there. It stays the same across versions of this crate.
     #[must_use]
     pub fn fingerprint(&self) -> u64 {
-        let mut hash = Xxh3::new();
+        let mut hash = Sha256::new();
         let mut put = |text: &str| {
-            hash.update(&(text.len() as u64).to_le_bytes());
+            hash.update((text.len() as u64).to_le_bytes());
             hash.update(text.as_bytes());
         };
         put(self.measurement.as_str());
@@ -246,14 +317,17 @@ impl Schema {
             put(&column.unit);
         }
         for column in &self.columns {
-            hash.update(&[column.kind as u8, column.ty as u8]);
+            hash.update([column.kind as u8, column.ty as u8, column.aggregate as u8]);
         }
-        let stamp = self.row_stamp.map_or(u64::MAX, |at| at as u64);
-        hash.update(&[self.family as u8, self.presence as u8]);
-        hash.update(&stamp.to_le_bytes());
+        hash.update([self.family as u8, self.presence as u8]);
+        hash.update(self.row_stamp.map_or(u64::MAX, |at| at as u64).to_le_bytes());
+        hash.update([u8::from(self.retention_secs.is_some())]);
+        hash.update(self.retention_secs.unwrap_or_default().to_le_bytes());
         for &at in &self.derived {
-            hash.update(&(at as u64).to_le_bytes());
+            hash.update((at as u64).to_le_bytes());
         }
-        hash.digest()
+        let digest: [u8; 32] = hash.finalize().into();
+        let [a, b, c, d, e, f, g, h, ..] = digest;
+        u64::from_le_bytes([a, b, c, d, e, f, g, h])
     }
 }

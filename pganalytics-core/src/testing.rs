@@ -8,18 +8,18 @@
 //! }
 //! ```
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use proptest::{collection::vec, option, prelude::*, sample::select, strategy::Union};
 use uuid::Uuid;
 
 use crate::{
-    batch::{Batch, Block, Scrape, ScrapeKind},
+    batch::{Batch, Block, Scrape, ScrapeClock, ScrapeKind},
     epoch::{CounterFamily, Epoch},
     id::{InstanceId, MeasurementName, ServerId},
     mask::Mask,
     rows::Rows,
-    schema::{Column, ColumnKind, ColumnType, Presence, Schema},
+    schema::{Aggregate, Column, ColumnKind, ColumnType, Presence, Schema},
     source::Source,
     time::Timestamp,
     value::{ColumnData, Value},
@@ -64,17 +64,20 @@ impl Owned {
 
 /// Any schema of up to eight columns.
 pub fn schemas() -> impl Strategy<Value = Schema> {
-    let column = (select(&KINDS[..]), select(&TYPES[..]), "[a-z%/]{0,6}");
+    let aggregate = select(&[Aggregate::Sum, Aggregate::Avg, Aggregate::Max, Aggregate::Last][..]);
+    let column = (select(&KINDS[..]), select(&TYPES[..]), "[a-z%/]{0,6}", aggregate);
+    let retention = option::of((0_u64..1 << 40).prop_map(Duration::from_secs));
     let stamp = any::<prop::sample::Index>();
     let derived = any::<u8>();
-    (vec(column, 1..8), select(&FAMILIES[..]), any::<bool>(), stamp, any::<bool>(), derived).prop_filter_map(
+    (vec(column, 1..8), select(&FAMILIES[..]), any::<bool>(), stamp, any::<bool>(), derived, retention).prop_filter_map(
         "a good schema",
-        |(columns, family, append, stamp, stamped, derived)| {
-            let columns = columns.into_iter().enumerate().map(|(at, (kind, ty, unit))| Column {
+        |(columns, family, append, stamp, stamped, derived, retention)| {
+            let columns = columns.into_iter().enumerate().map(|(at, (kind, ty, unit, aggregate))| Column {
                 name: format!("c{at}"),
                 kind,
                 ty,
                 unit,
+                aggregate,
             });
             let columns: Vec<Column> = columns.collect();
             let stamps: Vec<&Column> = columns.iter().filter(|column| column.ty == ColumnType::Timestamp).collect();
@@ -84,6 +87,7 @@ pub fn schemas() -> impl Strategy<Value = Schema> {
             let derived: Vec<String> = counters.map(|at| format!("c{at}")).collect();
             let schema = schema.with_derived(derived.iter().map(String::as_str)).ok()?;
             let schema = schema.with_presence(if append { Presence::Append } else { Presence::State });
+            let schema = schema.with_retention(retention);
             match stamp {
                 Some(stamp) => schema.with_row_stamp(&stamp).ok(),
                 None => Some(schema),
@@ -109,12 +113,18 @@ pub fn scrapes() -> impl Strategy<Value = Scrape> {
     let time = || integers().prop_map(Timestamp::from_micros);
     let epoch = (option::of(time()), option::of(time()), option::of(integers()))
         .prop_map(|(stamp, started, evictions)| Epoch { stamp, started, evictions });
-    (time(), any::<u64>(), any::<bool>(), epoch).prop_map(|(collected_at, interval_micros, keyframe, epoch)| Scrape {
-        collected_at,
-        interval_micros,
-        kind: if keyframe { ScrapeKind::Keyframe } else { ScrapeKind::Delta },
-        epoch,
-    })
+    let clock = (any::<bool>(), option::of(integers()));
+    let clock = clock.prop_map(|(stepped, offset_micros)| ScrapeClock { stepped, offset_micros });
+    let clock = Union::new([Just(ScrapeClock::default()).boxed(), clock.boxed()]);
+    (time(), any::<u64>(), any::<bool>(), epoch, clock).prop_map(
+        |(collected_at, interval_micros, keyframe, epoch, clock)| Scrape {
+            collected_at,
+            interval_micros,
+            kind: if keyframe { ScrapeKind::Keyframe } else { ScrapeKind::Delta },
+            epoch,
+            clock,
+        },
+    )
 }
 
 /// Integers of all sizes, the ends of the range and times among them.

@@ -10,8 +10,8 @@ use bytes::Bytes;
 use peak_alloc::PeakAlloc;
 use pganalytics_core::{
     Batch, Block, Column, ColumnKind, ColumnType, CounterFamily, Epoch, InstanceId, MeasurementName, Rows, RowsBuilder,
-    Schema, Scrape, ScrapeKind, Seq, ServerId, Source, Timestamp, Value,
-    frame::{self, Frame, Limits, VerifiedFrame},
+    Schema, Scrape, ScrapeClock, ScrapeKind, Seq, ServerId, Source, StreamId, Timestamp, Value,
+    frame::{self, Frame, Limits, PushBody, PushLimits, VerifiedFrame},
     json::{Defaults, JsonLimits, PushDocument},
 };
 
@@ -62,6 +62,7 @@ fn batch(rows: i64) -> Batch {
             interval_micros: 1,
             kind: ScrapeKind::Keyframe,
             epoch: Epoch::default(),
+            clock: ScrapeClock::default(),
         },
     }
 }
@@ -85,15 +86,15 @@ fn hostile_frames() {
     };
     for rows in [1, 20, 500] {
         let good = frame::encode(&batch(rows)).unwrap();
+        let end = frame::split_schema(&good.clone().into()).unwrap().0.len() - 4;
         for _ in 0..1500 {
             let mut bytes = good.clone();
             for _ in 0..1 + random() % 4 {
-                let at = 6 + random() % (bytes.len() - 10);
+                let at = 10 + random() % (end - 10);
                 bytes[at] = random().to_le_bytes()[0];
             }
-            let end = bytes.len() - 4;
             let checksum = crc32c::crc32c(&bytes[..end]);
-            bytes[end..].copy_from_slice(&checksum.to_le_bytes());
+            bytes[end..end + 4].copy_from_slice(&checksum.to_le_bytes());
             let bytes = Bytes::from(bytes);
             let started = Instant::now();
             let peak = peak_of(|| drop(VerifiedFrame::verify(Seq(1), bytes, &limits)));
@@ -129,21 +130,20 @@ fn bombs() {
     let peak = peak_of(|| assert!(VerifiedFrame::verify(Seq(1), bomb, &limits).is_err()));
     assert!(peak < 1 << 20, "{peak}");
 
-    // A packed header that is longer than the 16 bytes that it says.
-    let packed = zstd::bulk::compress(&vec![0; 100 << 20], 3).unwrap();
-    let mut bomb = b"PGAF\x01\x00\x10".to_vec();
-    let mut len = packed.len() + 1;
-    while len >= 0x80 {
-        bomb.push((len % 0x80 + 0x80) as u8);
-        len /= 0x80;
-    }
-    bomb.extend([len as u8, 1]);
-    bomb.extend(packed);
-    bomb.extend(crc32c::crc32c(&bomb).to_le_bytes());
+    // A schema that is longer than the 16 bytes that it says.
+    let mut bomb = vec![16, 1];
+    bomb.extend(zstd::bulk::compress(&vec![0; 100 << 20], 3).unwrap());
     let peak = peak_of(|| {
-        let error = VerifiedFrame::verify(Seq(1), bomb.into(), &limits).unwrap_err();
-        assert!(error.to_string().starts_with("header is malformed"), "{error}");
+        let error = frame::decode_schema(&bomb, &limits).unwrap_err();
+        assert!(error.to_string().starts_with("schema is malformed"), "{error}");
     });
+    assert!(peak < 1 << 20, "{peak}");
+
+    // A push that expands to more than it may.
+    let same = (0..40).map(|seq| (Seq(seq).into(), vec![0; 1 << 20].into())).collect::<Vec<_>>();
+    let bomb = Bytes::from(frame::encode_push(StreamId::random(), &[], &same));
+    assert!(bomb.len() < 50_000, "{}", bomb.len());
+    let peak = peak_of(|| assert!(PushBody::parse(bomb, &PushLimits::default()).is_err()));
     assert!(peak < 1 << 20, "{peak}");
 }
 

@@ -1,6 +1,7 @@
 //! What every answer passes: request id, headers, problem documents, counting.
 
 use std::{
+    net::IpAddr,
     panic::AssertUnwindSafe,
     time::{Duration, Instant},
 };
@@ -18,6 +19,7 @@ use uuid::Uuid;
 
 use crate::{
     error::{Problem, ProblemDocument},
+    peer::{Peer, Relation},
     state::App,
 };
 
@@ -31,6 +33,11 @@ const API_PREFIX: &str = "/api/";
 
 pub(crate) async fn edge(State(app): State<App>, request: Request, next: Next) -> Response {
     let started = Instant::now();
+    let (mut parts, body) = request.into_parts();
+    let peer = Peer::of(&app.settings, &parts);
+    parts.extensions.insert(peer);
+    warn_of_proxy(&app, &peer);
+    let request = Request::from_parts(parts, body);
     let id = request_id(request.headers());
     let method = request.method().clone();
     let path = request
@@ -53,11 +60,28 @@ pub(crate) async fn edge(State(app): State<App>, request: Request, next: Next) -
         }
     };
     render_problem(&mut response, &path, &id);
-    set_headers(&app, &mut response, &id, origin);
+    set_headers(&app, &peer, &mut response, &id, origin);
     let elapsed = started.elapsed();
     app.counters.request(response.status(), elapsed);
     span.in_scope(|| tracing::debug!(status = response.status().as_u16(), ?elapsed, "answered"));
     response
+}
+
+/// A proxy that nobody put on the list makes all its clients one: whoever runs
+/// it should hear of that. A stranger far away who only pretends is no reason.
+fn warn_of_proxy(app: &App, peer: &Peer) {
+    let Some(address) = peer.address().filter(|_| peer.relation() == Relation::UnknownProxy) else { return };
+    let is_near = match address {
+        IpAddr::V4(address) => address.is_private() || address.is_loopback(),
+        IpAddr::V6(address) => address.is_unique_local() || address.is_loopback(),
+    };
+    if is_near {
+        app.proxy_warning.call_once(|| {
+            tracing::warn!(
+                "requests come through a proxy at {address} that is not one of PGANALYTICS_TRUSTED_PROXIES:                  all who come through it count as one address"
+            );
+        });
+    }
 }
 
 fn late(deadline: Duration) -> Problem {
@@ -107,7 +131,7 @@ fn render_problem(response: &mut Response, path: &str, id: &str) {
     *response.body_mut() = Body::from(text);
 }
 
-fn set_headers(app: &App, response: &mut Response, id: &str, origin: Option<HeaderValue>) {
+fn set_headers(app: &App, peer: &Peer, response: &mut Response, id: &str, origin: Option<HeaderValue>) {
     let headers = response.headers_mut();
     if let Ok(id) = HeaderValue::from_str(id) {
         headers.insert(REQUEST_ID, id);
@@ -117,7 +141,7 @@ fn set_headers(app: &App, response: &mut Response, id: &str, origin: Option<Head
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(API_POLICY));
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-    if app.settings.https {
+    if peer.is_https() {
         headers
             .insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=63072000; includeSubDomains"));
     }

@@ -29,8 +29,9 @@ impl FromRequestParts<App> for Principal {
 impl FromRequestParts<App> for Peer {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, _: &App) -> ApiResult<Self> {
-        Ok(Self::of(parts))
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> ApiResult<Self> {
+        let known = parts.extensions.get::<Self>().copied();
+        Ok(known.unwrap_or_else(|| Self::of(&app.settings, parts)))
     }
 }
 

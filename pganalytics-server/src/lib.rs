@@ -89,6 +89,7 @@ mod monitor;
 mod peer;
 mod principal;
 mod prometheus;
+mod proxy;
 mod rate;
 mod serve;
 mod service;
@@ -103,8 +104,10 @@ pub use error::ServerError;
 #[cfg(feature = "agent")]
 pub use ingest::local_sink::LocalSink;
 pub use principal::{Principal, PrincipalKind};
+pub use proxy::{ForwardedHeader, Proxies};
 pub use rate::{Class, RateLimits};
+pub use serve::Listener;
 pub use service::{Server, ServerBuilder};
-pub use settings::{FirstAdmin, Settings};
+pub use settings::{ConnectionLimits, FirstAdmin, Settings};
 #[cfg(feature = "tls")]
 pub use tls::TlsFiles;

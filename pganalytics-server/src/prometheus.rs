@@ -12,7 +12,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use crate::state::App;
+use crate::{serve::limit::Limit, state::App};
 
 /// Upper ends of the duration histogram, in microseconds.
 const BUCKETS: [u64; 10] = [1_000, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 1_000_000, 5_000_000, 30_000_000];
@@ -32,6 +32,8 @@ pub(crate) struct Counters {
     refused: AtomicU64,
     pub(crate) connections: AtomicU64,
     pub(crate) connections_open: AtomicU64,
+    /// Connections that a limit has ended.
+    ended: [AtomicU64; Limit::EACH.len()],
     pub(crate) jobs_failed: AtomicU64,
     pub(crate) jobs_done: AtomicU64,
 }
@@ -64,6 +66,12 @@ impl Counters {
 
     pub(crate) fn ingested(&self, bytes: usize) {
         add(&self.bytes, bytes);
+    }
+
+    pub(crate) fn ended_by(&self, limit: Limit) {
+        if let Some(counter) = self.ended.get(limit as usize) {
+            add(counter, 1);
+        }
     }
 
     pub(crate) fn refused(&self) {
@@ -129,6 +137,11 @@ pub(crate) async fn exposition(State(app): State<App>) -> Response {
         ("pganalytics_jobs_failed_total", "Background jobs that failed.", &counters.jobs_failed),
     ] {
         page.single(name, "counter", help, counter.load(Relaxed));
+    }
+    let name = "pganalytics_connections_ended_total";
+    page.head(name, "counter", "Connections refused or cut off, by the limit that they ran into.");
+    for (limit, counter) in Limit::EACH.iter().zip(&counters.ended) {
+        let _ = writeln!(page.0, "{name}{{limit=\"{}\"}} {}", limit.as_str(), counter.load(Relaxed));
     }
     let open = counters.connections_open.load(Relaxed);
     page.single("pganalytics_connections_open", "gauge", "Connections open now.", open);

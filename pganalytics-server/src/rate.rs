@@ -12,7 +12,11 @@ use std::{
 
 use uuid::Uuid;
 
-use crate::error::{ApiResult, Problem};
+use crate::{
+    error::{ApiResult, Problem},
+    peer::Relation,
+    serve::bucket::Bucket,
+};
 
 /// Kinds of requests with a limit of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -20,6 +24,11 @@ use crate::error::{ApiResult, Problem};
 pub enum Class {
     /// What needs no login, and what was refused for want of one.
     Public,
+    /// How the server is; apart from the rest, so that a balancer that looks is
+    /// not held up by who else comes from its address.
+    Health,
+    /// Whether the process lives and is ready: answered from memory.
+    Probe,
     /// Logging in, registering.
     Login,
     /// Reading.
@@ -36,14 +45,25 @@ pub enum Class {
 
 impl Class {
     /// All classes.
-    pub const EACH: [Self; 7] =
-        [Self::Public, Self::Login, Self::Read, Self::Query, Self::Write, Self::Push, Self::Page];
+    pub const EACH: [Self; 9] = [
+        Self::Public,
+        Self::Health,
+        Self::Probe,
+        Self::Login,
+        Self::Read,
+        Self::Query,
+        Self::Write,
+        Self::Push,
+        Self::Page,
+    ];
 
     /// The word for it in settings.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Public => "public",
+            Self::Health => "health",
+            Self::Probe => "probe",
             Self::Login => "login",
             Self::Read => "read",
             Self::Query => "query",
@@ -60,6 +80,10 @@ impl Class {
 pub struct RateLimits {
     /// [`Class::Public`].
     pub public: u32,
+    /// [`Class::Health`].
+    pub health: u32,
+    /// [`Class::Probe`].
+    pub probe: u32,
     /// [`Class::Login`].
     pub login: u32,
     /// [`Class::Read`].
@@ -76,7 +100,17 @@ pub struct RateLimits {
 
 impl Default for RateLimits {
     fn default() -> Self {
-        Self { public: 100, login: 30, read: 1200, query: 600, write: 300, push: 60_000, page: 600 }
+        Self {
+            public: 100,
+            health: 100,
+            probe: 0,
+            login: 30,
+            read: 1200,
+            query: 600,
+            write: 300,
+            push: 60_000,
+            page: 600,
+        }
     }
 }
 
@@ -86,6 +120,8 @@ impl RateLimits {
     pub const fn of(&self, class: Class) -> u32 {
         match class {
             Class::Public => self.public,
+            Class::Health => self.health,
+            Class::Probe => self.probe,
             Class::Login => self.login,
             Class::Read => self.read,
             Class::Query => self.query,
@@ -99,6 +135,8 @@ impl RateLimits {
     pub const fn set(&mut self, class: Class, per_minute: u32) {
         match class {
             Class::Public => self.public = per_minute,
+            Class::Health => self.health = per_minute,
+            Class::Probe => self.probe = per_minute,
             Class::Login => self.login = per_minute,
             Class::Read => self.read = per_minute,
             Class::Query => self.query = per_minute,
@@ -112,13 +150,11 @@ impl RateLimits {
 /// Who is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum RateKey {
-    Address(Option<IpAddr>),
+    /// Who did not log in: an address, and how it was reached.
+    Address(Option<IpAddr>, Relation),
+    /// A browser in which the account has logged in before.
+    Device(Uuid),
     Principal(Uuid),
-}
-
-struct Bucket {
-    tokens: f64,
-    filled: Instant,
 }
 
 /// Counts.
@@ -145,29 +181,32 @@ impl Rates {
         })
     }
 
+    /// Takes back what [`Rates::take`] counted.
+    pub(crate) fn give_back(&self, key: RateKey, class: Class) {
+        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(bucket) = buckets.get_mut(&(key, class)) {
+            bucket.give(1);
+        }
+    }
+
     fn take_at(&self, key: RateKey, class: Class, now: Instant) -> Result<(), u64> {
-        let limit = f64::from(self.limits.of(class));
-        if limit == 0.0 {
+        let limit = self.limits.of(class);
+        if limit == 0 {
             return Ok(());
         }
-        let per_second = limit / 60.0;
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         if buckets.len() >= MOST_BUCKETS {
-            // After a minute every bucket is full again.
-            buckets.retain(|_, bucket| now.duration_since(bucket.filled).as_secs() < 60);
+            buckets.retain(|_, bucket| !bucket.is_full(now));
             if buckets.len() >= MOST_BUCKETS {
                 buckets.clear();
             }
         }
-        let bucket = buckets.entry((key, class)).or_insert(Bucket { tokens: limit, filled: now });
-        bucket.tokens = (bucket.tokens + now.duration_since(bucket.filled).as_secs_f64() * per_second).min(limit);
-        bucket.filled = now;
-        if bucket.tokens >= 1.0 {
-            bucket.tokens -= 1.0;
+        let bucket = buckets.entry((key, class)).or_insert_with(|| Bucket::per_minute(limit, now));
+        if bucket.take(now) {
             return Ok(());
         }
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most 60, never negative")]
-        let secs = ((1.0 - bucket.tokens) / per_second).ceil() as u64;
+        let secs = bucket.wait_secs().ceil() as u64;
         Err(secs.max(1))
     }
 }
@@ -179,10 +218,12 @@ mod tests {
 
     use super::*;
 
+    const STRANGER: RateKey = RateKey::Address(None, Relation::Client);
+
     #[test]
     fn a_hundred_at_once_then_as_fast_as_the_limit() {
         let rates = Rates::new(RateLimits::default());
-        let key = RateKey::Address(None);
+        let key = STRANGER;
         let now = Instant::now();
         for _ in 0..100 {
             rates.take_at(key, Class::Public, now).unwrap();
@@ -197,7 +238,18 @@ mod tests {
     fn nought_is_no_limit() {
         let rates = Rates::new(RateLimits { public: 0, ..RateLimits::default() });
         for _ in 0..10_000 {
-            rates.take(RateKey::Address(None), Class::Public).unwrap();
+            rates.take(STRANGER, Class::Public).unwrap();
         }
+    }
+
+    #[test]
+    fn a_balancer_is_not_held_up_by_whom_it_sends() {
+        let rates = Rates::new(RateLimits::default());
+        let address = Some(IpAddr::from([192, 0, 2, 1]));
+        let (balancer, clients) =
+            (RateKey::Address(address, Relation::Client), RateKey::Address(address, Relation::UnknownProxy));
+        while rates.take(clients, Class::Health).is_ok() {}
+        while rates.take(balancer, Class::Public).is_ok() {}
+        rates.take(balancer, Class::Health).unwrap();
     }
 }

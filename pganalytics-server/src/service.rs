@@ -1,6 +1,10 @@
 //! The server: built of its parts, served or nested.
 
-use std::{fmt, sync::Arc, time::Instant};
+use std::{
+    fmt,
+    sync::{Arc, Once},
+    time::Instant,
+};
 
 use axum::{Router, middleware::from_fn_with_state};
 use pganalytics_core::{Secret, catalog::Catalog};
@@ -90,6 +94,7 @@ impl ServerBuilder {
         let settings = self.settings;
         let signer = Signer::new(&signing_key(&*meta, &settings).await?, lifetime(&settings));
         let first_admin = make_first_admin(&*meta, &settings.first_admin).await?;
+        let setup_token = setup_token(&*meta, &settings).await?;
         let limits =
             SqlLimits { max_rows: settings.query.max_rows, timeout: settings.query.timeout, ..SqlLimits::default() };
         let guard = SqlGuard::new(limits).knowing(catalog.iter().map(|known| Arc::clone(known.schema())));
@@ -108,6 +113,8 @@ impl ServerBuilder {
             counters: Counters::default(),
             health: api::health::HealthCache::default(),
             started: Instant::now(),
+            setup_token: setup_token.clone(),
+            proxy_warning: Once::new(),
             settings,
         });
         let routes = api::routes(app.clone());
@@ -115,7 +122,7 @@ impl ServerBuilder {
         let (router, entries) = api::pages(routes).finish();
         // Also for what no route takes: a stranger learns nothing from a 404.
         let router = router.fallback(not_found).layer(from_fn_with_state(app.clone(), edge));
-        Ok(Server { app, router, routes: entries, document, first_admin })
+        Ok(Server { app, router, routes: entries, document, first_admin, setup_token })
     }
 }
 
@@ -163,6 +170,17 @@ async fn make_first_admin(
     Ok((made && random).then_some((username, password)))
 }
 
+/// The token of `/auth/setup`, while there is nobody who could log in.
+async fn setup_token(meta: &dyn MetaStore, settings: &Settings) -> Result<Option<Secret<String>>, ServerError> {
+    if !matches!(settings.first_admin, FirstAdmin::Setup) || meta.has_users().await? {
+        return Ok(None);
+    }
+    if settings.setup_token.is_some() {
+        return Ok(settings.setup_token.clone());
+    }
+    Ok(Some(Secret::new(random::token()?)))
+}
+
 /// A pgAnalytics server.
 pub struct Server {
     pub(crate) app: App,
@@ -170,6 +188,7 @@ pub struct Server {
     routes: Vec<RouteEntry>,
     document: OpenApi,
     first_admin: Option<(String, Secret<String>)>,
+    setup_token: Option<Secret<String>>,
 }
 
 impl fmt::Debug for Server {
@@ -190,6 +209,12 @@ impl Server {
     /// nobody can find it out later.
     pub fn first_admin(&mut self) -> Option<(String, Secret<String>)> {
         self.first_admin.take()
+    }
+
+    /// What `/auth/setup` asks for, where the first admin is to be made there
+    /// and has not been. Show it to whoever started the server.
+    pub fn setup_token(&mut self) -> Option<Secret<String>> {
+        self.setup_token.take()
     }
 
     /// The service. Nest it under any path of an axum application (with

@@ -1,13 +1,16 @@
 //! What a [`Server`](crate::Server) can be told.
 
-use std::{net::IpAddr, time::Duration};
+use std::time::Duration;
 
 use pganalytics_core::Secret;
 
-use crate::{error::ServerError, rate::RateLimits};
+use crate::{error::ServerError, proxy::Proxies, rate::RateLimits};
 
 /// Shortest signing key, in bytes.
 pub(crate) const MIN_KEY_BYTES: usize = 32;
+
+/// Shortest set-up token, in characters.
+const MIN_SETUP_TOKEN: usize = 16;
 
 /// Settings of a server. Start from [`Settings::default`], which is right for a
 /// single machine, and change what differs.
@@ -25,8 +28,20 @@ pub struct Settings {
     pub registration_secret: Option<Secret<String>>,
     /// Who becomes the first user of an empty installation.
     pub first_admin: FirstAdmin,
-    /// Whether people reach it by HTTPS: cookies are `Secure`, HSTS is sent.
+    /// Whether people reach it by HTTPS, whatever a request says: cookies are
+    /// `Secure`, HSTS is sent. Where this server does TLS itself, or a trusted
+    /// proxy says `https`, that is known without it.
     pub https: bool,
+    /// Proxies that are believed when they say whom they speak for.
+    pub proxies: Proxies,
+    /// Whether requests of this machine may read the server's own figures
+    /// without a login. A proxy on this machine that is not one of `proxies`
+    /// and says nothing of whom it speaks for passes as this machine.
+    pub local_access: bool,
+    /// What `/auth/setup` asks for with [`FirstAdmin::Setup`]; `None`: one is
+    /// made at random, which [`Server::setup_token`](crate::Server::setup_token)
+    /// gives once. Several servers of one installation need the same one.
+    pub setup_token: Option<Secret<String>>,
     /// Origins whose pages may use the API, exactly as browsers send them.
     pub cors_allowed_origins: Vec<String>,
     /// Requests a minute.
@@ -61,6 +76,9 @@ impl Default for Settings {
             registration_secret: None,
             first_admin: FirstAdmin::default(),
             https: false,
+            proxies: Proxies::default(),
+            local_access: true,
+            setup_token: None,
             cors_allowed_origins: Vec::new(),
             rate_limits: RateLimits::default(),
             scrape_token: None,
@@ -86,6 +104,13 @@ impl Settings {
                 format!("it must have at least {MIN_KEY_BYTES} characters; make one with: openssl rand -base64 48"),
             ));
         }
+        if let Some(token) = &self.setup_token
+            && token.expose().len() < MIN_SETUP_TOKEN
+        {
+            let why = format!("it must have at least {MIN_SETUP_TOKEN} characters; openssl rand -hex 32 makes 64");
+            return Err(ServerError::setting("setup_token", why));
+        }
+        self.connections.check()?;
         if self.access_lifetime.is_zero() || self.access_lifetime > Duration::from_secs(86_400) {
             return Err(ServerError::setting("jwt_expiration", "it must be between 1 and 86400 seconds"));
         }
@@ -117,7 +142,7 @@ pub enum FirstAdmin {
         /// Password, of at least twelve characters.
         password: Secret<String>,
     },
-    /// Nobody, until somebody on this machine calls `/auth/setup`.
+    /// Nobody, until somebody calls `/auth/setup` with the set-up token.
     Setup,
 }
 
@@ -171,29 +196,77 @@ impl Default for QueryLimits {
     }
 }
 
-/// Limits of connections.
-#[derive(Debug, Clone)]
+/// Limits of connections of [`Server::serve`](crate::Server::serve), for HTTP/1
+/// and HTTP/2. What ends a connection is counted under its name in the metric
+/// `pganalytics_connections_ended_total`.
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ConnectionLimits {
-    /// Connections at once.
+    /// Connections at once. When there are so many, those that nobody has
+    /// logged in on make room for new ones, the oldest first, of the address
+    /// that has most of them.
     pub max: usize,
-    /// Connections at once of one address, other than this machine's own.
+    /// Connections at once of one address (of IPv6: of one /64), other than
+    /// this machine's own and those of trusted proxies.
     pub max_per_address: usize,
-    /// Longest time until a request's headers are there; also the time that a
-    /// connection may be idle.
+    /// Longest time for a TLS handshake, and for the bytes that tell HTTP/1
+    /// from HTTP/2.
+    pub first_bytes_timeout: Duration,
+    /// Longest time from the first byte of a request to the end of its headers,
+    /// and from the first bytes of a connection to its first request.
     pub header_timeout: Duration,
+    /// Longest time between two requests. It is longer than clients and
+    /// balancers keep a connection (60 to 90 s), so that they close it, and no
+    /// request meets a closed door.
+    pub idle_timeout: Duration,
+    /// A connection of this age, give or take a tenth, takes no more requests
+    /// and ends when those under way have; 0: no limit. Clients connect anew,
+    /// to any server that a balancer chooses.
+    pub max_age: Duration,
+    /// Longest time in which a client takes nothing of an answer.
+    pub write_timeout: Duration,
     /// Most bytes of a request's headers.
     pub max_header_bytes: usize,
+    /// Requests at once on one connection of HTTP/2.
+    pub http2_max_streams: u32,
+    /// Requests that a client of HTTP/2 may take back in a minute; 0: no limit.
+    pub http2_max_resets: u32,
+    /// Frames of HTTP/2 in a minute that carry no request and no data: settings,
+    /// pings, priorities, window updates and the like; 0: no limit. Each KiB of
+    /// answers allows one more.
+    pub http2_max_control_frames: u32,
 }
 
 impl Default for ConnectionLimits {
     fn default() -> Self {
-        Self { max: 4096, max_per_address: 512, header_timeout: Duration::from_secs(30), max_header_bytes: 16 << 10 }
+        Self {
+            max: 4096,
+            max_per_address: 512,
+            first_bytes_timeout: Duration::from_secs(10),
+            header_timeout: Duration::from_secs(30),
+            idle_timeout: Duration::from_secs(120),
+            max_age: Duration::from_secs(3600),
+            write_timeout: Duration::from_secs(30),
+            max_header_bytes: 16 << 10,
+            http2_max_streams: 100,
+            http2_max_resets: 600,
+            http2_max_control_frames: 6000,
+        }
     }
 }
 
 impl ConnectionLimits {
-    pub(crate) fn counts(address: IpAddr) -> bool {
-        !address.to_canonical().is_loopback()
+    fn check(&self) -> Result<(), ServerError> {
+        for (key, limit) in [
+            ("first_bytes_timeout", self.first_bytes_timeout),
+            ("header_timeout", self.header_timeout),
+            ("idle_timeout", self.idle_timeout),
+            ("write_timeout", self.write_timeout),
+        ] {
+            if limit.is_zero() {
+                return Err(ServerError::setting(key, "it must be more than 0"));
+            }
+        }
+        Ok(())
     }
 }

@@ -1,8 +1,11 @@
 //! What all requests share.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::{Arc, Once},
+    time::Instant,
+};
 
-use pganalytics_core::{Timestamp, catalog::Catalog};
+use pganalytics_core::{Secret, Timestamp, catalog::Catalog};
 use pganalytics_store::{MetaStore, MetricStore, sql::SqlGuard};
 
 use crate::{
@@ -30,6 +33,9 @@ pub(crate) struct Shared {
     pub(crate) counters: Counters,
     pub(crate) health: crate::api::health::HealthCache,
     pub(crate) started: Instant,
+    /// What `/auth/setup` asks for; `None`: it is off.
+    pub(crate) setup_token: Option<Secret<String>>,
+    pub(crate) proxy_warning: Once,
 }
 
 pub(crate) type App = Arc<Shared>;

@@ -21,7 +21,7 @@
 //!
 //! use pganalytics_core::{
 //!     Batch, CollectorId, Column, ColumnKind, ColumnType, CounterFamily, Epoch, InstanceId,
-//!     MeasurementName, RowsBuilder, Schema, Scrape, ScrapeKind, Seq, ServerId, Source, StreamId,
+//!     MeasurementName, RowsBuilder, Schema, Scrape, ScrapeClock, ScrapeKind, Seq, ServerId, Source, StreamId,
 //!     TenantId, Timestamp, Value, frame::VerifiedFrame,
 //! };
 //! use pganalytics_store::{
@@ -60,6 +60,7 @@
 //!     interval_micros: 60_000_000,
 //!     kind: ScrapeKind::Keyframe,
 //!     epoch: Epoch::default(),
+//!     clock: ScrapeClock::default(),
 //! };
 //! let batch = Batch { rows: rows.finish(), schema, source, scrape };
 //!
@@ -114,5 +115,5 @@ pub mod stored_schema;
 pub use chunk::{Chunk, ChunkSelect, ChunkSource, StoredMeasurement};
 pub use error::StoreError;
 pub use meta_store::MetaStore;
-pub use metric_store::{AppendOutcome, FrameOutcome, Job, JobReport, MetricStore, Origin, SeenSource};
+pub use metric_store::{AppendOutcome, FrameOutcome, Job, JobReport, MetricStore, Origin, SeenSource, StoredGap};
 pub use sql::{RecordStream, SqlError, SqlQuery};

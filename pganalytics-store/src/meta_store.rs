@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::error::StoreError;
 
-/// What somebody may do; `security.md` of the docs has the table.
+/// What somebody may do; `pganalytics_server::auth::permission` has the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
@@ -51,12 +51,19 @@ pub struct RefreshToken {
     pub expires_at: Timestamp,
 }
 
-/// What a spent refresh token says of its family.
+/// What became of a refresh token that was spent for the next one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Redeemed {
-    /// It was good and is spent now.
-    Good(RefreshToken),
-    /// It was spent before: somebody has a copy. The family is revoked.
+pub enum Rotated {
+    /// It was good; the new one of its family is good now.
+    Good {
+        /// The user, as of the moment of the rotation: what is signed with this
+        /// `version` ends with whatever ends the new token.
+        user: User,
+        /// The family.
+        family: Uuid,
+    },
+    /// It was spent before: somebody has a copy. The family is revoked, and the
+    /// new token was not kept.
     Reused,
     /// Unknown, ended or revoked.
     Unknown,
@@ -106,7 +113,8 @@ pub struct CollectorRecord {
     pub revoked: bool,
 }
 
-/// Keeps users, tokens and collectors. Every method is atomic and cancel-safe.
+/// Keeps users, tokens and collectors. Every method is atomic, whoever calls at
+/// once on however many servers, and cancel-safe.
 ///
 /// All methods fail with [`StoreError`] when the store can't be read or written.
 #[async_trait]
@@ -115,6 +123,8 @@ pub trait MetaStore: Send + Sync {
     async fn add_user(&self, user: &User) -> Result<(), StoreError>;
     /// Adds the first user; false, and nothing done, when there is any user.
     async fn add_first_user(&self, user: &User) -> Result<bool, StoreError>;
+    /// Whether there is any user.
+    async fn has_users(&self) -> Result<bool, StoreError>;
     /// A user by login name.
     async fn user_by_name(&self, username: &str) -> Result<Option<User>, StoreError>;
     /// A user by id.
@@ -125,10 +135,20 @@ pub trait MetaStore: Send + Sync {
     /// Counts `version` up and revokes the user's refresh tokens.
     async fn end_sessions(&self, id: Uuid) -> Result<(), StoreError>;
 
-    /// Keeps a refresh token.
-    async fn add_refresh_token(&self, token: &RefreshToken) -> Result<(), StoreError>;
-    /// Spends a refresh token; one that is spent twice revokes its family.
-    async fn redeem_refresh_token(&self, hash: &[u8; 32], now: Timestamp) -> Result<Redeemed, StoreError>;
+    /// Keeps the first refresh token of a login, as long as the user's `version`
+    /// is still this one; false, and nothing done, when sessions were ended
+    /// since the password was looked at.
+    async fn add_refresh_token(&self, token: &RefreshToken, version: i64) -> Result<bool, StoreError>;
+    /// Spends the refresh token with the hash `old` and keeps the next one of
+    /// its family in its place, in one step: nothing that ends sessions comes
+    /// between. One that is spent twice revokes its family.
+    async fn rotate_refresh_token(
+        &self,
+        old: &[u8; 32],
+        new: &[u8; 32],
+        expires_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<Rotated, StoreError>;
     /// Revokes all tokens of one login.
     async fn revoke_family(&self, family: Uuid) -> Result<(), StoreError>;
 
@@ -142,8 +162,18 @@ pub trait MetaStore: Send + Sync {
     async fn remove_api_token(&self, tenant: TenantId, id: Uuid) -> Result<bool, StoreError>;
 
     /// Adds a collector, or changes the name, host and version of the one with
-    /// its id. A collector of another tenant is [`StoreError::Exists`].
-    async fn put_collector(&self, collector: &CollectorRecord) -> Result<(), StoreError>;
+    /// its id. False, and nothing done, when it is new and its tenant has `most`
+    /// already. A collector of another tenant is [`StoreError::Exists`].
+    async fn put_collector(&self, collector: &CollectorRecord, most: u64) -> Result<bool, StoreError>;
+    /// Adds a new collector together with its token; false, and nothing done,
+    /// when its tenant has `most` already. [`StoreError::Exists`] when there is
+    /// a collector or token with its id.
+    async fn register_collector(
+        &self,
+        collector: &CollectorRecord,
+        token: &ApiToken,
+        most: u64,
+    ) -> Result<bool, StoreError>;
     /// A collector by id, of any tenant.
     async fn collector(&self, id: CollectorId) -> Result<Option<CollectorRecord>, StoreError>;
     /// A page of a tenant's collectors by name, and how many there are in all.

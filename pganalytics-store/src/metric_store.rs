@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use pganalytics_core::{
-    CollectorId, MeasurementName, Seq, Source, StreamId, TenantId, Timestamp, frame::VerifiedFrame,
+    CollectorId, Gap, MeasurementName, Seq, Source, StreamId, TenantId, Timestamp, frame::VerifiedFrame,
 };
 
 use crate::{
@@ -73,6 +73,19 @@ pub struct SeenSource {
     pub first_seen: Timestamp,
     /// `collected_at` of its newest sample.
     pub last_seen: Timestamp,
+}
+
+/// What a stream has lost, as its agent declared it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredGap {
+    /// The collector whose stream it is.
+    pub collector: CollectorId,
+    /// The stream.
+    pub stream: StreamId,
+    /// The number of the gap's own frame.
+    pub seq: Seq,
+    /// What was lost, and why.
+    pub gap: Gap,
 }
 
 /// Background work. Each job is safe to run at any time, on any number of
@@ -150,11 +163,25 @@ pub trait MetricStore: Send + Sync {
     /// When the store can't be read.
     async fn sources(&self, tenant: TenantId) -> Result<Vec<SeenSource>, StoreError>;
 
+    /// What the streams of a tenant have lost, in order of time.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    async fn gaps(&self, tenant: TenantId) -> Result<Vec<StoredGap>, StoreError>;
+
     /// Does background work.
     ///
     /// # Errors
     /// When the store can't be read or written. What was done stays done.
     async fn maintain(&self, job: Job) -> Result<JobReport, StoreError>;
+
+    /// Waits until the store has failed in a way that only opening it anew can
+    /// mend; until then nothing comes. Whoever runs the store ends the process
+    /// then: [`check`](MetricStore::check) and all writes fail from there on.
+    /// Stores that can't fail so need not implement it.
+    async fn failed(&self) -> StoreError {
+        std::future::pending().await
+    }
 
     /// Whether the store can take and answer.
     ///

@@ -121,12 +121,21 @@ impl Cluster {
         self.process.log_file()
     }
 
-    /// The whole log.
+    /// The whole log, that of the logging collector included.
     ///
     /// # Errors
-    /// When the file can't be read.
+    /// When a file can't be read.
     pub fn log(&self) -> anyhow::Result<String> {
-        self.process.log()
+        let mut log = self.process.log()?;
+        let Ok(folder) = std::fs::read_dir(self.data_dir().join("log")) else {
+            return Ok(log);
+        };
+        let mut files = folder.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>()?;
+        files.sort();
+        for file in files {
+            log.push_str(&String::from_utf8_lossy(&std::fs::read(file)?));
+        }
+        Ok(log)
     }
 
     /// The lines of the log that report an `ERROR`, `FATAL` or `PANIC`. A restart while somebody is

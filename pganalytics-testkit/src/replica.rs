@@ -20,9 +20,18 @@ use crate::process::Process;
 use crate::user::Account;
 
 /// Folders whose content belongs to the running primary; a standby makes its own.
-const EMPTIED: [&str; 8] =
-    ["pg_wal", "pg_replslot", "pg_dynshmem", "pg_notify", "pg_serial", "pg_snapshots", "pg_stat_tmp", "pg_subtrans"];
-const LEFT_OUT: [&str; 2] = ["postmaster.pid", "postmaster.opts"];
+const EMPTIED: [&str; 9] = [
+    "log",
+    "pg_wal",
+    "pg_replslot",
+    "pg_dynshmem",
+    "pg_notify",
+    "pg_serial",
+    "pg_snapshots",
+    "pg_stat_tmp",
+    "pg_subtrans",
+];
+const LEFT_OUT: [&str; 3] = ["current_logfiles", "postmaster.pid", "postmaster.opts"];
 
 impl Cluster {
     /// A streaming standby of this cluster, with a port of its own and the same roles and password;

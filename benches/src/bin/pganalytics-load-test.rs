@@ -196,7 +196,9 @@ impl Sender {
         };
         let Some(ready) = self.ready.get(at) else { return (Bytes::new(), 0) };
         match self.format {
-            Format::Frame => (encode_push(self.stream, &[(Seq(number + 1), ready.frame.clone())]).into(), ready.values),
+            Format::Frame => {
+                (encode_push(self.stream, &[], &[(Seq(number + 1).into(), ready.frame.clone())]).into(), ready.values)
+            }
             Format::Json => (ready.frame.clone(), ready.values),
         }
     }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use pganalytics_core::{
-    Column, ColumnType, CounterFamily, Epoch, InstanceId, RowsBuilder, Schema, Scrape, ServerId, Timestamp,
+    Column, ColumnType, CounterFamily, Epoch, InstanceId, RowsBuilder, Schema, Scrape, ScrapeClock, ServerId, Timestamp,
 };
 use proptest::prelude::*;
 
@@ -59,6 +59,7 @@ fn batch(schema: &Arc<Schema>, table: &[(Key, Row)], epoch: Epoch) -> Batch {
         interval_micros: 60_000_000,
         kind: ScrapeKind::Keyframe,
         epoch,
+        clock: ScrapeClock::default(),
     };
     Batch { schema: Arc::clone(schema), source: source("app"), scrape, rows: rows(schema, table) }
 }

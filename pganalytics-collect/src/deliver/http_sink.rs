@@ -220,7 +220,8 @@ impl HttpSink {
 #[async_trait]
 impl Sink for HttpSink {
     async fn deliver(&self, group: FrameGroup) -> Result<Delivery, SinkError> {
-        let body = bytes::Bytes::from(frame::encode_push(group.stream, &group.frames));
+        let frames: Vec<_> = group.frames.iter().map(|(seq, frame)| ((*seq).into(), frame.clone())).collect();
+        let body = bytes::Bytes::from(frame::encode_push(group.stream, &[], &frames));
         let mut response = self.post(body.clone()).await?;
         if response.status() == StatusCode::UNAUTHORIZED && self.renew_token().await {
             response = self.post(body).await?;

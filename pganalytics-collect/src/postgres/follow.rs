@@ -80,7 +80,7 @@ mod tests {
 
     use pganalytics_core::{
         Column, ColumnKind, ColumnType, CounterFamily, Epoch, InstanceId, MeasurementName, RowsBuilder, Schema, Scrape,
-        ScrapeKind, ServerId, Source, Timestamp,
+        ScrapeClock, ScrapeKind, ServerId, Source, Timestamp,
     };
 
     use super::*;
@@ -101,7 +101,13 @@ mod tests {
             database: None,
         };
         let collected_at = Timestamp::from_secs(0);
-        let scrape = Scrape { collected_at, interval_micros: 1, kind: ScrapeKind::Keyframe, epoch: Epoch::default() };
+        let scrape = Scrape {
+            collected_at,
+            interval_micros: 1,
+            kind: ScrapeKind::Keyframe,
+            epoch: Epoch::default(),
+            clock: ScrapeClock::default(),
+        };
         let rows = rows.finish();
         Batch { schema, source, scrape, rows }
     }

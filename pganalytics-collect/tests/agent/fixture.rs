@@ -11,7 +11,8 @@ use std::{
 use async_trait::async_trait;
 use pganalytics_collect::{CollectContext, CollectError, Collected, Collector};
 use pganalytics_core::{
-    Batch, Epoch, InstanceId, RowsBuilder, Scrape, ScrapeKind, ServerId, Source, Value, catalog::Measurement,
+    Batch, Epoch, InstanceId, RowsBuilder, Scrape, ScrapeClock, ScrapeKind, ServerId, Source, Value,
+    catalog::Measurement,
 };
 
 pub(crate) fn measurement(name: &str, interval: &str) -> Arc<Measurement> {
@@ -87,6 +88,7 @@ impl Collector for Puppet {
                     interval_micros: 0,
                     kind: ScrapeKind::Keyframe,
                     epoch: Epoch::default(),
+                    clock: ScrapeClock::default(),
                 },
                 rows: rows.finish(),
             };

@@ -7,6 +7,7 @@ mod bloat;
 mod budget;
 mod check;
 mod database_objects;
+mod demo;
 mod epochs;
 mod every_version;
 mod indexes;

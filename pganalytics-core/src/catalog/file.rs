@@ -17,8 +17,11 @@ use super::{
 use crate::{
     epoch::CounterFamily,
     id::{MeasurementName, check_identifier},
-    schema::{Column, ColumnKind, ColumnType, MAX_COLUMNS, MAX_UNIT_BYTES, Presence, Schema},
+    schema::{Aggregate, Column, ColumnKind, ColumnType, MAX_COLUMNS, MAX_UNIT_BYTES, Presence, Schema},
 };
+
+/// How long samples are kept where the file does not say it.
+const DEFAULT_RETENTION: Duration = Duration::from_secs(7 * 86_400);
 
 const FILE: &[&str] = &[
     "name",
@@ -42,8 +45,10 @@ const FILE: &[&str] = &[
 const COUNTERS: &[&str] = &["family", "stamp", "row_stamp"];
 const FOLLOW: &[&str] = &["measurement", "key", "resend"];
 const QUERY: &[&str] = &["postgres", "sql", "unsupported", "requires_extension", "requires_execute"];
-const COLUMN: &[&str] = &["name", "kind", "type", "unit", "doc", "derived", "postgres"];
+const COLUMN: &[&str] = &["name", "kind", "type", "unit", "doc", "aggregate", "derived", "postgres"];
 
+const AGGREGATES: &[(&str, Aggregate)] =
+    &[("sum", Aggregate::Sum), ("avg", Aggregate::Avg), ("max", Aggregate::Max), ("last", Aggregate::Last)];
 const SCOPES: &[(&str, Scope)] = &[
     ("cluster", Scope::Cluster),
     ("database", Scope::Database),
@@ -112,7 +117,7 @@ impl Measurement {
             doc: top.text("doc")?.unwrap_or_default().trim().to_owned(),
             scope,
             interval: top.duration("interval")?.unwrap_or(Duration::from_secs(60)),
-            retention: top.duration("retention")?.unwrap_or(Duration::from_secs(7 * 86_400)),
+            retention: top.duration("retention")?.unwrap_or(DEFAULT_RETENTION),
             hypertable,
             enabled: top.boolean("enabled")?.unwrap_or(true),
             source_view: top.text("source")?.unwrap_or(name.as_str()).to_owned(),
@@ -156,11 +161,20 @@ fn columns(top: &Table<'_>) -> Result<Vec<CatalogColumn>, CatalogError> {
         if unit.len() > MAX_UNIT_BYTES {
             return Err(table.error("unit", format!("it has more than {MAX_UNIT_BYTES} bytes; shorten it")));
         }
+        let aggregate = table.word("aggregate", AGGREGATES)?;
+        if aggregate.is_some() && kind != ColumnKind::Gauge {
+            return Err(table.error("aggregate", "only gauges have one; remove it"));
+        }
+        let aggregate = match kind {
+            ColumnKind::Gauge => aggregate.unwrap_or_else(|| Aggregate::of_unit(ty, unit)),
+            ColumnKind::Key | ColumnKind::Counter | ColumnKind::Info => Aggregate::default(),
+        };
         columns.push(CatalogColumn {
             name: name.to_owned(),
             kind,
             ty,
             unit: unit.to_owned(),
+            aggregate,
             doc: table.text("doc")?.unwrap_or_default().trim().to_owned(),
             derived,
             postgres: table.parsed("postgres")?,
@@ -176,7 +190,13 @@ fn schema(
 ) -> Result<(Schema, Option<String>), CatalogError> {
     let shape = columns
         .iter()
-        .map(|column| Column { name: column.name.clone(), kind: column.kind, ty: column.ty, unit: column.unit.clone() })
+        .map(|column| Column {
+            name: column.name.clone(),
+            kind: column.kind,
+            ty: column.ty,
+            unit: column.unit.clone(),
+            aggregate: column.aggregate,
+        })
         .collect();
     let counters = top.table("counters", COUNTERS)?;
     let family = match &counters {
@@ -187,7 +207,8 @@ fn schema(
         .map_err(|error| top.error("column", error.to_string()))?
         .with_derived(columns.iter().filter(|column| column.derived).map(|column| column.name.as_str()))
         .map_err(|error| top.error("column", error.to_string()))?
-        .with_presence(top.word("presence", PRESENCES)?.unwrap_or_default());
+        .with_presence(top.word("presence", PRESENCES)?.unwrap_or_default())
+        .with_retention(Some(top.duration("retention")?.unwrap_or(DEFAULT_RETENTION)));
     let Some(counters) = counters else { return Ok((schema, None)) };
 
     let stamp = counters.text("stamp")?;

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use super::{version::VersionRange, wants::Want};
 use crate::{
     id::MeasurementName,
-    schema::{ColumnKind, ColumnType, Schema},
+    schema::{Aggregate, ColumnKind, ColumnType, Schema},
 };
 
 /// Names that no column may have: stores put their own columns under them.
@@ -91,6 +91,8 @@ pub struct CatalogColumn {
     pub ty: ColumnType,
     /// Unit of its values, empty where there is none.
     pub unit: String,
+    /// How its values over several rows become one; means something for gauges.
+    pub aggregate: Aggregate,
     /// What it says.
     pub doc: String,
     /// A counter derived from counters of other objects, see

@@ -65,6 +65,8 @@
 //! type = "text"                   # text | int | float | bool | timestamp
 //! unit = "orders"                 # where there is one
 //! doc  = "State of the orders"
+//! aggregate = "sum"               # gauges: how several rows become one: sum | avg | max |
+//!                                 # last; default by unit (ages max, ratios avg, else sum)
 //! derived = false                 # true: a counter that other objects keep, as a table's
 //!                                 # idx_scan, which its indexes keep; they are dropped and
 //!                                 # reset by themselves

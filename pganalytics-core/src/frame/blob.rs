@@ -19,18 +19,16 @@ thread_local! {
 }
 
 /// Appends bytes, compressed if that is smaller; they take the rest.
-pub(super) fn put_blob(bytes: &[u8], effort: Effort, out: &mut Vec<u8>) -> Result<(), FrameError> {
-    if bytes.len() >= TOO_FEW_FOR_ZSTD {
-        let packed = compress(bytes, effort).map_err(|error| FrameError::malformed("texts", error.to_string()))?;
-        if packed.len() < bytes.len() {
-            out.push(ZSTD);
-            out.extend_from_slice(&packed);
-            return Ok(());
-        }
+pub(super) fn put_blob(bytes: &[u8], effort: Effort, out: &mut Vec<u8>) {
+    // What can't be compressed, for want of memory say, stays as it is.
+    let packed = (bytes.len() >= TOO_FEW_FOR_ZSTD).then(|| compress(bytes, effort).ok()).flatten();
+    if let Some(packed) = packed.filter(|packed| packed.len() < bytes.len()) {
+        out.push(ZSTD);
+        out.extend_from_slice(&packed);
+        return;
     }
     out.push(RAW);
     out.extend_from_slice(bytes);
-    Ok(())
 }
 
 fn compress(bytes: &[u8], effort: Effort) -> std::io::Result<Vec<u8>> {

@@ -8,7 +8,7 @@ use proptest::{collection::vec, option, prelude::*};
 
 use super::*;
 use crate::{
-    batch::{Batch, Block, Scrape, ScrapeKind},
+    batch::{Batch, Block, Scrape, ScrapeClock, ScrapeKind},
     epoch::{CounterFamily, Epoch},
     id::{InstanceId, MeasurementName, ServerId},
     rows::{Rows, RowsBuilder},
@@ -77,6 +77,7 @@ fn frame(schema: &Arc<Schema>, at: usize, visit: &Visit) -> Frame {
         interval_micros: 60_000_000,
         kind: if visit.keyframe { ScrapeKind::Keyframe } else { ScrapeKind::Delta },
         epoch: Epoch::default(),
+        clock: ScrapeClock::default(),
     };
     let batch = Batch { schema: Arc::clone(schema), source: source("d"), scrape, rows: rows.finish() };
     Frame::parse(encode(&batch).unwrap().into(), &Limits::default()).unwrap()

@@ -1,10 +1,9 @@
 //! Writing frames.
 
 use super::{
-    FrameError, MAGIC, MAJOR, MINOR, SECTION_GONE, SECTION_SCRAPES,
-    blob::put_blob,
-    column,
-    header::{Place, put_directory, put_schema, put_scrapes, put_source},
+    FrameError, SECTION_GONE, SECTION_SCRAPES, column, encode_schema,
+    envelope::{Kind, seal},
+    header::{Place, decoded_bytes, put_directory, put_scrapes, put_source},
     mask,
     number::{Effort, encode_ints},
     wire::put_varint,
@@ -64,24 +63,15 @@ fn write(
         sections.push((SECTION_GONE, Place { start, len: body.len() - start, text_bytes: 0 }));
     }
 
-    let mut header = Vec::new();
-    put_schema(&mut header, schema);
-    put_source(&mut header, source);
-    put_scrapes(&mut header, scrapes);
-    put_varint(&mut header, rows.len() as u64);
-    put_directory(&mut header, schema, &columns, &sections);
-    let mut packed = Vec::new();
-    put_blob(&header, effort, &mut packed)?;
-
-    let mut out = Vec::with_capacity(packed.len() + body.len() + 24);
-    out.extend_from_slice(MAGIC);
-    out.extend_from_slice(&[MAJOR, MINOR]);
-    put_varint(&mut out, header.len() as u64);
-    put_varint(&mut out, packed.len() as u64);
-    out.extend_from_slice(&packed);
-    out.extend_from_slice(&body);
-    let checksum = crc32c::crc32c(&out);
-    out.extend_from_slice(&checksum.to_le_bytes());
+    let mut head = schema.fingerprint().to_le_bytes().to_vec();
+    put_varint(&mut head, decoded_bytes(schema, rows.len(), &columns));
+    put_source(&mut head, source);
+    put_scrapes(&mut head, scrapes);
+    put_varint(&mut head, rows.len() as u64);
+    put_directory(&mut head, schema, &columns, &sections);
+    head.extend_from_slice(&body);
+    let mut out = seal(Kind::Packed, &head);
+    out.extend(encode_schema(schema));
     Ok(out)
 }
 

@@ -12,17 +12,18 @@ pub enum FrameError {
         /// The magic that was expected.
         expected: &'static str,
     },
-    /// The format is newer than this version can read.
+    /// The format is another one than this version reads.
     #[error(
-        "frame format {major}.{minor} is newer than the {supported} that this version reads; \
-         upgrade pgAnalytics here, or set the sender back"
+        "frame format {major}.{minor} is not the format {supported} that this version of pgAnalytics reads; \
+         upgrade the {} of the two",
+        if major > supported { "receiving side" } else { "sending side, or begin with an empty folder: the older" }
     )]
     UnsupportedVersion {
         /// Major version of the frame.
         major: u8,
         /// Minor version of the frame.
         minor: u8,
-        /// Newest major version that is read here.
+        /// Major version that is read here.
         supported: u8,
     },
     /// The checksum does not fit the bytes: they were changed on their way.
@@ -79,6 +80,16 @@ pub enum FrameError {
         /// Columns that there are.
         columns: usize,
     },
+    /// The frame only names its schema, and nobody here knows it. It must be
+    /// sent again with the schema.
+    #[error("the schema {fingerprint:016x} that the frame names is not known here; send it along")]
+    UnknownSchema {
+        /// What the frame names it by.
+        fingerprint: u64,
+    },
+    /// Rows were asked for, but the frame says what its stream has lost.
+    #[error("the frame is a gap and holds no rows")]
+    NoRows,
     /// A batch was asked for, but the frame does not hold exactly one scrape.
     #[error("the frame holds {scrapes} scrapes; a batch has exactly one")]
     NotABatch {
@@ -109,6 +120,8 @@ impl FrameError {
             Self::BadColumn { .. } => "bad_column",
             Self::TooLarge { .. } => "frame_too_large",
             Self::NoSuchColumn { .. } => "no_such_column",
+            Self::UnknownSchema { .. } => "unknown_schema",
+            Self::NoRows => "no_rows",
             Self::NotABatch { .. } => "not_a_batch",
             Self::Mismatch { .. } => "frames_mismatch",
             Self::Model(_) => "bad_schema",

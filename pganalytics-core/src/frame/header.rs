@@ -1,8 +1,8 @@
 //! The header: who, when, what shape, and where each column stands.
 //!
 //! ```text
-//! schema     measurement, family, presence, row stamp, columns (a byte of kind,
-//!            type and whether it is derived; name; unit)
+//! schema     its fingerprint (8 bytes)
+//! decoded    bytes that all of it takes once decoded
 //! source     server id, instance id, server, database
 //! scrapes    count, then each as its difference from the one before
 //! rows       count
@@ -21,10 +21,10 @@ use super::{
     wire::{Reader, put_signed, put_varint},
 };
 use crate::{
-    batch::{Scrape, ScrapeKind},
-    epoch::{CounterFamily, Epoch},
-    id::{InstanceId, MeasurementName, ServerId},
-    schema::{Column, ColumnKind, ColumnType, MAX_COLUMNS, Presence, Schema},
+    batch::{Scrape, ScrapeClock, ScrapeKind},
+    epoch::Epoch,
+    id::{InstanceId, ServerId},
+    schema::{ColumnType, Schema},
     source::Source,
     time::Timestamp,
 };
@@ -41,82 +41,13 @@ pub(super) struct Place {
 #[derive(Debug)]
 pub(super) struct Header {
     pub(super) schema: Arc<Schema>,
+    pub(super) decoded: u64,
     pub(super) source: Source,
     pub(super) scrapes: Vec<Scrape>,
     pub(super) rows: usize,
     pub(super) columns: Vec<Place>,
     /// Other sections by their number.
     pub(super) sections: Vec<(u64, Place)>,
-}
-
-const FAMILIES: [CounterFamily; 6] = [
-    CounterFamily::None,
-    CounterFamily::Cumulative,
-    CounterFamily::Shared,
-    CounterFamily::Statements,
-    CounterFamily::Host,
-    CounterFamily::Process,
-];
-const PRESENCES: [Presence; 2] = [Presence::State, Presence::Append];
-const KINDS: [ColumnKind; 4] = [ColumnKind::Key, ColumnKind::Counter, ColumnKind::Gauge, ColumnKind::Info];
-const TYPES: [ColumnType; 5] =
-    [ColumnType::Text, ColumnType::Int, ColumnType::Float, ColumnType::Bool, ColumnType::Timestamp];
-
-/// Bit of a column's byte; kind and type have the others.
-const DERIVED: u8 = 0x80;
-
-/// The number of a value in its table; the tables are the format.
-fn number_of<T: PartialEq>(table: &[T], value: &T) -> u8 {
-    table.iter().position(|entry| entry == value).and_then(|at| u8::try_from(at).ok()).unwrap_or_default()
-}
-
-fn entry<T: Copy>(what: &'static str, table: &[T], number: u8) -> Result<T, FrameError> {
-    let found = table.get(usize::from(number)).copied();
-    found.ok_or_else(|| FrameError::malformed("header", format!("unknown {what} {number}")))
-}
-
-pub(super) fn put_schema(out: &mut Vec<u8>, schema: &Schema) {
-    put_text(out, schema.measurement().as_str());
-    out.push(number_of(&FAMILIES, &schema.family()));
-    out.push(number_of(&PRESENCES, &schema.presence()));
-    put_varint(out, schema.row_stamp().map_or(0, |at| at as u64 + 1));
-    put_varint(out, schema.columns().len() as u64);
-    // Like beside like: the names compress better without the rest between.
-    for (at, column) in schema.columns().iter().enumerate() {
-        let derived = if schema.derived().binary_search(&at).is_ok() { DERIVED } else { 0 };
-        out.push(derived | number_of(&KINDS, &column.kind) << 4 | number_of(&TYPES, &column.ty));
-    }
-    schema.columns().iter().for_each(|column| put_text(out, &column.name));
-    schema.columns().iter().for_each(|column| put_text(out, &column.unit));
-}
-
-fn read_schema(reader: &mut Reader<'_>) -> Result<Schema, FrameError> {
-    let measurement = MeasurementName::new(reader.text()?)?;
-    let family = entry("counter family", &FAMILIES, reader.byte()?)?;
-    let presence = entry("presence", &PRESENCES, reader.byte()?)?;
-    let row_stamp = reader.count("position of the row stamp", MAX_COLUMNS)?;
-    let count = reader.count("columns", MAX_COLUMNS)?;
-    let shapes = reader.take(count)?;
-    let mut columns = Vec::with_capacity(count);
-    let mut derived = Vec::new();
-    for &shape in shapes {
-        let name = reader.text()?;
-        if shape & DERIVED != 0 {
-            derived.push(name);
-        }
-        let kind = entry("column kind", &KINDS, (shape & !DERIVED) >> 4)?;
-        columns.push(Column::new(name, kind, entry("type", &TYPES, shape & 15)?));
-    }
-    for column in &mut columns {
-        reader.text()?.clone_into(&mut column.unit);
-    }
-    let stamp = row_stamp.checked_sub(1).map(|at| columns.get(at).map(|column| column.name.clone()));
-    let schema = Schema::new(measurement, family, columns)?.with_derived(derived)?.with_presence(presence);
-    match stamp {
-        None => Ok(schema),
-        Some(Some(name)) => Ok(schema.with_row_stamp(&name)?),
-        Some(None) => Err(FrameError::malformed("header", "the row stamp is no column")),
-    }
 }
 
 pub(super) fn put_source(out: &mut Vec<u8>, source: &Source) {
@@ -129,7 +60,7 @@ pub(super) fn put_source(out: &mut Vec<u8>, source: &Source) {
     }
 }
 
-fn read_source(reader: &mut Reader<'_>) -> Result<Source, FrameError> {
+pub(super) fn read_source(reader: &mut Reader<'_>) -> Result<Source, FrameError> {
     Ok(Source {
         server_id: ServerId::from_uuid(Uuid::from_bytes(reader.array()?)),
         instance_id: InstanceId::from_uuid(Uuid::from_bytes(reader.array()?)),
@@ -144,6 +75,8 @@ const SAME_EPOCH: u8 = 4;
 const HAS_STAMP: u8 = 8;
 const HAS_STARTED: u8 = 16;
 const HAS_EVICTIONS: u8 = 32;
+const STEPPED: u8 = 64;
+const HAS_OFFSET: u8 = 128;
 
 pub(super) fn put_scrapes(out: &mut Vec<u8>, scrapes: &[Scrape]) {
     put_varint(out, scrapes.len() as u64);
@@ -152,6 +85,7 @@ pub(super) fn put_scrapes(out: &mut Vec<u8>, scrapes: &[Scrape]) {
         interval_micros: 0,
         kind: ScrapeKind::Keyframe,
         epoch: Epoch::default(),
+        clock: ScrapeClock::default(),
     };
     for scrape in scrapes {
         let same_interval = scrape.interval_micros == before.interval_micros;
@@ -164,6 +98,8 @@ pub(super) fn put_scrapes(out: &mut Vec<u8>, scrapes: &[Scrape]) {
         flag(HAS_STAMP, scrape.epoch.stamp.is_some() && !same_epoch);
         flag(HAS_STARTED, scrape.epoch.started.is_some() && !same_epoch);
         flag(HAS_EVICTIONS, scrape.epoch.evictions.is_some() && !same_epoch);
+        flag(STEPPED, scrape.clock.stepped);
+        flag(HAS_OFFSET, scrape.clock.offset_micros.is_some());
         out.push(flags);
         put_signed(out, scrape.collected_at.as_micros().wrapping_sub(before.collected_at.as_micros()));
         if !same_interval {
@@ -172,6 +108,9 @@ pub(super) fn put_scrapes(out: &mut Vec<u8>, scrapes: &[Scrape]) {
         if !same_epoch {
             let stamps = [scrape.epoch.stamp, scrape.epoch.started].into_iter().flatten().map(Timestamp::as_micros);
             stamps.chain(scrape.epoch.evictions).for_each(|number| put_signed(out, number));
+        }
+        if let Some(offset) = scrape.clock.offset_micros {
+            put_signed(out, offset);
         }
         before = *scrape;
     }
@@ -204,6 +143,10 @@ fn read_scrapes(reader: &mut Reader<'_>, limits: &Limits) -> Result<Vec<Scrape>,
             interval_micros: before.1,
             kind: if has(DELTA) { ScrapeKind::Delta } else { ScrapeKind::Keyframe },
             epoch: before.2,
+            clock: ScrapeClock {
+                stepped: has(STEPPED),
+                offset_micros: if has(HAS_OFFSET) { Some(reader.signed()?) } else { None },
+            },
         });
     }
     if !scrapes.is_sorted_by_key(|scrape| scrape.collected_at) {
@@ -227,33 +170,44 @@ pub(super) fn put_directory(out: &mut Vec<u8>, schema: &Schema, columns: &[Place
     }
 }
 
+/// Bytes that a value takes while it is decoded, those of a text not counted.
+fn width_of(ty: ColumnType) -> u64 {
+    match ty {
+        // While it is read, a row has its end, its length, its entry.
+        ColumnType::Text => 12,
+        ColumnType::Bool => 1,
+        ColumnType::Int | ColumnType::Float | ColumnType::Timestamp => 8,
+    }
+}
+
+/// Bytes that columns take once they are decoded.
+pub(super) fn decoded_bytes(schema: &Schema, rows: usize, columns: &[Place]) -> u64 {
+    let each = schema.columns().iter().zip(columns);
+    each.map(|(column, place)| width_of(column.ty) * rows as u64 + place.text_bytes as u64).sum()
+}
+
 /// Most other sections that a frame may have.
 const MAX_SECTIONS: usize = 64;
 
 impl Header {
-    /// Reads a header; `body` is the length of what follows it.
-    pub(super) fn read(bytes: &[u8], body: usize, limits: &Limits) -> Result<Self, FrameError> {
-        let mut reader = Reader::new("header", bytes);
-        let schema = read_schema(&mut reader)?;
-        let source = read_source(&mut reader)?;
-        let scrapes = read_scrapes(&mut reader, limits)?;
+    /// Reads a header behind its fingerprint, and leaves the reader where the
+    /// columns begin.
+    pub(super) fn read(reader: &mut Reader<'_>, schema: Arc<Schema>, limits: &Limits) -> Result<Self, FrameError> {
+        let announced = reader.varint()?;
+        let source = read_source(reader)?;
+        let scrapes = read_scrapes(reader, limits)?;
         let rows = reader.count("rows", limits.max_rows)?;
         let mut start = 0;
         let mut place = |reader: &mut Reader<'_>| {
-            let len = reader.count("length of a section", body - start)?;
+            let len = reader.count("length of a section", limits.max_frame_bytes - start)?;
             start += len;
             Ok::<_, FrameError>(Place { start: start - len, len, text_bytes: 0 })
         };
         let mut columns = Vec::with_capacity(schema.columns().len());
         let mut decoded = 0_u64;
         for column in schema.columns() {
-            let mut place = place(&mut reader)?;
-            let width: u64 = match column.ty {
-                // While it is read, a row has its end, its length, its entry.
-                ColumnType::Text => 12,
-                ColumnType::Bool => 1,
-                ColumnType::Int | ColumnType::Float | ColumnType::Timestamp => 8,
-            };
+            let mut place = place(reader)?;
+            let width = width_of(column.ty);
             decoded = decoded.saturating_add(width.saturating_mul(rows as u64));
             if column.ty == ColumnType::Text {
                 place.text_bytes = reader.count("bytes of text", limits.max_decoded_bytes)?;
@@ -269,8 +223,12 @@ impl Header {
         let mut sections = Vec::with_capacity(count);
         for _ in 0..count {
             let number = reader.varint()?;
-            sections.push((number, place(&mut reader)?));
+            sections.push((number, place(reader)?));
         }
-        Ok(Self { schema: Arc::new(schema), source, scrapes, rows, columns, sections })
+        if announced != decoded {
+            let why = format!("{decoded} bytes once decoded, {announced} are announced");
+            return Err(FrameError::malformed("header", why));
+        }
+        Ok(Self { schema, decoded, source, scrapes, rows, columns, sections })
     }
 }

@@ -48,6 +48,7 @@
 //!         interval_micros: 60_000_000,
 //!         kind: ScrapeKind::Keyframe,
 //!         epoch: Epoch::default(),
+//!         clock: ScrapeClock::default(),
 //!     },
 //! };
 //! let frame = Frame::parse(frame::encode(&batch)?.into(), &Limits::default())?;
@@ -61,14 +62,18 @@ mod column;
 mod compact;
 #[cfg(test)]
 mod compact_tests;
+mod content;
 mod encode;
+mod envelope;
 mod error;
+mod gap;
 mod header;
 mod limits;
 mod mask;
 mod number;
 mod parse;
 mod push;
+mod schema_blob;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -76,18 +81,21 @@ mod wire;
 
 pub use self::{
     compact::compact,
+    content::{Content, VerifiedFrame},
     encode::{encode, encode_block},
     error::FrameError,
+    gap::encode_gap,
     limits::{Limits, PushLimits},
-    parse::{Frame, VerifiedFrame},
+    parse::{FindSchema, Frame, decoded_bytes, split_schema},
     push::{PushBody, encode_push},
+    schema_blob::{decode_schema, encode_schema},
 };
 
 /// Content type of a push of frames.
 pub const CONTENT_TYPE: &str = "application/vnd.pganalytics.frame";
 
 const MAGIC: &[u8; 4] = b"PGAF";
-const MAJOR: u8 = 1;
+const MAJOR: u8 = 2;
 const MINOR: u8 = 0;
 /// The section that says for each row which scrape it belongs to.
 const SECTION_SCRAPES: u64 = 1;

@@ -5,9 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{
-    FrameError, Limits, MAGIC, MAJOR, SECTION_GONE, SECTION_SCRAPES,
-    blob::read_blob,
-    column,
+    FrameError, Limits, SECTION_GONE, SECTION_SCRAPES, column, decode_schema,
+    envelope::{Envelope, Kind, open_prefix},
     header::{Header, Place},
     mask,
     number::decode_ints,
@@ -16,7 +15,6 @@ use super::{
 };
 use crate::{
     batch::{Batch, Block, Scrape},
-    id::Seq,
     mask::Mask,
     rows::Rows,
     schema::Schema,
@@ -25,9 +23,8 @@ use crate::{
     value::ColumnData,
 };
 
-const MAGIC_TEXT: &str = "PGAF";
-/// Magic, two bytes of version, checksum.
-const SMALLEST: usize = 10;
+/// Finds the schema of a fingerprint, for frames that only name theirs.
+pub type FindSchema<'a> = &'a dyn Fn(u64) -> Option<Arc<Schema>>;
 
 /// A frame whose checksum and header are good; columns are read when asked
 /// for. Cheap to clone.
@@ -35,48 +32,80 @@ const SMALLEST: usize = 10;
 pub struct Frame {
     header: Arc<Header>,
     bytes: Bytes,
+    /// Without its schema.
+    bare: Bytes,
     /// What follows the header, up to the checksum.
     body: Bytes,
     longest_text: usize,
 }
 
 impl Frame {
-    /// Checks magic, version, checksum, header and the places of all columns.
+    /// Checks magic, version, checksum, header and the places of all columns of
+    /// a frame that carries its schema.
     ///
     /// # Errors
     /// When the bytes are not a whole, undamaged frame within the limits.
     pub fn parse(bytes: Bytes, limits: &Limits) -> Result<Self, FrameError> {
-        if bytes.len() > limits.max_frame_bytes {
-            return Err(FrameError::TooLarge {
-                what: "frame",
-                given: bytes.len() as u64,
-                limit: limits.max_frame_bytes as u64,
-            });
+        Self::parse_with(bytes, limits, &|_| None)
+    }
+
+    /// The same; `schemas` finds the schema of a frame that only names it.
+    ///
+    /// # Errors
+    /// As [`Frame::parse`], and [`FrameError::UnknownSchema`] when the frame does
+    /// not carry its schema and nobody knows it.
+    pub fn parse_with(bytes: Bytes, limits: &Limits, schemas: FindSchema<'_>) -> Result<Self, FrameError> {
+        let envelope = Envelope::open(&bytes, limits)?;
+        match envelope.kind {
+            Kind::Packed => Self::of_envelope(bytes, &envelope, limits, schemas),
+            Kind::Gap => Err(FrameError::NoRows),
         }
-        if !bytes.starts_with(MAGIC) {
-            return Err(FrameError::NotAFrame { expected: MAGIC_TEXT });
-        }
-        let Some((checked, stored)) = bytes.split_last_chunk::<4>().filter(|_| bytes.len() >= SMALLEST) else {
-            return Err(FrameError::Cut { what: "frame", needed: SMALLEST - bytes.len(), left: 0 });
+    }
+
+    pub(super) fn of_envelope(
+        bytes: Bytes,
+        envelope: &Envelope,
+        limits: &Limits,
+        schemas: FindSchema<'_>,
+    ) -> Result<Self, FrameError> {
+        let mut reader = Reader::new("header", &envelope.head);
+        let fingerprint = u64::from_le_bytes(reader.array()?);
+        let bare = bytes.slice(..envelope.end);
+        let schema = if bytes.len() > envelope.end {
+            let carried = decode_schema(bytes.get(envelope.end..).unwrap_or_default(), limits)?;
+            if carried.fingerprint() != fingerprint {
+                let why = format!("its fingerprint is {:016x}, not {fingerprint:016x}", carried.fingerprint());
+                return Err(FrameError::malformed("schema", why));
+            }
+            carried
+        } else {
+            schemas(fingerprint).ok_or(FrameError::UnknownSchema { fingerprint })?
         };
-        let mut reader = Reader::new("frame", checked);
-        reader.take(MAGIC.len())?;
-        let [major, minor] = reader.array()?;
-        if major != MAJOR {
-            return Err(FrameError::UnsupportedVersion { major, minor, supported: MAJOR });
+        let header = Header::read(&mut reader, schema, limits)?;
+        let body = envelope.head.slice_ref(reader.rest());
+        Ok(Self { header: Arc::new(header), bytes, bare, body, longest_text: limits.max_text_bytes })
+    }
+
+    /// Reads every part once.
+    pub(super) fn verify(&self) -> Result<(), FrameError> {
+        for index in 0..self.header.columns.len() {
+            self.column(index)?;
         }
-        let (found, stored) = (crc32c::crc32c(checked), u32::from_le_bytes(*stored));
-        if found != stored {
-            return Err(FrameError::Checksum { len: bytes.len(), found, stored });
-        }
-        let header_len = reader.count("header", limits.max_header_bytes)?;
-        let packed = reader.slice()?;
-        let body_start = checked.len() - reader.rest().len();
-        let body_end = checked.len();
-        let header = read_blob("header", packed, header_len)?;
-        let header = Header::read(&header, body_end - body_start, limits)?;
-        let body = bytes.slice(body_start..body_end);
-        Ok(Self { header: Arc::new(header), bytes, body, longest_text: limits.max_text_bytes })
+        self.scrape_of_row()?;
+        self.gone().map(|_| ())
+    }
+
+    /// The frame without its schema, as it may be sent or kept where that is
+    /// known; costs nothing.
+    #[must_use]
+    pub fn without_schema(&self) -> &Bytes {
+        &self.bare
+    }
+
+    /// Bytes that all columns together take once decoded.
+    #[must_use]
+    pub fn decoded_bytes(&self) -> u64 {
+        self.header.decoded
     }
 
     /// Shape of the rows.
@@ -208,47 +237,30 @@ impl Frame {
     }
 }
 
-/// A frame of a stream every part of which was read once and found good.
-#[derive(Debug, Clone)]
-pub struct VerifiedFrame {
-    seq: Seq,
-    frame: Frame,
+/// Bytes that a frame takes once it is decoded, as it announces it; parsing
+/// refuses a frame that announces too little. For limits on many frames before
+/// any of them is read: it looks at the first bytes only, and checks no more.
+///
+/// # Errors
+/// When the bytes do not begin as a frame does.
+pub fn decoded_bytes(bytes: &[u8]) -> Result<u64, FrameError> {
+    let (kind, _, mut reader) = open_prefix(bytes, &Limits { max_frame_bytes: usize::MAX, ..Limits::default() })?;
+    match kind {
+        Kind::Gap => Ok(bytes.len() as u64),
+        Kind::Packed => {
+            reader.array::<8>()?;
+            reader.varint()
+        }
+    }
 }
 
-impl VerifiedFrame {
-    /// Reads every part of a frame once.
-    ///
-    /// # Errors
-    /// When any part of it makes no sense or exceeds a limit.
-    pub fn verify(seq: Seq, bytes: Bytes, limits: &Limits) -> Result<Self, FrameError> {
-        let frame = Frame::parse(bytes, limits)?;
-        for index in 0..frame.header.columns.len() {
-            frame.column(index)?;
-        }
-        frame.scrape_of_row()?;
-        frame.gone()?;
-        Ok(Self { seq, frame })
-    }
-
-    /// A batch that did not come as a frame: from JSON, or from the same
-    /// process. It is encoded, so that stores keep but one form.
-    ///
-    /// # Errors
-    /// When the batch's rows do not fit its schema, or exceed a limit.
-    pub fn of_batch(seq: Seq, batch: &Batch) -> Result<Self, FrameError> {
-        let frame = Frame::parse(super::encode(batch)?.into(), &Limits::default())?;
-        Ok(Self { seq, frame })
-    }
-
-    /// Its number in the stream.
-    #[must_use]
-    pub fn seq(&self) -> Seq {
-        self.seq
-    }
-
-    /// The frame.
-    #[must_use]
-    pub fn frame(&self) -> &Frame {
-        &self.frame
-    }
+/// Takes the schema off a frame: the frame that only names it, and the schema as
+/// [`decode_schema`] reads it, if the frame carries one.
+///
+/// # Errors
+/// When the bytes are not a frame whose head is whole and undamaged.
+pub fn split_schema(bytes: &Bytes) -> Result<(Bytes, Option<Bytes>), FrameError> {
+    let envelope = Envelope::open(bytes, &Limits { max_frame_bytes: usize::MAX, ..Limits::default() })?;
+    let schema = bytes.slice(envelope.end..);
+    Ok((bytes.slice(..envelope.end), (!schema.is_empty()).then_some(schema)))
 }

@@ -1,14 +1,19 @@
 //! What the frame promises, on any batch and any bytes.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
+use std::{sync::Arc, time::Duration};
+
 use bytes::Bytes;
 use proptest::{collection::vec, prelude::*};
 
 use super::*;
 use crate::{
     batch::Batch,
-    id::{Seq, StreamId},
-    testing::{batches, blocks, same_batch, same_block},
+    id::{MeasurementName, Seq, StreamId},
+    schema::Schema,
+    stream::{CutSource, Gap, Incarnation, Position},
+    testing::{batches, blocks, same_batch, same_block, schemas, sources},
+    time::Timestamp,
 };
 
 fn parse(bytes: &[u8]) -> Result<Frame, FrameError> {
@@ -20,37 +25,20 @@ fn tight() -> Limits {
     Limits { max_decoded_bytes: 1 << 20, max_rows: 100_000, ..Limits::default() }
 }
 
-fn with_checksum(mut bytes: Vec<u8>) -> Vec<u8> {
-    let end = bytes.len() - 4;
-    let checksum = crc32c::crc32c(&bytes[..end]);
-    bytes[end..].copy_from_slice(&checksum.to_le_bytes());
-    bytes
-}
-
 /// Reads everything in a frame; all that counts is that it returns.
 fn read_all(bytes: Vec<u8>) -> Result<(), FrameError> {
     VerifiedFrame::verify(Seq(1), bytes.into(), &tight()).map(|_| ())
 }
 
-/// The frame without its packed header, its header, and what follows.
+/// The head of a frame, and its schema behind it.
 fn take_apart(bytes: &[u8]) -> (Vec<u8>, Vec<u8>) {
-    let mut reader = wire::Reader::new("test", &bytes[6..bytes.len() - 4]);
-    let len = reader.varint().unwrap();
-    let packed = reader.slice().unwrap();
-    let header = blob::read_blob("test", packed, usize::try_from(len).unwrap()).unwrap();
-    (header, reader.rest().to_vec())
+    let bytes = Bytes::copy_from_slice(bytes);
+    let envelope = envelope::Envelope::open(&bytes, &Limits::default()).unwrap();
+    (envelope.head.to_vec(), bytes[envelope.end..].to_vec())
 }
 
-fn put_together(minor: u8, header: &[u8], body: &[u8]) -> Vec<u8> {
-    let mut out = MAGIC.to_vec();
-    out.extend([MAJOR, minor]);
-    wire::put_varint(&mut out, header.len() as u64);
-    let mut packed = Vec::new();
-    blob::put_blob(header, number::Effort::Wire, &mut packed).unwrap();
-    wire::put_slice(&mut out, &packed);
-    out.extend_from_slice(body);
-    out.extend([0; 4]);
-    with_checksum(out)
+fn put_together(head: &[u8], schema: &[u8]) -> Vec<u8> {
+    [envelope::seal(envelope::Kind::Packed, head), schema.to_vec()].concat()
 }
 
 proptest! {
@@ -85,7 +73,7 @@ proptest! {
 
     #[test]
     fn random_bytes_are_an_error(bytes in vec(any::<u8>(), 0..200), magic in any::<bool>()) {
-        let start: &[u8] = if magic { b"PGAF\x01\x00" } else { b"" };
+        let start: &[u8] = if magic { b"PGAF\x02\x00\x00" } else { b"" };
         prop_assert!(parse(&[start, &bytes].concat()).is_err());
     }
 }
@@ -97,34 +85,33 @@ proptest! {
     fn changed_bytes_under_a_good_checksum_do_no_harm(
         block in blocks(),
         changes in vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
-        in_header in any::<bool>(),
-    ) {
-        let bytes = encode_block(&block).unwrap();
-        let (mut header, mut body) = take_apart(&bytes);
-        let target = if in_header || body.is_empty() { &mut header } else { &mut body };
-        for (at, byte) in changes {
-            let at = at.index(target.len());
-            target[at] = byte;
-        }
-        let _ = read_all(put_together(MINOR, &header, &body));
-    }
-
-    #[test]
-    fn changed_bytes_of_a_packed_frame_do_no_harm(
-        batch in batches(),
-        changes in vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+        start in any::<bool>(),
         cut in any::<prop::sample::Index>(),
         cuts in any::<bool>(),
     ) {
-        let mut bytes = encode(&batch).unwrap();
+        let bytes = encode_block(&block).unwrap();
+        let (mut head, schema) = take_apart(&bytes);
         if cuts {
-            bytes.truncate(cut.index(bytes.len()).max(10));
+            head.truncate(cut.index(head.len()).max(1));
         }
         for (at, byte) in changes {
-            let at = at.index(bytes.len());
-            bytes[at] = byte;
+            let at = at.index(if start { head.len().min(80) } else { head.len() });
+            head[at] = byte;
         }
-        let _ = read_all(with_checksum(bytes));
+        let _ = read_all(put_together(&head, &schema));
+    }
+
+    #[test]
+    fn changed_bytes_of_a_schema_do_no_harm(
+        batch in batches(),
+        changes in vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+    ) {
+        let mut schema = encode_schema(&batch.schema);
+        for (at, byte) in changes {
+            let at = at.index(schema.len());
+            schema[at] = byte;
+        }
+        let _ = decode_schema(&schema, &tight());
     }
 
     #[test]
@@ -183,22 +170,50 @@ fn sample() -> Batch {
 use proptest::strategy::ValueTree;
 
 #[test]
-fn a_newer_minor_version_is_read_and_what_it_adds_is_skipped() {
+fn a_newer_minor_version_is_read() {
     let batch = sample();
-    let (mut header, mut body) = take_apart(&encode(&batch).unwrap());
-    header.extend(b"a later field");
-    body.extend(b"a later part");
-    let frame = parse(&put_together(MINOR + 7, &header, &body)).unwrap();
-    assert!(same_batch(&frame.to_batch().unwrap(), &batch));
+    let mut bytes = encode(&batch).unwrap();
+    bytes[5] = MINOR + 7;
+    let end = bytes.len() - encode_schema(&batch.schema).len() - 4;
+    let checksum = crc32c::crc32c(&bytes[..end]);
+    bytes[end..end + 4].copy_from_slice(&checksum.to_le_bytes());
+    assert!(same_batch(&parse(&bytes).unwrap().to_batch().unwrap(), &batch));
 }
 
 #[test]
-fn a_newer_major_version_says_what_to_upgrade() {
-    let mut bytes = encode(&sample()).unwrap();
-    bytes[4] = MAJOR + 1;
-    let error = parse(&with_checksum(bytes)).unwrap_err();
-    assert_eq!(error.code(), "unsupported_frame_version");
-    assert!(error.to_string().contains("upgrade"), "{error}");
+fn another_major_version_says_what_to_do() {
+    for (major, advice) in [(MAJOR + 1, "upgrade the receiving side"), (1, "begin with an empty folder")] {
+        let mut bytes = encode(&sample()).unwrap();
+        bytes[4] = major;
+        let error = parse(&bytes).unwrap_err();
+        assert_eq!(error.code(), "unsupported_frame_version");
+        assert!(error.to_string().contains(advice), "{error}");
+    }
+}
+
+#[test]
+fn a_frame_that_names_its_schema_needs_somebody_who_knows_it() {
+    let batch = sample();
+    let whole = parse(&encode(&batch).unwrap()).unwrap();
+    let bare = whole.without_schema().clone();
+    assert!(bare.len() < whole.bytes().len());
+    let fingerprint = batch.schema.fingerprint();
+    assert_eq!(parse(&bare).unwrap_err(), FrameError::UnknownSchema { fingerprint });
+    let known = |asked| (asked == fingerprint).then(|| Arc::clone(&batch.schema));
+    let frame = Frame::parse_with(bare.clone(), &Limits::default(), &known).unwrap();
+    assert!(same_batch(&frame.to_batch().unwrap(), &batch));
+    let (split, schema) = split_schema(whole.bytes()).unwrap();
+    assert_eq!((split, decode_schema(&schema.unwrap(), &Limits::default()).unwrap()), (bare.clone(), batch.schema));
+    assert_eq!(split_schema(&bare).unwrap(), (bare, None));
+}
+
+#[test]
+fn a_frame_with_the_schema_of_another_is_refused() {
+    let batch = sample();
+    let (head, _) = take_apart(&encode(&batch).unwrap());
+    let other = Schema::clone(&batch.schema).with_retention(Some(Duration::from_secs(1)));
+    let error = parse(&put_together(&head, &encode_schema(&other))).unwrap_err();
+    assert!(error.to_string().contains("fingerprint"), "{error}");
 }
 
 #[test]
@@ -208,8 +223,8 @@ fn announced_sizes_beyond_the_limits_are_refused() {
     let rows = Limits { max_rows: batch.rows.len() - 1, ..Limits::default() };
     let decoded = Limits { max_decoded_bytes: batch.rows.len(), ..Limits::default() };
     let frame = Limits { max_frame_bytes: bytes.len() - 1, ..Limits::default() };
-    let header = Limits { max_header_bytes: 20, ..Limits::default() };
-    for limits in [rows, decoded, frame, header] {
+    let schema = Limits { max_header_bytes: 20, ..Limits::default() };
+    for limits in [rows, decoded, frame, schema] {
         assert_eq!(Frame::parse(bytes.clone(), &limits).unwrap_err().code(), "frame_too_large");
     }
 }
@@ -221,21 +236,88 @@ fn the_header_of_pco_is_the_one_that_the_codes_imply() {
     assert_eq!(header, number::PCO_HEADER, "pco writes another format: give its frames new codes");
 }
 
+proptest! {
+    #[test]
+    fn any_gap_comes_back(
+        (first, more) in (any::<u64>(), 0_u64..1000),
+        (from, to) in (any::<i64>(), any::<i64>()),
+        reason in "quota|damaged|refused|unsaved|[a-z_]{0,20}",
+        detail in ".{0,60}",
+        sources in vec((sources(), vec("[a-z_]{1,20}", 0..4)), 0..4),
+    ) {
+        let cut = sources.into_iter().map(|(source, names)| CutSource {
+            source,
+            measurements: names.iter().map(|name| MeasurementName::new(name).unwrap()).collect(),
+        });
+        let gap = Gap {
+            first: Seq(first),
+            last: Seq(first.saturating_add(more)),
+            from: Timestamp::from_micros(from),
+            to: Timestamp::from_micros(to),
+            reason: reason.parse().unwrap(),
+            detail,
+            cut: cut.collect(),
+        };
+        let bytes = Bytes::from(encode_gap(&gap));
+        let read = Content::parse(bytes.clone(), &Limits::default(), &|_| None).unwrap();
+        prop_assert_eq!(read.gap(), Some(&gap));
+        prop_assert_eq!(Frame::parse(bytes.clone(), &Limits::default()).unwrap_err(), FrameError::NoRows);
+        for end in 0..bytes.len() {
+            prop_assert!(Content::parse(bytes.slice(..end), &Limits::default(), &|_| None).is_err());
+        }
+    }
+
+    #[test]
+    fn any_push_comes_back(
+        stream in any::<u128>(),
+        frames in vec((any::<u64>(), any::<u64>(), 0_u64..3, vec(any::<u8>(), 0..300)), 0..20),
+        schemas in vec(schemas(), 0..3),
+    ) {
+        let stream = StreamId::from_uuid(uuid::Uuid::from_u128(stream));
+        let frames: Vec<(Position, Bytes)> = frames.into_iter().map(|(seq, back, incarnation, bytes)| {
+            let base = (back > 0 && back <= seq).then(|| Seq(seq - back));
+            (Position { seq: Seq(seq), base, incarnation: Incarnation(incarnation) }, bytes.into())
+        }).collect();
+        let schemas: Vec<Arc<Schema>> = schemas.into_iter().map(Arc::new).collect();
+        let body = Bytes::from(encode_push(stream, &schemas, &frames));
+        let expanded = PushBody::expanded_len(&body).unwrap();
+        let push = PushBody::parse(body, &PushLimits::default()).unwrap();
+        prop_assert_eq!(&push, &PushBody { stream, schemas, frames });
+        let held: usize = push.frames.iter().map(|(_, bytes)| bytes.len()).sum();
+        prop_assert!(expanded == 0 || expanded >= held as u64);
+    }
+}
+
 #[test]
-fn a_push_is_taken_apart_without_copying() {
+fn frames_of_a_push_share_its_memory_and_its_limits_hold() {
     let stream = StreamId::random();
-    let frames: Vec<(Seq, Bytes)> = (1..4).map(|seq| (Seq(seq), Bytes::from(vec![7; 100]))).collect();
-    let body = Bytes::from(encode_push(stream, &frames));
+    let mut seed = 1_u64;
+    let mut byte = || {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (seed >> 56) as u8
+    };
+    let mut frames = |same: bool| -> Vec<(Position, Bytes)> {
+        (1..4).map(|seq| (Seq(seq).into(), (0..100).map(|_| if same { 7 } else { byte() }).collect())).collect()
+    };
+    let body = Bytes::from(encode_push(stream, &[], &frames(false)));
     let push = PushBody::parse(body.clone(), &PushLimits::default()).unwrap();
-    assert_eq!((push.stream, &push.frames), (stream, &frames));
+    assert_eq!(PushBody::expanded_len(&body), Ok(0));
     let within = |bytes: &Bytes| body.as_ptr_range().contains(&bytes.as_ptr());
     assert!(push.frames.iter().all(|(_, bytes)| within(bytes)));
     for end in 0..body.len() {
         let cut = PushBody::parse(body.slice(..end), &PushLimits::default());
-        assert!(cut.is_err() || (end - 21) % 112 == 0, "{end}");
+        assert!(cut.is_err() || (end - 22) % 104 == 0, "{end}");
     }
-    let few = PushLimits { max_frames: 2, ..PushLimits::default() };
-    assert_eq!(PushBody::parse(body.clone(), &few).unwrap_err().code(), "frame_too_large");
-    let small = PushLimits { max_frame_bytes: 99, ..PushLimits::default() };
-    assert_eq!(PushBody::parse(body, &small).unwrap_err().code(), "frame_too_large");
+    let packed = Bytes::from(encode_push(stream, &[], &frames(true)));
+    assert!(packed.len() < 60, "{}", packed.len());
+    for (body, limits) in [
+        (&body, PushLimits { max_frames: 2, ..PushLimits::default() }),
+        (&body, PushLimits { max_frame_bytes: 99, ..PushLimits::default() }),
+        (&packed, PushLimits { max_expanded_bytes: 99, ..PushLimits::default() }),
+    ] {
+        assert_eq!(PushBody::parse(body.clone(), &limits).unwrap_err().code(), "frame_too_large");
+    }
+    let mut old = body.to_vec();
+    old[4] = 1;
+    assert_eq!(PushBody::parse(old.into(), &PushLimits::default()).unwrap_err().code(), "unsupported_frame_version");
 }

@@ -58,7 +58,8 @@ pub(super) fn encode<'a>(texts: &[&'a str], effort: Effort, out: &mut Vec<u8>) -
         put_lengths(&entries, effort, out)?;
         put_int_section(&of_row, effort, out)?;
     }
-    put_blob(entries.concat().as_bytes(), effort, out)
+    put_blob(entries.concat().as_bytes(), effort, out);
+    Ok(())
 }
 
 fn put_lengths(texts: &[&str], effort: Effort, out: &mut Vec<u8>) -> Result<(), FrameError> {

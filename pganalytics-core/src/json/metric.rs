@@ -1,6 +1,6 @@
 //! One metric of a push document.
 
-use std::{borrow::Cow, fmt, sync::Arc};
+use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
 
 use serde::{
     Deserialize, Deserializer,
@@ -15,10 +15,10 @@ use super::{
     rows::{Infer, RowSource, build},
 };
 use crate::{
-    batch::{Batch, Scrape, ScrapeKind},
+    batch::{Batch, Scrape, ScrapeClock, ScrapeKind},
     epoch::{CounterFamily, Epoch},
     id::{InstanceId, MeasurementName, ServerId},
-    schema::{Column, ColumnKind, ColumnType, MAX_COLUMNS, MAX_UNIT_BYTES, Presence, Schema},
+    schema::{Aggregate, Column, ColumnKind, ColumnType, MAX_COLUMNS, MAX_UNIT_BYTES, Presence, Schema},
     source::Source,
     time::Timestamp,
 };
@@ -66,7 +66,7 @@ pub(super) fn read(text: &str, context: &mut Context<'_>) -> Result<Batch, Failu
 }
 
 /// Fields that are not columns.
-const FIELDS: [&str; 15] = [
+const FIELDS: [&str; 17] = [
     "type",
     "rows",
     "timestamp",
@@ -81,6 +81,8 @@ const FIELDS: [&str; 15] = [
     "presence",
     "row_stamp",
     "epoch",
+    "clock",
+    "retention",
     "gone",
 ];
 
@@ -174,34 +176,35 @@ fn source(fields: &Fields<'_>, defaults: &Defaults, limits: &JsonLimits) -> Resu
 
 fn scrape(fields: &Fields<'_>, context: &Context<'_>) -> Result<Scrape, Failure> {
     let timestamp: Option<Timestamp> = fields.optional("bad_timestamp", "timestamp")?;
-    let interval = fields.get("interval").map(interval).transpose()?;
+    let interval = fields.get("interval").map(duration).transpose()?;
     Ok(Scrape {
         collected_at: timestamp.or(context.timestamp).unwrap_or(context.defaults.received_at),
         interval_micros: interval.unwrap_or(DEFAULT_INTERVAL),
         kind: fields.optional("bad_kind", "kind")?.unwrap_or(ScrapeKind::Delta),
         epoch: fields.optional::<Epoch>("bad_epoch", "epoch")?.unwrap_or_default(),
+        clock: fields.optional::<ScrapeClock>("bad_clock", "clock")?.unwrap_or_default(),
     })
 }
 
 /// `"60s"`, `"500ms"`, or a number of seconds.
-fn interval(raw: &RawValue) -> Result<u64, Failure> {
+fn duration(raw: &RawValue) -> Result<u64, Failure> {
     #[derive(Deserialize)]
     #[serde(untagged)]
-    enum Interval {
+    enum Given {
         Seconds(f64),
         Text(String),
     }
     let bad = || {
         let given: String = raw.get().chars().take(40).collect();
         let message =
-            format!("interval {given}: expected a number of seconds, or a text as \"60s\", \"500ms\", \"5m\"");
+            format!("duration {given}: expected a number of seconds, or a text as \"60s\", \"500ms\", \"5m\"");
         Failure::new("bad_interval", message)
     };
     let text = match serde_json::from_str(raw.get()).map_err(|_| bad())? {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "within the range that is checked")]
-        Interval::Seconds(seconds) if (0.0..1e12).contains(&seconds) => return Ok((seconds * 1e6).round() as u64),
-        Interval::Seconds(_) => return Err(bad()),
-        Interval::Text(text) => text,
+        Given::Seconds(seconds) if (0.0..1e12).contains(&seconds) => return Ok((seconds * 1e6).round() as u64),
+        Given::Seconds(_) => return Err(bad()),
+        Given::Text(text) => text,
     };
     let unit_at = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(bad)?;
     let (digits, unit) = text.split_at(unit_at);
@@ -226,12 +229,14 @@ struct GivenColumn {
     #[serde(default)]
     unit: String,
     #[serde(default)]
+    aggregate: Aggregate,
+    #[serde(default)]
     derived: bool,
 }
 
 impl GivenColumn {
     fn into_column(self) -> Column {
-        Column { name: self.name, kind: self.kind, ty: self.ty, unit: self.unit }
+        Column { name: self.name, kind: self.kind, ty: self.ty, unit: self.unit, aggregate: self.aggregate }
     }
 }
 
@@ -264,7 +269,9 @@ fn schema(
             format!("column {}: its unit is longer than {MAX_UNIT_BYTES} bytes", column.name),
         ));
     }
-    let mut schema = Schema::new(name, family, columns).map_err(bad)?.with_presence(presence);
+    let retention = fields.get("retention").map(duration).transpose()?.map(Duration::from_micros);
+    let schema = Schema::new(name, family, columns).map_err(bad)?;
+    let mut schema = schema.with_presence(presence).with_retention(retention);
     schema = schema.with_derived(derived.iter().map(String::as_str)).map_err(bad)?;
     if let Some(column) = fields.optional::<String>("bad_columns", "row_stamp")? {
         schema = schema.with_row_stamp(&column).map_err(bad)?;

@@ -4,7 +4,7 @@ use serde::{Serialize, Serializer, ser::SerializeMap, ser::SerializeSeq};
 
 use super::NAN_PREFIX;
 use crate::{
-    batch::Batch,
+    batch::{Batch, ScrapeClock},
     schema::{Column, Schema},
     time::Timestamp,
     value::Value,
@@ -21,7 +21,7 @@ use crate::{
 /// # rows.push(&[Value::Text("mail")])?;
 /// # let server_id = ServerId::random();
 /// # let source = Source { server_id, instance_id: InstanceId::of_address(server_id, "a"), server: "a".into(), database: None };
-/// # let scrape = Scrape { collected_at: Timestamp::default(), interval_micros: 1, kind: ScrapeKind::Delta, epoch: Epoch::default() };
+/// # let scrape = Scrape { collected_at: Timestamp::default(), interval_micros: 1, kind: ScrapeKind::Delta, epoch: Epoch::default(), clock: ScrapeClock::default() };
 /// # let batch = Batch { rows: rows.finish(), schema: schema.into(), source, scrape };
 /// let metric = json::to_metric(&batch);
 /// assert_eq!(metric["type"], "app_queue");
@@ -61,8 +61,14 @@ impl Serialize for Metric<'_> {
         map.serialize_entry("server", &source.server)?;
         map.serialize_entry("database", &source.database)?;
         map.serialize_entry("epoch", &scrape.epoch)?;
+        if scrape.clock != ScrapeClock::default() {
+            map.serialize_entry("clock", &scrape.clock)?;
+        }
         map.serialize_entry("family", &schema.family())?;
         map.serialize_entry("presence", &schema.presence())?;
+        if let Some(retention) = schema.retention() {
+            map.serialize_entry("retention", &format!("{}s", retention.as_secs()))?;
+        }
         if let Some(column) = schema.row_stamp().and_then(|at| schema.columns().get(at)) {
             map.serialize_entry("row_stamp", &column.name)?;
         }

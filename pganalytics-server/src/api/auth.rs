@@ -15,6 +15,7 @@ use uuid::Uuid;
 use crate::{
     auth::{
         cookie::{CSRF_HEADER, Cookie},
+        device::{Device, REMEMBERED_SECS},
         password, random,
         session::{self, Session},
     },
@@ -125,13 +126,21 @@ pub(crate) struct Me {
     csrf_token: Option<String>,
 }
 
-pub(crate) fn answer(app: &App, session: Session, cookie: bool) -> ApiResult<Response> {
+/// The answer with a new session; one that begins with a password leaves a
+/// mark in the browser.
+pub(crate) fn answer(app: &App, peer: &Peer, session: Session, cookie: bool, begins: bool) -> ApiResult<Response> {
     let expires_at = session.expires_at;
     let user = UserView::from(&session.user);
     let expires_in = expires_at.micros_since(now()).div_euclid(1_000_000).max(0);
     let mut headers = HeaderMap::new();
     let (token, refresh_token, csrf_token) = if cookie {
-        (None, None, Some(session.into_cookies(app, &mut headers)?))
+        let secure = peer.is_https();
+        if begins {
+            let device = Device::new(&session.user.username).text(&app.signer);
+            let device = device.map_err(|error| Problem::internal(&error))?;
+            Cookie::Device.set(&mut headers, &device, REMEMBERED_SECS, secure);
+        }
+        (None, None, Some(session.into_cookies(app, secure, &mut headers)?))
     } else {
         let refresh = session.refresh.expose().clone();
         (Some(session.access), Some(refresh), None)
@@ -148,17 +157,26 @@ pub(crate) async fn login(
     State(app): State<App>,
     peer: Peer,
     Params(params): Params<SessionParams>,
+    headers: HeaderMap,
     Body(login): Body<Login>,
 ) -> ApiResult<Response> {
-    let user = check_password(&app, &peer, &login.username, login.password).await?;
+    let user = check_password(&app, &peer, &headers, &login.username, login.password).await?;
     tracing::info!(user = %user.username, "logged in");
-    let session = session::begin(&app, user, None).await?;
-    answer(&app, session, params.cookie)
+    let session = session::begin(&app, user).await?;
+    answer(&app, &peer, session, params.cookie, true)
 }
 
 /// The user of this name and password; as slow for those who are not there.
-async fn check_password(app: &App, peer: &Peer, username: &str, password: Secret<String>) -> ApiResult<User> {
-    app.lockout.attempt(username, peer.network()).map_err(|wait| {
+async fn check_password(
+    app: &App,
+    peer: &Peer,
+    headers: &HeaderMap,
+    username: &str,
+    password: Secret<String>,
+) -> ApiResult<User> {
+    let device = Device::read(&app.signer, headers).filter(|device| device.is_of(username));
+    let attempt = app.lockout.attempt(username, peer.network(), device.map(|device| device.id));
+    let attempt = attempt.map_err(|wait| {
         let secs = wait.as_secs() + 1;
         Problem::too_many("locked_out", format!("too many failed log-ins; try again in {secs} s"), secs)
     })?;
@@ -167,10 +185,11 @@ async fn check_password(app: &App, peer: &Peer, username: &str, password: Secret
     let right = app.passwords.check(password, hash).await?;
     match user.filter(|_| right) {
         Some(user) => {
-            app.lockout.succeeded(username, peer.network());
+            attempt.succeeded();
             Ok(user)
         }
         None => {
+            attempt.failed();
             tracing::warn!(address = ?peer.address(), "a log-in failed");
             Err(Problem::unauthorized("wrong_credentials", "the user name or the password is wrong"))
         }
@@ -186,6 +205,7 @@ async fn check_password(app: &App, peer: &Peer, username: &str, password: Secret
     (status = 403, description = "X-CSRF-Token is missing or wrong", body = ref("ProblemDocument"), content_type = "application/problem+json")))]
 pub(crate) async fn refresh(
     State(app): State<App>,
+    peer: Peer,
     Params(params): Params<SessionParams>,
     headers: HeaderMap,
     body: Option<Body<Refresh>>,
@@ -202,7 +222,7 @@ pub(crate) async fn refresh(
         }
     };
     let session = session::renew(&app, token.expose()).await?;
-    answer(&app, session, params.cookie)
+    answer(&app, &peer, session, params.cookie, false)
 }
 
 /// The header must equal the cookie, which pages of others can't read.
@@ -219,13 +239,13 @@ fn check_csrf_cookie(headers: &HeaderMap) -> ApiResult<()> {
 ///
 /// Ends all sessions of the user at once.
 #[utoipa::path(post, path = "/api/v1/auth/logout", tag = "auth", responses((status = 204, description = "Logged out")))]
-pub(crate) async fn logout(State(app): State<App>, principal: Principal) -> ApiResult<Response> {
+pub(crate) async fn logout(State(app): State<App>, peer: Peer, principal: Principal) -> ApiResult<Response> {
     if let Some(user) = principal.user() {
         app.meta.end_sessions(user).await?;
         app.tokens.clear();
     }
     let mut headers = HeaderMap::new();
-    Cookie::clear_all(&mut headers, app.settings.https);
+    Cookie::clear_all(&mut headers, peer.is_https());
     Ok((StatusCode::NO_CONTENT, headers).into_response())
 }
 
@@ -268,18 +288,19 @@ pub(crate) async fn change_password(
     State(app): State<App>,
     peer: Peer,
     principal: Principal,
+    headers: HeaderMap,
     Body(change): Body<ChangePassword>,
 ) -> ApiResult<Response> {
     let PrincipalKind::User { username, .. } = &principal.kind else {
         return Err(Problem::forbidden("not_allowed", "only people have passwords"));
     };
     password::refuse_weak(&change.new_password, username).map_err(|why| Problem::invalid("weak_password", why))?;
-    let user = check_password(&app, &peer, username, change.current_password).await?;
+    let user = check_password(&app, &peer, &headers, username, change.current_password).await?;
     let hash = app.passwords.hash(change.new_password).await?;
     app.meta.set_password(user.id, &hash).await?;
     app.tokens.clear();
     tracing::info!(user = %user.username, "changed the password");
     let mut headers = HeaderMap::new();
-    Cookie::clear_all(&mut headers, app.settings.https);
+    Cookie::clear_all(&mut headers, peer.is_https());
     Ok((StatusCode::NO_CONTENT, headers).into_response())
 }

@@ -1,7 +1,15 @@
 //! `GET /health`, `/health/live`, `/health/ready`.
+//!
+//! Answers come from memory: stores are looked at by a task of their own, once
+//! a second while somebody asks. A look that takes long holds up nobody who
+//! asks, as long as the one before is not too old.
 
 use std::{
     collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::AcqRel, Ordering::Release},
+    },
     time::{Duration, Instant},
 };
 
@@ -12,8 +20,9 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use pganalytics_core::Timestamp;
+use pganalytics_store::StoreError;
 use serde::Serialize;
-use tokio::sync::Mutex;
+use tokio::{sync::watch, time::timeout};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -21,15 +30,34 @@ use crate::state::{App, now};
 
 /// Stores are asked at most this often, however many ask us.
 const FRESH: Duration = Duration::from_secs(1);
+/// A look of this age is still an answer while the next one is under way.
+const STALE: Duration = Duration::from_secs(10);
 /// A store that takes longer to say that it is well, is not.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+type Checks = BTreeMap<&'static str, Check>;
+
+/// What was seen of the stores, and when.
+#[derive(Debug, Clone)]
+struct Look {
+    at: Instant,
+    checks: Arc<Checks>,
+}
+
 /// The last look at the stores.
-#[derive(Default)]
-pub(crate) struct HealthCache(Mutex<Option<(Instant, BTreeMap<&'static str, Check>)>>);
+pub(crate) struct HealthCache {
+    last: watch::Sender<Option<Look>>,
+    is_looking: AtomicBool,
+}
+
+impl Default for HealthCache {
+    fn default() -> Self {
+        Self { last: watch::Sender::new(None), is_looking: AtomicBool::new(false) }
+    }
+}
 
 /// How one part is.
-#[derive(Debug, Clone, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct Check {
     /// `healthy` or `unavailable`.
     status: &'static str,
@@ -49,7 +77,8 @@ pub(crate) struct Health {
     /// Time since it was started.
     uptime_seconds: u64,
     /// Each part.
-    checks: BTreeMap<&'static str, Check>,
+    #[schema(value_type = BTreeMap<String, Check>)]
+    checks: Arc<Checks>,
 }
 
 /// How the server is
@@ -76,7 +105,7 @@ pub(crate) async fn ready(State(app): State<App>) -> Response {
 }
 
 async fn answer(app: &App) -> Response {
-    let checks = look(app).await;
+    let checks = checks(app).await;
     let well = checks.values().all(|check| check.status == "healthy");
     let health = Health {
         status: if well { "healthy" } else { "degraded" },
@@ -92,18 +121,42 @@ async fn answer(app: &App) -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, retry, Json(health)).into_response()
 }
 
-/// Why a store is down stands in the log, not in an answer to strangers.
-async fn look(app: &App) -> BTreeMap<&'static str, Check> {
-    let mut cache = app.health.0.lock().await;
-    if let Some((at, checks)) = &*cache
-        && at.elapsed() < FRESH
+async fn checks(app: &App) -> Arc<Checks> {
+    let mut looks = app.health.last.subscribe();
+    let last = looks.borrow_and_update().clone();
+    if let Some(look) = &last
+        && look.at.elapsed() < FRESH
     {
-        return checks.clone();
+        return Arc::clone(&look.checks);
     }
-    let metrics = tokio::time::timeout(PATIENCE, app.metrics.check());
-    let meta = tokio::time::timeout(PATIENCE, app.meta.user(Uuid::nil()));
+    if !app.health.is_looking.swap(true, AcqRel) {
+        let app = Arc::clone(app);
+        // Not part of a request: it must end also when nobody waits any more.
+        tokio::spawn(async move {
+            let checks = Arc::new(look(&app).await);
+            app.health.last.send_replace(Some(Look { at: Instant::now(), checks }));
+            app.health.is_looking.store(false, Release);
+        });
+    }
+    if let Some(look) = last
+        && look.at.elapsed() < STALE
+    {
+        return look.checks;
+    }
+    let next =
+        timeout(PATIENCE + FRESH, looks.wait_for(|look| look.as_ref().is_some_and(|look| look.at.elapsed() < STALE)));
+    match next.await {
+        Ok(Ok(look)) => look.as_ref().map(|look| Arc::clone(&look.checks)).unwrap_or_default(),
+        _ => Arc::new(BTreeMap::from([("metric_store", Check { status: "unavailable" })])),
+    }
+}
+
+/// Why a store is down stands in the log, not in an answer to strangers.
+async fn look(app: &App) -> Checks {
+    let metrics = timeout(PATIENCE, app.metrics.check());
+    let meta = timeout(PATIENCE, async { app.meta.user(Uuid::nil()).await.map(|_| ()) });
     let (metrics, meta) = tokio::join!(metrics, meta);
-    let flat = |name, result: Result<Result<(), _>, _>| {
+    let flat = |name, result: Result<Result<(), StoreError>, _>| {
         let status = match result {
             Ok(Ok(())) => "healthy",
             Ok(Err(error)) => {
@@ -117,8 +170,5 @@ async fn look(app: &App) -> BTreeMap<&'static str, Check> {
         };
         (name, Check { status })
     };
-    let meta = meta.map(|found: Result<_, pganalytics_store::StoreError>| found.map(|_| ()));
-    let checks = BTreeMap::from([flat("metric_store", metrics), flat("meta_store", meta)]);
-    *cache = Some((Instant::now(), checks.clone()));
-    checks
+    BTreeMap::from([flat("metric_store", metrics), flat("meta_store", meta)])
 }

@@ -30,9 +30,9 @@ use crate::{
 #[rustfmt::skip]
 pub(crate) fn routes(app: App) -> Routes {
     Routes::new(app, openapi::base())
-        .route(Needs::Public, Class::Public, routes!(health::health))
-        .route(Needs::Public, Class::Public, routes!(health::live))
-        .route(Needs::Public, Class::Public, routes!(health::ready))
+        .route(Needs::Public, Class::Health, routes!(health::health))
+        .route(Needs::Public, Class::Probe, routes!(health::live))
+        .route(Needs::Public, Class::Probe, routes!(health::ready))
         .route(Needs::Public, Class::Public, routes!(version::version))
         .route(Needs::Public, Class::Login, routes!(auth::login))
         .route(Needs::Public, Class::Login, routes!(auth::refresh))

@@ -82,7 +82,6 @@ pub(crate) async fn register(
     }
     // A registration secret will name its tenant; until then there is one.
     let tenant = TenantId::DEFAULT;
-    senders::refuse_too_many(&app, tenant).await?;
     let now = now();
     let id = CollectorId::random();
     let record = CollectorRecord {
@@ -96,7 +95,6 @@ pub(crate) async fn register(
         revoked: false,
     };
     let token = api_token::issue().map_err(|error| Problem::internal(&error))?;
-    app.meta.put_collector(&record).await?;
     let row = ApiToken {
         id: token.id,
         hash: token.hash,
@@ -108,7 +106,9 @@ pub(crate) async fn register(
         created_at: now,
         expires_at: None,
     };
-    app.meta.add_api_token(&row).await?;
+    if !app.meta.register_collector(&record, &row, app.settings.max_collectors).await? {
+        return Err(senders::too_many(&app));
+    }
     tracing::info!(collector = %id, name = %record.name, "registered a collector");
     let registered = Registered {
         collector_id: id.as_uuid(),

@@ -107,7 +107,12 @@ impl Signer {
 
     /// The token that proves that a request of this session comes from our page.
     pub(crate) fn csrf(&self, session: Uuid) -> Result<String, ServerError> {
-        let message = format!("csrf:{session}");
+        self.sign("csrf", &session.to_string())
+    }
+
+    /// A signature of something that is said for one purpose.
+    pub(crate) fn sign(&self, purpose: &str, text: &str) -> Result<String, ServerError> {
+        let message = format!("{purpose}:{text}");
         jsonwebtoken::crypto::sign(message.as_bytes(), &self.encoding, Algorithm::HS256)
             .map_err(|error| ServerError::Crypto(error.to_string()))
     }

@@ -102,6 +102,14 @@ fn invalid() -> AuthError {
 }
 
 impl Authenticator<'_> {
+    /// Whether the store has to be asked before anything is known of who it is.
+    pub(crate) fn needs_lookup(&self, credential: Credential<'_>) -> bool {
+        let Credential::Bearer(text) = credential else { return false };
+        // Sessions prove themselves by their signature.
+        let Some((id, hash)) = api_token::parse(text) else { return false };
+        !self.cache.get(id).is_some_and(|(token, _)| random::same(&token.hash, &hash))
+    }
+
     /// The principal of a credential; `None` when there is no credential.
     pub(crate) async fn authenticate(&self, credential: Credential<'_>) -> Result<Option<Principal>, AuthError> {
         match credential {

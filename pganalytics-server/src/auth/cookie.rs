@@ -11,6 +11,8 @@ pub(crate) enum Cookie {
     Access,
     Refresh,
     Csrf,
+    /// Not of a session: it stays when one ends.
+    Device,
 }
 
 impl Cookie {
@@ -19,6 +21,7 @@ impl Cookie {
             Self::Access => "pga_access",
             Self::Refresh => "pga_refresh",
             Self::Csrf => "pga_csrf",
+            Self::Device => "pga_device",
         }
     }
 

@@ -1,5 +1,7 @@
 //! Stands before every route: who is it, may it, not too often.
 
+use std::sync::Arc;
+
 use axum::{
     extract::{Request, State},
     http::{Method, request::Parts},
@@ -10,14 +12,16 @@ use axum::{
 use super::{
     authenticate::{AuthError, Authenticator, Credential},
     cookie::CSRF_HEADER,
+    device::Device,
     permission::{Door, Permission},
     random,
 };
 use crate::{
     error::{ApiResult, Problem},
-    peer::Peer,
+    peer::{Peer, Relation},
     principal::{Principal, PrincipalKind},
     rate::{Class, RateKey},
+    serve::activity::Activity,
     state::App,
 };
 
@@ -34,11 +38,16 @@ pub(crate) struct Guard {
 
 pub(crate) async fn guard(State(guard): State<Guard>, request: Request, next: Next) -> Result<Response, Problem> {
     let (mut parts, body) = request.into_parts();
-    let peer = Peer::of(&parts);
+    let known = parts.extensions.get::<Peer>().copied();
+    let peer = known.unwrap_or_else(|| Peer::of(&guard.app.settings, &parts));
     let principal = guard.admit(&parts, &peer).await?;
     parts.extensions.insert(principal);
     parts.extensions.insert(peer);
     Ok(next.run(Request::from_parts(parts, body)).await)
+}
+
+fn stranger(peer: &Peer) -> RateKey {
+    RateKey::Address(peer.network(), peer.relation())
 }
 
 impl Guard {
@@ -46,7 +55,7 @@ impl Guard {
         let app = &*self.app;
         // Open routes look at no credential: a stale cookie must not hinder a log-in.
         if self.permission.door() == Door::Open {
-            self.count_stranger(peer, self.class)?;
+            self.count_open(parts, peer)?;
             return Ok(Principal::anonymous());
         }
         if self.permission.door() == Door::RegistrationSecret {
@@ -59,19 +68,11 @@ impl Guard {
             self.count_stranger(peer, self.class)?;
             return Ok(Principal::anonymous());
         }
-        let who = Authenticator { meta: &*app.meta, signer: &app.signer, cache: &app.tokens };
-        let principal = match who.authenticate(credential).await {
-            Ok(Some(principal)) => principal,
-            Ok(None) => {
-                self.count_stranger(peer, Class::Public)?;
-                return Err(Problem::unauthorized("login_required", self.permission.needs()));
-            }
-            Err(AuthError::Refused(problem)) => {
-                self.count_stranger(peer, Class::Public)?;
-                return Err(problem);
-            }
-            Err(AuthError::Store(error)) => return Err(error.into()),
-        };
+        let connection = parts.extensions.get::<Arc<Activity>>();
+        let principal = self.authenticate(credential, peer, connection).await?;
+        if let Some(connection) = connection {
+            connection.prove();
+        }
         if let Some(id) = principal.rate_key() {
             app.rates.take(RateKey::Principal(id), self.class)?;
         }
@@ -82,8 +83,55 @@ impl Guard {
         Ok(principal)
     }
 
+    /// Finds out who it is. What needs the store is counted before it is asked,
+    /// and not counted after all when the credential is good. Where somebody
+    /// has proven who they are on this connection before, nobody else from
+    /// their address can be in their way.
+    async fn authenticate(
+        &self,
+        credential: Credential<'_>,
+        peer: &Peer,
+        connection: Option<&Arc<Activity>>,
+    ) -> ApiResult<Principal> {
+        let app = &*self.app;
+        let who = Authenticator { meta: &*app.meta, signer: &app.signer, cache: &app.tokens };
+        let is_proven = connection.is_some_and(|connection| connection.is_proven());
+        let counted = !is_proven && who.needs_lookup(credential);
+        if counted {
+            self.count_stranger(peer, Class::Public)?;
+        }
+        let found = who.authenticate(credential).await;
+        if counted && !matches!(found, Ok(None) | Err(AuthError::Refused(_))) {
+            app.rates.give_back(stranger(peer), Class::Public);
+        }
+        let refused = match found {
+            Ok(Some(principal)) => return Ok(principal),
+            Ok(None) => Problem::unauthorized("login_required", self.permission.needs()),
+            Err(AuthError::Refused(problem)) => problem,
+            Err(AuthError::Store(error)) => return Err(error.into()),
+        };
+        if !counted {
+            self.count_stranger(peer, Class::Public)?;
+        }
+        Err(refused)
+    }
+
     fn count_stranger(&self, peer: &Peer, class: Class) -> ApiResult<()> {
-        self.app.rates.take(RateKey::Address(peer.network()), class)
+        self.app.rates.take(stranger(peer), class)
+    }
+
+    fn count_open(&self, parts: &Parts, peer: &Peer) -> ApiResult<()> {
+        match self.class {
+            // A balancer looks as often as it is told to.
+            Class::Health if peer.relation() == Relation::TrustedProxy => Ok(()),
+            // Whoever shares an address with a guesser can still log in where
+            // they did before.
+            Class::Login => match Device::read(&self.app.signer, &parts.headers) {
+                Some(device) => self.app.rates.take(RateKey::Device(device.id), Class::Login),
+                None => self.count_stranger(peer, Class::Login),
+            },
+            class => self.count_stranger(peer, class),
+        }
     }
 
     fn passes_without_login(&self, credential: &Credential<'_>, peer: &Peer) -> bool {

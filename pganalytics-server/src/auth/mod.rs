@@ -5,6 +5,7 @@ pub(crate) mod api_token;
 pub(crate) mod authenticate;
 pub(crate) mod common_passwords;
 pub(crate) mod cookie;
+pub(crate) mod device;
 pub(crate) mod guard;
 pub(crate) mod lockout;
 pub(crate) mod password;

@@ -13,8 +13,9 @@ use pganalytics_core::Secret;
 use super::read::Gathered;
 use crate::{
     error::ServerError,
+    proxy::Proxies,
     rate::Class,
-    settings::{FirstAdmin, Settings},
+    settings::{ConnectionLimits, FirstAdmin, Settings},
 };
 
 /// What a program is run for.
@@ -154,7 +155,13 @@ fn settings_of(gathered: &Gathered, environment: Environment, tls: bool) -> Resu
     settings.access_lifetime = seconds(gathered, "jwt_expiration")?;
     settings.registration_secret = secret("registration_secret");
     settings.scrape_token = secret("scrape_token");
-    settings.https = tls;
+    settings.https = tls || switch(gathered, "https")?;
+    settings.proxies = proxies(gathered)?;
+    settings.local_access = match gathered.get("local_access") {
+        Some(_) => switch(gathered, "local_access")?,
+        None => environment == Environment::Development,
+    };
+    settings.setup_token = setup_token(gathered)?;
     settings.cors_allowed_origins =
         gathered.all("cors_allowed_origins").iter().map(|origin| origin.expose().clone()).collect();
     settings.collection_interval = seconds(gathered, "collection_interval")?;
@@ -162,7 +169,7 @@ fn settings_of(gathered: &Gathered, environment: Environment, tls: bool) -> Resu
     settings.ingest.bytes_in_flight = number(gathered, "ingest_memory")?;
     settings.query.timeout = seconds(gathered, "query_timeout")?;
     settings.query.max_rows = number(gathered, "query_max_rows")?;
-    settings.connections.max = number(gathered, "max_connections")?;
+    settings.connections = connections(gathered)?;
     settings.drain_timeout = seconds(gathered, "drain_timeout")?;
     let days: u32 = number(gathered, "default_retention_days")?;
     settings.default_retention = Duration::from_secs(u64::from(days.max(1)) * 86_400);
@@ -188,6 +195,43 @@ fn settings_of(gathered: &Gathered, environment: Environment, tls: bool) -> Resu
         refuse_weak_secrets(gathered)?;
     }
     Ok(settings)
+}
+
+fn proxies(gathered: &Gathered) -> Result<Proxies, ServerError> {
+    let listed = gathered.all("trusted_proxies");
+    let list = Proxies::new(listed.iter().map(|text| text.expose().as_str()));
+    let list = list.map_err(|why| gathered.error("trusted_proxies", why))?;
+    let header = gathered.get("proxy_header").unwrap_or_default().parse();
+    Ok(list.with_header(header.map_err(|why: String| gathered.error("proxy_header", why))?))
+}
+
+fn setup_token(gathered: &Gathered) -> Result<Option<Secret<String>>, ServerError> {
+    let Some(file) = gathered.get("setup_token_file") else {
+        return Ok(gathered.get("setup_token").map(|text| Secret::new(text.to_owned())));
+    };
+    if gathered.get("setup_token").is_some() {
+        let why = "PGANALYTICS_SETUP_TOKEN is set too; choose one of them";
+        return Err(gathered.error("setup_token_file", why));
+    }
+    let text = std::fs::read_to_string(file);
+    let text = text.map_err(|error| gathered.error("setup_token_file", format!("{file}: {error}")))?;
+    Ok(Some(Secret::new(text.trim().to_owned())))
+}
+
+fn connections(gathered: &Gathered) -> Result<ConnectionLimits, ServerError> {
+    Ok(ConnectionLimits {
+        max: number(gathered, "max_connections")?,
+        max_per_address: number(gathered, "max_connections_per_address")?,
+        first_bytes_timeout: seconds(gathered, "first_bytes_timeout")?,
+        header_timeout: seconds(gathered, "header_timeout")?,
+        idle_timeout: seconds(gathered, "idle_timeout")?,
+        max_age: Duration::from_secs(u64::from(number::<u32>(gathered, "max_connection_age")?)),
+        write_timeout: seconds(gathered, "write_timeout")?,
+        max_header_bytes: number(gathered, "max_header_bytes")?,
+        http2_max_streams: number(gathered, "http2_max_streams")?,
+        http2_max_resets: number(gathered, "http2_max_resets")?,
+        http2_max_control_frames: number(gathered, "http2_max_control_frames")?,
+    })
 }
 
 fn refuse_weak_secrets(gathered: &Gathered) -> Result<(), ServerError> {

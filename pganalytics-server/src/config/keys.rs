@@ -35,6 +35,10 @@ pub const KEYS: &[Key] = &[
     secret("timescale_url", &["TIMESCALE_URL"], "TimescaleDB for metrics; not in this version"),
     secret("redis_url", &["REDIS_URL"], "not used by this version"),
     key("listen", &["PGANALYTICS_LISTEN"], "127.0.0.1", "address to listen on; 0.0.0.0 or :: for all, with TLS or --insecure-listen"),
+    key("https", &["PGANALYTICS_HTTPS"], "false", "people reach it by HTTPS, through a proxy that does not say so: cookies are Secure, HSTS is sent"),
+    key("trusted_proxies", &["PGANALYTICS_TRUSTED_PROXIES"], "", "proxies that are believed when they say whom they speak for: addresses, networks (10.0.0.0/8), loopback, private"),
+    key("proxy_header", &["PGANALYTICS_PROXY_HEADER"], "x-forwarded-for", "where trusted proxies say it: x-forwarded-for (with x-forwarded-proto) or forwarded"),
+    key("local_access", &["PGANALYTICS_LOCAL_ACCESS"], "", "the server's own figures without login on this machine; default true, in production false"),
     key("port", &["PORT"], "8080", "port to listen on"),
     key("insecure_listen", &["PGANALYTICS_INSECURE_LISTEN"], "false", "plain HTTP also for other machines; refused in production"),
     key("tls_enabled", &["TLS_ENABLED"], "false", "serve HTTPS (TLS 1.3)"),
@@ -46,7 +50,9 @@ pub const KEYS: &[Key] = &[
     secret("backup_key", &["BACKUP_KEY"], "not used by this version"),
     key("admin_username", &["PGANALYTICS_ADMIN_USERNAME"], "admin", "name of the first admin"),
     secret("admin_password", &["PGANALYTICS_ADMIN_PASSWORD"], "password of the first admin; default: made at random and shown once"),
-    key("setup", &["PGANALYTICS_SETUP"], "false", "make no first admin; POST /api/v1/auth/setup on this machine does"),
+    key("setup", &["PGANALYTICS_SETUP"], "false", "make no first admin; POST /api/v1/auth/setup does, with the token that is printed at the start"),
+    secret("setup_token", &["PGANALYTICS_SETUP_TOKEN"], "token of /auth/setup, at least 16 characters; default: made at random and printed"),
+    key("setup_token_file", &["PGANALYTICS_SETUP_TOKEN_FILE"], "", "file that holds the set-up token"),
     secret("scrape_token", &["PGANALYTICS_SCRAPE_TOKEN"], "lets Prometheus scrape /metrics from other machines"),
     key("cors_allowed_origins", &["CORS_ALLOWED_ORIGINS"], "", "origins whose pages may use the API, with commas between them"),
     key("collection_interval", &["COLLECTION_INTERVAL"], "60", "seconds between two scrapes, as agents are told"),
@@ -54,6 +60,8 @@ pub const KEYS: &[Key] = &[
     key("catalog_dir", &["PGANALYTICS_CATALOG_DIR"], "", "folder with measurement files of your own"),
     secret("monitor", &["PGANALYTICS_MONITOR"], "postgres://… to watch from this process; may be given several times"),
     key("rate_limit_public", &["PGANALYTICS_RATE_LIMIT_PUBLIC"], "100", "requests a minute of an address without login; 0: no limit"),
+    key("rate_limit_health", &["PGANALYTICS_RATE_LIMIT_HEALTH"], "100", "requests a minute of an address to /health; those of trusted proxies themselves are not counted"),
+    key("rate_limit_probe", &["PGANALYTICS_RATE_LIMIT_PROBE"], "0", "requests a minute of an address to /health/live and /health/ready"),
     key("rate_limit_login", &["PGANALYTICS_RATE_LIMIT_LOGIN"], "30", "log-ins and registrations a minute of an address"),
     key("rate_limit_read", &["PGANALYTICS_RATE_LIMIT_READ"], "1200", "reading requests a minute of a login"),
     key("rate_limit_query", &["PGANALYTICS_RATE_LIMIT_QUERY"], "600", "SQL queries a minute of a login"),
@@ -65,6 +73,16 @@ pub const KEYS: &[Key] = &[
     key("query_max_rows", &["PGANALYTICS_QUERY_MAX_ROWS"], "100000", "most rows of an answer"),
     key("default_retention_days", &["PGANALYTICS_DEFAULT_RETENTION_DAYS"], "7", "days that measurements are kept which the catalog does not know"),
     key("max_connections", &["PGANALYTICS_MAX_CONNECTIONS"], "4096", "connections at once"),
+    key("max_connections_per_address", &["PGANALYTICS_MAX_CONNECTIONS_PER_ADDRESS"], "512", "connections at once of an address, other than this machine and trusted proxies"),
+    key("first_bytes_timeout", &["PGANALYTICS_FIRST_BYTES_TIMEOUT"], "10", "seconds for a TLS handshake, and until a connection's protocol is known"),
+    key("header_timeout", &["PGANALYTICS_HEADER_TIMEOUT"], "30", "seconds until a request's headers are there"),
+    key("idle_timeout", &["PGANALYTICS_IDLE_TIMEOUT"], "120", "seconds that a connection may be idle; more than balancers keep theirs"),
+    key("max_connection_age", &["PGANALYTICS_MAX_CONNECTION_AGE"], "3600", "seconds after which a connection takes no more requests; 0: no limit"),
+    key("write_timeout", &["PGANALYTICS_WRITE_TIMEOUT"], "30", "seconds in which a client takes nothing of its answer"),
+    key("max_header_bytes", &["PGANALYTICS_MAX_HEADER_BYTES"], "16384", "most bytes of a request's headers"),
+    key("http2_max_streams", &["PGANALYTICS_HTTP2_MAX_STREAMS"], "100", "requests at once on a connection of HTTP/2"),
+    key("http2_max_resets", &["PGANALYTICS_HTTP2_MAX_RESETS"], "600", "requests a minute that a client of HTTP/2 may take back; 0: no limit"),
+    key("http2_max_control_frames", &["PGANALYTICS_HTTP2_MAX_CONTROL_FRAMES"], "6000", "frames of HTTP/2 a minute that carry no request and no data; 0: no limit"),
     key("drain_timeout", &["PGANALYTICS_DRAIN_TIMEOUT"], "20", "seconds that requests under way have when the server stops"),
 ];
 
@@ -84,7 +102,7 @@ impl Key {
     /// Whether it may be given several times.
     #[must_use]
     pub fn is_list(&self) -> bool {
-        matches!(self.name, "monitor" | "cors_allowed_origins")
+        matches!(self.name, "monitor" | "cors_allowed_origins" | "trusted_proxies")
     }
 
     /// Whether it is yes or no.

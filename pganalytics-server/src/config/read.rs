@@ -122,7 +122,7 @@ impl Gathered {
 
 fn split(key: &Key, text: String) -> Vec<String> {
     let separators: &[char] = match key.name {
-        "cors_allowed_origins" => &[',', ' '],
+        "cors_allowed_origins" | "trusted_proxies" => &[',', ' '],
         // Addresses hold no blanks; settings as `host=… user=…` do.
         "monitor" if text.split_whitespace().all(|word| word.contains("://")) => &[' ', '\n', '\t'],
         _ => return vec![text],

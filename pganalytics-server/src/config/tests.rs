@@ -52,7 +52,9 @@ fn the_defaults_are_the_librarys_own() {
     assert_eq!(made.settings.query.timeout, own.query.timeout);
     assert_eq!(made.settings.drain_timeout, own.drain_timeout);
     assert_eq!(made.settings.default_retention, own.default_retention);
-    assert_eq!(made.settings.connections.max, own.connections.max);
+    assert_eq!(made.settings.connections, own.connections);
+    assert_eq!(made.settings.proxies, own.proxies);
+    assert_eq!((made.settings.https, made.settings.local_access), (own.https, own.local_access));
     assert!(made.listen.ip().is_loopback());
 }
 
@@ -75,6 +77,13 @@ fn mistakes_say_what_where_and_what_to_do() {
         (&[("JWT_SECRET", "short")], "", "JWT_SECRET (from environment JWT_SECRET): it must have at least 32"),
         (&[("ENVIRONMENT", "produktion")], "", "neither development nor production"),
         (&[("CORS_ALLOWED_ORIGINS", "*")], "", "is no origin"),
+        (&[("PGANALYTICS_TRUSTED_PROXIES", "10.0.0.1, proxy.example")], "", "\"proxy.example\" is no address"),
+        (&[("PGANALYTICS_TRUSTED_PROXIES", "0.0.0.0/0")], "", "is everybody"),
+        (&[("PGANALYTICS_PROXY_HEADER", "x-real-ip")], "", "neither x-forwarded-for nor forwarded"),
+        (&[("PGANALYTICS_SETUP_TOKEN", "hunter2")], "", "at least 16 characters"),
+        (&[("PGANALYTICS_SETUP_TOKEN_FILE", "/nowhere/token")], "", "/nowhere/token: "),
+        (&[("PGANALYTICS_WRITE_TIMEOUT", "0")], "", "at least 1 second"),
+        (&[("PGANALYTICS_LOCAL_ACCESS", "maybe")], "", "neither true nor false"),
         (&[("JWT_EXPIRATION", "0")], "", "at least 1 second"),
         (
             &[("ENVIRONMENT", "production"), ("JWT_SECRET", "change-me-change-me-change-me-change-me")],
@@ -111,6 +120,8 @@ fn good_settings_arrive() {
         ("PGANALYTICS_MONITOR", "postgres://a/x postgres://b/y"),
         ("COLLECTION_INTERVAL", "10"),
         ("PGANALYTICS_RATE_LIMIT_PUBLIC", "7"),
+        ("PGANALYTICS_TRUSTED_PROXIES", "10.0.0.0/8, loopback"),
+        ("PGANALYTICS_MAX_CONNECTION_AGE", "0"),
     ];
     let made = config(&[], &environment, "").unwrap();
     assert_eq!(made.environment, Environment::Production);
@@ -119,7 +130,9 @@ fn good_settings_arrive() {
     assert_eq!(made.monitors.len(), 2);
     assert_eq!(made.settings.collection_interval, Duration::from_secs(10));
     assert_eq!(made.settings.rate_limits.public, 7);
-    assert!(made.settings.https);
+    assert!(made.settings.https && !made.settings.local_access);
+    assert!(made.settings.proxies.trusts([10, 1, 1, 1].into()) && made.settings.proxies.trusts([127, 0, 0, 1].into()));
+    assert!(made.settings.connections.max_age.is_zero());
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! Verifies frames and appends them.
 
+use std::{collections::HashMap, sync::Arc};
+
 use bytes::Bytes;
 use pganalytics_core::{
-    Seq, StreamId, Timestamp,
+    Position, Schema, Seq, StreamId, Timestamp,
     frame::{Limits, VerifiedFrame},
 };
 use pganalytics_store::{FrameOutcome, Origin};
@@ -31,23 +33,30 @@ pub(crate) fn wire_limits() -> Limits {
 }
 
 /// Looks at each frame by itself.
-pub(crate) async fn verify(app: &App, frames: Vec<(Seq, Bytes)>, received_at: Timestamp) -> ApiResult<Checked> {
+pub(crate) async fn verify(
+    app: &App,
+    frames: Vec<(Position, Bytes)>,
+    schemas: Vec<Arc<Schema>>,
+    received_at: Timestamp,
+) -> ApiResult<Checked> {
     let latest = latest(app, received_at);
     let bytes: usize = frames.iter().map(|(_, frame)| frame.len()).sum();
     if bytes <= INLINE_BYTES {
-        return Ok(verify_here(frames, latest));
+        return Ok(verify_here(frames, &schemas, latest));
     }
-    let work = tokio::task::spawn_blocking(move || verify_here(frames, latest));
+    let work = tokio::task::spawn_blocking(move || verify_here(frames, &schemas, latest));
     work.await.map_err(|error| Problem::internal(&error))
 }
 
-fn verify_here(frames: Vec<(Seq, Bytes)>, latest: Timestamp) -> Checked {
+fn verify_here(frames: Vec<(Position, Bytes)>, schemas: &[Arc<Schema>], latest: Timestamp) -> Checked {
     let limits = wire_limits();
+    let schemas: HashMap<u64, &Arc<Schema>> = schemas.iter().map(|schema| (schema.fingerprint(), schema)).collect();
+    let find = |fingerprint| schemas.get(&fingerprint).map(|schema| Arc::clone(schema));
     let mut checked = Checked::default();
-    for (index, (seq, bytes)) in frames.into_iter().enumerate() {
-        match VerifiedFrame::verify(seq, bytes, &limits) {
+    for (index, (position, bytes)) in frames.into_iter().enumerate() {
+        match VerifiedFrame::verify_with(position, bytes, &limits, &find) {
             Ok(frame) => checked.take(index, frame, latest),
-            Err(error) => checked.reject(index, Some(seq), error.code(), error.to_string()),
+            Err(error) => checked.reject(index, Some(position.seq), error.code(), error.to_string()),
         }
     }
     checked
@@ -61,7 +70,7 @@ pub(crate) fn latest(app: &App, received_at: Timestamp) -> Timestamp {
 
 impl Checked {
     pub(crate) fn take(&mut self, index: usize, frame: VerifiedFrame, latest: Timestamp) {
-        let (_, newest) = frame.frame().time_range();
+        let (_, newest) = frame.content().time_range();
         if newest > latest {
             let message = format!(
                 "it was collected at {newest}, which this server's clock reaches only after {latest}; \
@@ -112,9 +121,9 @@ impl Checked {
 /// Frames that are older than their measurement is kept: taken, to be dropped.
 fn expired(app: &App, now: Timestamp, frames: &[VerifiedFrame]) -> usize {
     let is_old = |frame: &&VerifiedFrame| {
-        let name = frame.frame().schema().measurement().as_str();
-        let kept = app.catalog.get(name).map_or(app.settings.default_retention, |known| known.retention());
-        let age = now.micros_since(frame.frame().time_range().1);
+        let Some(frame) = frame.frame() else { return false };
+        let kept = frame.schema().retention().unwrap_or(app.settings.default_retention);
+        let age = now.micros_since(frame.time_range().1);
         age > i64::try_from(kept.as_micros()).unwrap_or(i64::MAX)
     };
     frames.iter().filter(is_old).count()

@@ -56,7 +56,8 @@ impl LocalSink {
         app.senders.admit(app, &self.principal, self.collector, &self.claim, received_at).await?;
         app.counters.ingested(group.bytes());
         let seqs: Vec<_> = group.frames.iter().map(|(seq, _)| *seq).collect();
-        let checked = frames::verify(app, group.frames, received_at).await?;
+        let frames = group.frames.into_iter().map(|(seq, frame)| (seq.into(), frame)).collect();
+        let checked = frames::verify(app, frames, Vec::new(), received_at).await?;
         let origin = Origin { tenant: self.principal.tenant, collector: self.collector, received_at };
         let answer = checked.store(app, &origin, group.stream).await?;
         app.senders.touch(app, self.collector, received_at).await;

@@ -171,7 +171,6 @@ async fn record_new(
     claim: &Claim,
     now: Timestamp,
 ) -> ApiResult<CollectorRecord> {
-    refuse_too_many(app, principal.tenant).await?;
     let own_name = match &principal.kind {
         PrincipalKind::User { username, .. } | PrincipalKind::Token { username, .. } => username.clone(),
         _ => id.to_string(),
@@ -186,7 +185,9 @@ async fn record_new(
         last_seen: None,
         revoked: false,
     };
-    app.meta.put_collector(&record).await?;
+    if !app.meta.put_collector(&record, app.settings.max_collectors).await? {
+        return Err(too_many(app));
+    }
     tracing::info!(collector = %id, name = %record.name, "a collector pushed for the first time");
     Ok(record)
 }
@@ -195,15 +196,9 @@ fn short(text: Option<&str>) -> String {
     text.unwrap_or_default().chars().filter(|c| !c.is_control()).take(255).collect()
 }
 
-/// Refuses another collector when there are as many as are allowed.
-pub(crate) async fn refuse_too_many(app: &App, tenant: TenantId) -> ApiResult<()> {
+/// Another collector is one too many.
+pub(crate) fn too_many(app: &App) -> Problem {
     let most = app.settings.max_collectors;
-    let (_, count) = app.meta.collectors(tenant, 0, 1).await?;
-    if count >= most {
-        let detail = format!(
-            "there are {count} collectors and MAX_CONCURRENT_COLLECTORS is {most}; remove some, or set it higher"
-        );
-        return Err(Problem::conflict("too_many_collectors", detail));
-    }
-    Ok(())
+    let detail = format!("MAX_CONCURRENT_COLLECTORS is {most}, and there are as many; remove some, or set it higher");
+    Problem::conflict("too_many_collectors", detail)
 }

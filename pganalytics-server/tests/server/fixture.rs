@@ -4,8 +4,8 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use pganalytics_core::{
-    Batch, Column, ColumnKind, ColumnType, CounterFamily, Epoch, InstanceId, MeasurementName, Presence, RowsBuilder,
-    Schema, Scrape, ScrapeKind, Secret, Seq, ServerId, Source, StreamId, Timestamp, Value,
+    Batch, Column, ColumnKind, ColumnType, CounterFamily, Epoch, InstanceId, MeasurementName, Position, Presence,
+    RowsBuilder, Schema, Scrape, ScrapeClock, ScrapeKind, Secret, Seq, ServerId, Source, StreamId, Timestamp, Value,
     frame::{CONTENT_TYPE, encode, encode_push},
 };
 use pganalytics_server::{Admin, FirstAdmin, Server, Settings, auth::routes::RouteEntry};
@@ -180,15 +180,20 @@ impl Spool {
     }
 
     /// The frame of this number, collected at this time.
-    pub(crate) fn frame_at(&self, number: u64, collected_at: Timestamp) -> (Seq, Bytes) {
+    pub(crate) fn frame_at(&self, number: u64, collected_at: Timestamp) -> (Position, Bytes) {
         let id = i64::try_from(number).unwrap();
         let mut rows = RowsBuilder::new(&self.schema);
         rows.push(&[Value::Int(id), Value::Int(10 * id)]).unwrap();
-        let scrape =
-            Scrape { collected_at, interval_micros: 60_000_000, kind: ScrapeKind::Delta, epoch: Epoch::default() };
+        let scrape = Scrape {
+            collected_at,
+            interval_micros: 60_000_000,
+            kind: ScrapeKind::Delta,
+            epoch: Epoch::default(),
+            clock: ScrapeClock::default(),
+        };
         let (schema, source) = (Arc::clone(&self.schema), self.source.clone());
         let batch = Batch { schema, source, scrape, rows: rows.finish() };
-        (Seq(number), encode(&batch).unwrap().into())
+        (Seq(number).into(), encode(&batch).unwrap().into())
     }
 
     /// The body of a push of these frames. They were collected in their order,
@@ -197,7 +202,7 @@ impl Spool {
         let start = now().plus_micros(-1_800_000_000);
         let at = |number: u64| start.plus_micros(i64::try_from(number % 1_000_000).unwrap() * 1000);
         let frames: Vec<_> = numbers.into_iter().map(|number| self.frame_at(number, at(number))).collect();
-        encode_push(self.stream, &frames)
+        encode_push(self.stream, &[], &frames)
     }
 }
 

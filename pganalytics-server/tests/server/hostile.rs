@@ -43,12 +43,12 @@ async fn a_bad_frame_rejects_itself_and_no_neighbour() {
     let frames = [
         good(1),
         (seq, flipped.into()),
-        (Seq(3), Bytes::from_static(b"PGAF but not really")),
-        (Seq(4), whole.slice(..whole.len() - 5)),
-        (Seq(5), Bytes::new()),
+        (Seq(3).into(), Bytes::from_static(b"PGAF but not really")),
+        (Seq(4).into(), whole.slice(..whole.len() - 5)),
+        (Seq(5).into(), Bytes::new()),
         good(6),
     ];
-    let answer = server.push(&token, encode_push(spool.stream, &frames)).send().await.unwrap();
+    let answer = server.push(&token, encode_push(spool.stream, &[], &frames)).send().await.unwrap();
     let answer = read(answer, StatusCode::OK).await;
     assert_eq!(answer["accepted"], 2, "{answer}");
     let rejected = answer["rejected"].as_array().unwrap();
@@ -68,7 +68,7 @@ async fn clocks_that_are_years_off() {
         spool.frame_at(3, now().plus_micros(60_000_000)),
         spool.frame_at(4, now().plus_micros(3_600_000_000)),
     ];
-    let answer = server.push(&token, encode_push(spool.stream, &frames)).send().await.unwrap();
+    let answer = server.push(&token, encode_push(spool.stream, &[], &frames)).send().await.unwrap();
     let answer = read(answer, StatusCode::OK).await;
     // The past is taken (and dropped by retention); a minute ahead is a clock as clocks are.
     assert_eq!(answer["accepted"], 2, "{answer}");
@@ -96,9 +96,9 @@ async fn too_large_is_refused_before_it_is_read() {
     if let Ok(answer) = server.push(&token, body).send().await {
         problem(answer, StatusCode::PAYLOAD_TOO_LARGE).await;
     }
-    let many: Vec<_> = (1..=1001).map(|number| (Seq(number), Bytes::from_static(b"x"))).collect();
+    let many: Vec<_> = (1..=1001).map(|number| (Seq(number).into(), Bytes::from_static(b"x"))).collect();
     let spool = Spool::new("many", "db1");
-    let answer = server.push(&token, encode_push(spool.stream, &many)).send().await.unwrap();
+    let answer = server.push(&token, encode_push(spool.stream, &[], &many)).send().await.unwrap();
     problem(answer, StatusCode::PAYLOAD_TOO_LARGE).await;
     still_works(&server, &token).await;
 }

@@ -161,20 +161,29 @@ async fn a_new_password_ends_every_session() {
 async fn the_first_admin_is_made_once() {
     let mut chosen = settings();
     chosen.first_admin = FirstAdmin::Setup;
+    chosen.setup_token = Some(Secret::new("a token from a file".to_owned()));
     let server = start_with(chosen).await;
-    let setup = |forwarded: bool, password: &str| {
-        let mut request = server.post("auth/setup").json(&json!({"username": "root", "password": password}));
-        if forwarded {
-            request = request.header("X-Forwarded-For", "192.0.2.1");
-        }
-        request.send()
+    let setup = |token: &str, password: &str| {
+        let body = json!({"token": token, "username": "root", "password": password});
+        server.post("auth/setup").json(&body).send()
     };
-    let good = "some words in a row";
-    assert_eq!(problem(setup(true, good).await.unwrap(), StatusCode::FORBIDDEN).await.0, "setup_is_local");
-    problem(setup(false, "short").await.unwrap(), StatusCode::UNPROCESSABLE_ENTITY).await;
-    read(setup(false, good).await.unwrap(), StatusCode::OK).await;
-    assert_eq!(problem(setup(false, good).await.unwrap(), StatusCode::CONFLICT).await.0, "already_set_up");
+    let (right, good) = ("a token from a file", "some words in a row");
+    // That a request comes from this machine, or says so, is no proof of anything.
+    for wrong in ["", "guess", "a token from a fil", "a token from a file "] {
+        assert_eq!(problem(setup(wrong, good).await.unwrap(), StatusCode::FORBIDDEN).await.0, "wrong_setup_token");
+    }
+    problem(setup(right, "short").await.unwrap(), StatusCode::UNPROCESSABLE_ENTITY).await;
+    read(setup(right, good).await.unwrap(), StatusCode::OK).await;
+    assert_eq!(problem(setup(right, good).await.unwrap(), StatusCode::CONFLICT).await.0, "already_set_up");
     read(server.login("root", good).await, StatusCode::OK).await;
+}
+
+#[tokio::test]
+async fn nobody_sets_up_a_server_that_was_not_asked_to() {
+    let server = start().await;
+    let body = json!({"token": "", "username": "root", "password": "some words in a row"});
+    let answer = server.post("auth/setup").json(&body).send().await.unwrap();
+    assert_eq!(problem(answer, StatusCode::CONFLICT).await.0, "already_set_up");
 }
 
 #[tokio::test]

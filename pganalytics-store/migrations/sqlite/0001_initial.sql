@@ -73,6 +73,18 @@ CREATE TABLE ledger (
     PRIMARY KEY (tenant, collector, stream, first)
 ) WITHOUT ROWID, STRICT;
 
+-- What streams have lost, as their agents declared it.
+CREATE TABLE gaps (
+    tenant    BLOB    NOT NULL,
+    collector BLOB    NOT NULL,
+    stream    BLOB    NOT NULL,
+    seq       INTEGER NOT NULL, -- of the gap's own frame
+    t_min     INTEGER NOT NULL,
+    t_max     INTEGER NOT NULL,
+    body      BLOB    NOT NULL, -- the frame
+    PRIMARY KEY (tenant, collector, stream, seq)
+) WITHOUT ROWID, STRICT;
+
 -- What frames brought, for ever counted.
 CREATE TABLE totals (
     tenant       BLOB    NOT NULL,

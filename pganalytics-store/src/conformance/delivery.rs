@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use pganalytics_core::Seq;
+use pganalytics_core::{Gap, GapReason, Seq, frame::VerifiedFrame};
 use tokio::task::JoinSet;
 
 use super::{
     Candidate, Check, Property,
-    fixture::{Spool, keys_to, stored_keys, tenant, word},
+    fixture::{Spool, at, keys_to, stored_keys, tenant, word},
 };
 
 pub(super) async fn a_frame_is_stored_once_however_often_it_comes<S: Candidate>(store: Arc<S>) -> Check {
@@ -23,6 +23,30 @@ pub(super) async fn a_frame_is_stored_once_however_often_it_comes<S: Candidate>(
     property.equal("outcomes in the order given", &seqs, &[6, 6, 5, 7, 6].map(Seq).to_vec())?;
     property.equal("an empty push", &property.ok(spool.push(store, []).await)?.frames.len(), &0)?;
     property.equal("keys stored", &property.ok(stored_keys(store, tenant(1)).await)?, &keys_to(7))
+}
+
+pub(super) async fn a_gap_is_kept_once_and_told_to_its_tenant<S: Candidate>(store: Arc<S>) -> Check {
+    let property = Property("a gap takes its place in the stream and is told to its tenant");
+    let spool = property.ok(Spool::new(tenant(1), 1, "a"))?;
+    let gap = Gap {
+        first: Seq(2),
+        last: Seq(7),
+        from: at(120),
+        to: at(420),
+        reason: GapReason::Quota,
+        detail: "the disk was small".to_owned(),
+        cut: Vec::new(),
+    };
+    let mut frames = property.ok(spool.frames([1, 9]))?;
+    frames.insert(1, VerifiedFrame::of_gap(Seq(8), gap.clone()));
+    for expected in ["aaa", "ddd"] {
+        let outcome = property.ok(store.append(&spool.origin, spool.stream, frames.clone()).await)?;
+        property.equal("outcomes", &word(&outcome), &expected.to_owned())?;
+    }
+    let told = property.ok(store.gaps(tenant(1)).await)?;
+    let told: Vec<_> = told.into_iter().map(|stored| (stored.stream, stored.seq, stored.gap)).collect();
+    property.equal("gaps", &told, &vec![(spool.stream, Seq(8), gap)])?;
+    property.equal("gaps of another tenant", &property.ok(store.gaps(tenant(2)).await)?, &Vec::new())
 }
 
 pub(super) async fn order_of_arrival_does_not_matter<S: Candidate>(store: Arc<S>) -> Check {

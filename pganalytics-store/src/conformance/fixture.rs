@@ -5,7 +5,8 @@ use std::sync::Arc;
 use futures::TryStreamExt;
 use pganalytics_core::{
     Batch, CollectorId, Column, ColumnKind, ColumnType, CounterFamily, Epoch, InstanceId, MeasurementName, ModelError,
-    Presence, RowsBuilder, Schema, Scrape, ScrapeKind, Seq, ServerId, Source, StreamId, TenantId, Timestamp, Value,
+    Presence, RowsBuilder, Schema, Scrape, ScrapeClock, ScrapeKind, Seq, ServerId, Source, StreamId, TenantId,
+    Timestamp, Value,
     frame::{FrameError, VerifiedFrame},
 };
 
@@ -84,7 +85,13 @@ pub(super) fn batch(
     seconds: i64,
     rows: RowsBuilder<'_>,
 ) -> Result<Batch, ModelError> {
-    let scrape = Scrape { collected_at: at(seconds), interval_micros: 60_000_000, kind, epoch: Epoch::default() };
+    let scrape = Scrape {
+        collected_at: at(seconds),
+        interval_micros: 60_000_000,
+        kind,
+        epoch: Epoch::default(),
+        clock: ScrapeClock::default(),
+    };
     Ok(Batch { schema: Arc::clone(schema), source: source.clone(), scrape, rows: rows.finish() })
 }
 

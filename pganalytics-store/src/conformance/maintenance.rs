@@ -69,7 +69,7 @@ fn framed(batches: &[Batch]) -> Result<Vec<VerifiedFrame>, FrameError> {
 /// A scrape that may come late: what it says is not taken back by later ones,
 /// as it can be where a key comes back (its counter is 0) or goes.
 fn may_be_late(frame: &VerifiedFrame) -> bool {
-    let frame = frame.frame();
+    let Some(frame) = frame.frame() else { return false };
     let delta = frame.scrapes().iter().all(|scrape| scrape.kind == ScrapeKind::Delta);
     let rises = frame.column(1).is_ok_and(|counter| (0..counter.len()).all(|row| counter.get(row) != Value::Int(0)));
     delta && rises && matches!(frame.gone(), Ok(None)) && frame.rows() > 0
@@ -101,7 +101,7 @@ pub(super) async fn compaction_changes_no_answer<S: Candidate>(store: Arc<S>, lo
     property.holds(property.ok(timeline(&chunks))? == before, || "what readers see has changed".to_owned())?;
     let open = chunks.iter().filter(|chunk| chunk.frame.time_range().0 >= at(7200)).count();
     let expected: usize =
-        late.iter().flat_map(|(_, _, sent)| sent).filter(|f| f.frame().time_range().0 >= at(7200)).count();
+        late.iter().flat_map(|(_, _, sent)| sent).filter(|f| f.content().time_range().0 >= at(7200)).count();
     property.equal("frames of the open hour", &open, &expected)?;
     property.holds(property.ok(store.stored(tenant(1)).await)? == totals, || "summaries have changed".to_owned())?;
 

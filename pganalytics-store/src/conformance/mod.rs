@@ -17,6 +17,7 @@
 //! | `reading` | readers get their tenant's chunks, all of them, in order |
 //! | `maintenance` | compaction changes no answer; retention drops only what is due |
 //! | `people` | users, tokens, collectors, settings |
+//! | `sessions` | refresh tokens: each is spent once, and nothing outlives a log-out |
 //! | `answers` | SQL over a small data set, before and after compaction; what is known and not sent is an empty table |
 
 mod answers;
@@ -25,6 +26,7 @@ mod fixture;
 mod maintenance;
 mod people;
 mod reading;
+mod sessions;
 mod timeline;
 
 use std::{fmt, future::Future, sync::Arc};
@@ -69,6 +71,7 @@ where
     }
     check![
         delivery::a_frame_is_stored_once_however_often_it_comes,
+        delivery::a_gap_is_kept_once_and_told_to_its_tenant,
         delivery::order_of_arrival_does_not_matter,
         delivery::streams_are_apart,
         delivery::senders_at_once_store_each_frame_once,
@@ -84,10 +87,14 @@ where
         maintenance::compaction_loses_nothing_while_others_write,
         people::usernames_are_unique,
         people::there_is_one_first_user,
-        people::a_refresh_token_is_spent_once,
-        people::sessions_end_at_once,
+        sessions::a_refresh_token_is_spent_once,
+        sessions::thieves_at_once_get_one_session_and_lose_it,
+        sessions::a_log_out_beats_a_refresh_at_the_same_moment,
+        sessions::sessions_end_at_once,
         people::api_tokens_belong_to_their_tenant,
         people::collectors_are_kept,
+        people::there_are_no_more_collectors_than_allowed,
+        people::a_collector_is_registered_with_its_token_or_not_at_all,
         people::a_removed_collector_takes_its_tokens_along,
         people::a_setting_is_made_once,
         answers::sql_sees_what_was_appended,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use pganalytics_core::{CollectorId, TenantId, Timestamp};
+use pganalytics_core::{CollectorId, TenantId};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
@@ -12,10 +12,10 @@ use super::{
 };
 use crate::{
     StoreError,
-    meta_store::{ApiToken, CollectorRecord, Redeemed, RefreshToken, Role, User},
+    meta_store::{ApiToken, CollectorRecord, Role, User},
 };
 
-fn user(name: &str, role: Role) -> User {
+pub(super) fn user(name: &str, role: Role) -> User {
     User {
         id: Uuid::new_v4(),
         tenant: tenant(1),
@@ -27,16 +27,8 @@ fn user(name: &str, role: Role) -> User {
     }
 }
 
-fn token(number: u8, family: Uuid, user: Uuid) -> RefreshToken {
-    RefreshToken { hash: [number; 32], family, user, expires_at: at(3600) }
-}
-
-fn is_exists<T>(result: &Result<T, StoreError>) -> bool {
+pub(super) fn is_exists<T>(result: &Result<T, StoreError>) -> bool {
     matches!(result, Err(StoreError::Exists { .. }))
-}
-
-fn is_not_found<T>(result: &Result<T, StoreError>) -> bool {
-    matches!(result, Err(StoreError::NotFound { .. }))
 }
 
 pub(super) async fn usernames_are_unique<S: Candidate>(store: Arc<S>) -> Check {
@@ -69,65 +61,6 @@ pub(super) async fn there_is_one_first_user<S: Candidate>(store: Arc<S>) -> Chec
     property.equal("a late one", &late, &false)
 }
 
-pub(super) async fn a_refresh_token_is_spent_once<S: Candidate>(store: Arc<S>) -> Check {
-    let property = Property("a refresh token is spent once; a second time revokes its family");
-    let owner = user("ada", Role::User);
-    property.ok(store.add_user(&owner).await)?;
-    let (family, other) = (Uuid::new_v4(), Uuid::new_v4());
-    let tokens = [(1, family), (2, family), (3, other)].map(|(number, family)| token(number, family, owner.id));
-    for token in &tokens {
-        property.ok(store.add_refresh_token(token).await)?;
-    }
-    let [first, second, third] = &tokens;
-    let redeem = |token: &RefreshToken, now: Timestamp| {
-        let (store, hash) = (Arc::clone(&store), token.hash);
-        async move { property.ok(store.redeem_refresh_token(&hash, now).await) }
-    };
-    property.equal("an unknown token", &redeem(&token(9, family, owner.id), at(0)).await?, &Redeemed::Unknown)?;
-    property.equal("a good token", &redeem(first, at(0)).await?, &Redeemed::Good(first.clone()))?;
-    property.equal("the same again", &redeem(first, at(0)).await?, &Redeemed::Reused)?;
-    property.equal("another of its family", &redeem(second, at(0)).await?, &Redeemed::Unknown)?;
-    property.equal("one that ended", &redeem(third, at(3600)).await?, &Redeemed::Unknown)?;
-    let mut thieves = JoinSet::new();
-    for _ in 0..8 {
-        thieves.spawn(redeem(third, at(3599)));
-    }
-    let mut good = 0;
-    while let Some(thief) = thieves.join_next().await {
-        good += usize::from(matches!(property.ok(thief)??, Redeemed::Good(_)));
-    }
-    property.equal("successes of eight at once", &good, &1)?;
-    let stray = store.add_refresh_token(&token(4, family, Uuid::new_v4())).await;
-    property.holds(is_not_found(&stray), || "a token for a user that is not there was kept".to_owned())
-}
-
-pub(super) async fn sessions_end_at_once<S: Candidate>(store: Arc<S>) -> Check {
-    let property = Property("ending sessions counts the version up and revokes refresh tokens");
-    let (owner, other) = (user("ada", Role::User), user("bob", Role::User));
-    for user in [&owner, &other] {
-        property.ok(store.add_user(user).await)?;
-    }
-    for (number, user) in [(1, owner.id), (2, owner.id), (3, owner.id), (4, other.id)] {
-        property.ok(store.add_refresh_token(&token(number, Uuid::from_u128(number.into()), user)).await)?;
-    }
-    property.ok(store.revoke_family(Uuid::from_u128(1)).await)?;
-    let spend = |number: u8| {
-        let store = Arc::clone(&store);
-        async move { property.ok(store.redeem_refresh_token(&[number; 32], at(0)).await) }
-    };
-    property.equal("a revoked family", &spend(1).await?, &Redeemed::Unknown)?;
-    property.holds(matches!(spend(2).await?, Redeemed::Good(_)), || "a login ended with another".to_owned())?;
-    property.ok(store.set_password(owner.id, "$argon2id$2").await)?;
-    property.equal("after a new password", &spend(3).await?, &Redeemed::Unknown)?;
-    property.ok(store.end_sessions(owner.id).await)?;
-    let now = property.ok(store.user(owner.id).await)?;
-    let expected = User { version: owner.version + 2, password_hash: "$argon2id$2".to_owned(), ..owner };
-    property.equal("the user", &now, &Some(expected))?;
-    property.holds(matches!(spend(4).await?, Redeemed::Good(_)), || "another user's login ended".to_owned())?;
-    let nobody = store.end_sessions(Uuid::new_v4()).await.and(store.set_password(Uuid::new_v4(), "x").await);
-    property.holds(is_not_found(&nobody), || "sessions of nobody were ended".to_owned())
-}
-
 pub(super) async fn api_tokens_belong_to_their_tenant<S: Candidate>(store: Arc<S>) -> Check {
     let property = Property("API tokens belong to their tenant");
     let token = |owner: u128, seconds: i64| ApiToken {
@@ -156,6 +89,20 @@ pub(super) async fn api_tokens_belong_to_their_tenant<S: Candidate>(store: Arc<S
     property.equal("the other tenant's", &property.ok(store.api_token(theirs.id).await)?, &Some(theirs))
 }
 
+fn token_of(collector: &CollectorRecord) -> ApiToken {
+    ApiToken {
+        id: Uuid::new_v4(),
+        hash: [1; 32],
+        tenant: collector.tenant,
+        name: collector.name.clone(),
+        collector: Some(collector.id),
+        user: None,
+        scopes: vec!["push".to_owned()],
+        created_at: at(0),
+        expires_at: None,
+    }
+}
+
 fn collector(tenant: TenantId, name: &str) -> CollectorRecord {
     CollectorRecord {
         id: CollectorId::random(),
@@ -174,7 +121,7 @@ pub(super) async fn collectors_are_kept<S: Candidate>(store: Arc<S>) -> Check {
     let all = ["c", "a", "b"].map(|name| collector(tenant(1), name));
     let theirs = collector(tenant(2), "d");
     for collector in all.iter().chain([&theirs]) {
-        property.ok(store.put_collector(collector).await)?;
+        property.ok(store.put_collector(collector, 100).await)?;
     }
     let [third, first, second] = all;
     property.ok(store.touch_collector(first.id, at(20)).await)?;
@@ -184,12 +131,13 @@ pub(super) async fn collectors_are_kept<S: Candidate>(store: Arc<S>) -> Check {
     let foreign = property.ok(store.set_collector_revoked(tenant(1), theirs.id, true).await)?;
     property.equal("revoking another tenant's", &foreign, &false)?;
     let renamed = CollectorRecord { version: "0.2.0".to_owned(), registered_at: at(99), ..first.clone() };
-    property.ok(store.put_collector(&renamed).await)?;
+    property.ok(store.put_collector(&renamed, 0).await)?;
     let first = CollectorRecord { version: "0.2.0".to_owned(), last_seen: Some(at(20)), revoked: true, ..first };
     property.equal("after all that", &property.ok(store.collector(first.id).await)?.as_ref(), &Some(&first))?;
     let stolen = CollectorRecord { tenant: tenant(1), ..theirs.clone() };
-    property
-        .holds(is_exists(&store.put_collector(&stolen).await), || "a tenant took another's collector".to_owned())?;
+    property.holds(is_exists(&store.put_collector(&stolen, 100).await), || {
+        "a tenant took another's collector".to_owned()
+    })?;
     property.equal("the other tenant's", &property.ok(store.collector(theirs.id).await)?.as_ref(), &Some(&theirs))?;
     let page = property.ok(store.collectors(tenant(1), 0, 2).await)?;
     property.equal("first page by name", &page, &(vec![first, second], 3))?;
@@ -198,23 +146,59 @@ pub(super) async fn collectors_are_kept<S: Candidate>(store: Arc<S>) -> Check {
     property.equal("past the end", &property.ok(store.collectors(tenant(1), 9, 9).await)?, &(vec![], 3))
 }
 
+pub(super) async fn there_are_no_more_collectors_than_allowed<S: Candidate>(store: Arc<S>) -> Check {
+    let property = Property("a tenant has no more collectors than it may, whoever adds some at once");
+    let mut adding = JoinSet::new();
+    for number in 0..24 {
+        let store = Arc::clone(&store);
+        let new = collector(tenant(1), &format!("agent{number}"));
+        adding.spawn(async move {
+            let token = token_of(&new);
+            if number % 2 == 0 {
+                store.register_collector(&new, &token, 5).await
+            } else {
+                store.put_collector(&new, 5).await
+            }
+        });
+    }
+    let mut added = 0;
+    while let Some(outcome) = adding.join_next().await {
+        added += u64::from(property.ok(property.ok(outcome)?)?);
+    }
+    let (known, count) = property.ok(store.collectors(tenant(1), 0, 100).await)?;
+    property.equal("collectors", &(added, count), &(5, 5))?;
+    for one in &known {
+        property.equal("changing one that is there", &property.ok(store.put_collector(one, 5).await)?, &true)?;
+    }
+    let ids: Vec<_> = known.iter().map(|known| Some(known.id)).collect();
+    let tokens = property.ok(store.api_tokens(tenant(1)).await)?;
+    property.holds(tokens.iter().all(|token| ids.contains(&token.collector)), || {
+        "a collector that was one too many has a token".to_owned()
+    })?;
+    let theirs = collector(tenant(2), "theirs");
+    property.equal("another tenant's", &property.ok(store.put_collector(&theirs, 1).await)?, &true)
+}
+
+pub(super) async fn a_collector_is_registered_with_its_token_or_not_at_all<S: Candidate>(store: Arc<S>) -> Check {
+    let property = Property("a collector is registered with its token or not at all");
+    let [first, second] = ["a", "b"].map(|name| collector(tenant(1), name));
+    let token = token_of(&first);
+    property.equal("registering", &property.ok(store.register_collector(&first, &token, 9).await)?, &true)?;
+    property.equal("the token", &property.ok(store.api_token(token.id).await)?.as_ref(), &Some(&token))?;
+    let again = store.register_collector(&first, &token_of(&first), 9).await;
+    property.holds(is_exists(&again), || "a collector was registered twice".to_owned())?;
+    let taken = store.register_collector(&second, &ApiToken { id: token.id, ..token_of(&second) }, 9).await;
+    property.holds(is_exists(&taken), || "a token's id was given twice".to_owned())?;
+    property.equal("a collector without a token", &property.ok(store.collector(second.id).await)?, &None)?;
+    property.equal("tokens", &property.ok(store.api_tokens(tenant(1)).await)?, &vec![token])
+}
+
 pub(super) async fn a_removed_collector_takes_its_tokens_along<S: Candidate>(store: Arc<S>) -> Check {
     let property = Property("a removed collector is gone with its tokens; others stay");
     let [removed, stays] = ["a", "b"].map(|name| collector(tenant(1), name));
-    let token_of = |collector: &CollectorRecord| ApiToken {
-        id: Uuid::new_v4(),
-        hash: [1; 32],
-        tenant: collector.tenant,
-        name: collector.name.clone(),
-        collector: Some(collector.id),
-        user: None,
-        scopes: vec!["push".to_owned()],
-        created_at: at(0),
-        expires_at: None,
-    };
     let tokens = [&removed, &removed, &stays].map(token_of);
     for collector in [&removed, &stays] {
-        property.ok(store.put_collector(collector).await)?;
+        property.ok(store.put_collector(collector, 100).await)?;
     }
     for token in &tokens {
         property.ok(store.add_api_token(token).await)?;

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::MemoryStore;
 use crate::{
     error::StoreError,
-    meta_store::{ApiToken, CollectorRecord, MetaStore, Redeemed, RefreshToken, User},
+    meta_store::{ApiToken, CollectorRecord, MetaStore, RefreshToken, Rotated, User},
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,19 +51,37 @@ impl Meta {
         Ok(())
     }
 
-    fn redeem(&mut self, hash: &[u8; 32], now: Timestamp) -> Redeemed {
-        match self.refresh_tokens.get_mut(hash) {
+    fn rotate(
+        &mut self,
+        old: &[u8; 32],
+        new: &[u8; 32],
+        expires_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<Rotated, StoreError> {
+        if self.refresh_tokens.contains_key(new) {
+            return Err(StoreError::Exists { what: "refresh token", name: "the new one".to_owned() });
+        }
+        let (family, user) = match self.refresh_tokens.get_mut(old) {
             Some((token, State::Spent)) => {
                 let family = token.family;
                 self.revoke(|token| token.family == family);
-                Redeemed::Reused
+                return Ok(Rotated::Reused);
             }
             Some((token, state @ State::Good)) if token.expires_at > now => {
+                let Some(user) = self.users.get(&token.user) else { return Ok(Rotated::Unknown) };
                 *state = State::Spent;
-                Redeemed::Good(token.clone())
+                (token.family, user.clone())
             }
-            _ => Redeemed::Unknown,
-        }
+            _ => return Ok(Rotated::Unknown),
+        };
+        let token = RefreshToken { hash: *new, family, user: user.id, expires_at };
+        self.refresh_tokens.insert(*new, (token, State::Good));
+        Ok(Rotated::Good { user, family })
+    }
+
+    /// Whether one more collector of this tenant is one too many.
+    fn is_full(&self, tenant: TenantId, most: u64) -> bool {
+        self.collectors.values().filter(|known| known.tenant == tenant).count() as u64 >= most
     }
 }
 
@@ -91,6 +109,10 @@ impl MetaStore for MemoryStore {
         Ok(first)
     }
 
+    async fn has_users(&self) -> Result<bool, StoreError> {
+        Ok(!self.meta().users.is_empty())
+    }
+
     async fn user_by_name(&self, username: &str) -> Result<Option<User>, StoreError> {
         Ok(self.meta().users.values().find(|user| user.username == username).cloned())
     }
@@ -107,20 +129,27 @@ impl MetaStore for MemoryStore {
         self.meta().end_sessions(id, None)
     }
 
-    async fn add_refresh_token(&self, token: &RefreshToken) -> Result<(), StoreError> {
+    async fn add_refresh_token(&self, token: &RefreshToken, version: i64) -> Result<bool, StoreError> {
         let mut meta = self.meta();
         if meta.refresh_tokens.contains_key(&token.hash) {
             return Err(StoreError::Exists { what: "refresh token", name: token.family.to_string() });
         }
-        if !meta.users.contains_key(&token.user) {
-            return Err(no_user(token.user));
+        let user = meta.users.get(&token.user).ok_or_else(|| no_user(token.user))?;
+        if user.version != version {
+            return Ok(false);
         }
         meta.refresh_tokens.insert(token.hash, (token.clone(), State::Good));
-        Ok(())
+        Ok(true)
     }
 
-    async fn redeem_refresh_token(&self, hash: &[u8; 32], now: Timestamp) -> Result<Redeemed, StoreError> {
-        Ok(self.meta().redeem(hash, now))
+    async fn rotate_refresh_token(
+        &self,
+        old: &[u8; 32],
+        new: &[u8; 32],
+        expires_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<Rotated, StoreError> {
+        self.meta().rotate(old, new, expires_at, now)
     }
 
     async fn revoke_family(&self, family: Uuid) -> Result<(), StoreError> {
@@ -156,8 +185,11 @@ impl MetaStore for MemoryStore {
         Ok(theirs)
     }
 
-    async fn put_collector(&self, collector: &CollectorRecord) -> Result<(), StoreError> {
+    async fn put_collector(&self, collector: &CollectorRecord, most: u64) -> Result<bool, StoreError> {
         let mut meta = self.meta();
+        if !meta.collectors.contains_key(&collector.id) && meta.is_full(collector.tenant, most) {
+            return Ok(false);
+        }
         let known = meta.collectors.entry(collector.id).or_insert_with(|| collector.clone());
         if known.tenant != collector.tenant {
             return Err(StoreError::Exists { what: "collector", name: collector.id.to_string() });
@@ -165,7 +197,28 @@ impl MetaStore for MemoryStore {
         known.name.clone_from(&collector.name);
         known.hostname.clone_from(&collector.hostname);
         known.version.clone_from(&collector.version);
-        Ok(())
+        Ok(true)
+    }
+
+    async fn register_collector(
+        &self,
+        collector: &CollectorRecord,
+        token: &ApiToken,
+        most: u64,
+    ) -> Result<bool, StoreError> {
+        let mut meta = self.meta();
+        if meta.collectors.contains_key(&collector.id) {
+            return Err(StoreError::Exists { what: "collector", name: collector.id.to_string() });
+        }
+        if meta.api_tokens.contains_key(&token.id) {
+            return Err(StoreError::Exists { what: "token", name: token.id.to_string() });
+        }
+        if meta.is_full(collector.tenant, most) {
+            return Ok(false);
+        }
+        meta.collectors.insert(collector.id, collector.clone());
+        meta.api_tokens.insert(token.id, token.clone());
+        Ok(true)
     }
 
     async fn collector(&self, id: CollectorId) -> Result<Option<CollectorRecord>, StoreError> {

@@ -13,7 +13,7 @@ use futures::{
 };
 use pganalytics_core::{
     CollectorId, InstanceId, MeasurementName, Presence, Schema, ServerId, Source, StreamId, TenantId, Timestamp,
-    frame::{Frame, VerifiedFrame},
+    frame::{Content, Frame, VerifiedFrame},
 };
 
 use super::MemoryStore;
@@ -22,7 +22,7 @@ use crate::{
     compaction::{self, Piece},
     error::StoreError,
     ledger::{self, Ledger},
-    metric_store::{AppendOutcome, FrameOutcome, Job, JobReport, MetricStore, Origin, SeenSource},
+    metric_store::{AppendOutcome, FrameOutcome, Job, JobReport, MetricStore, Origin, SeenSource, StoredGap},
     retention::Retention,
     sql::{RecordStream, SqlQuery},
     stored_schema,
@@ -71,6 +71,7 @@ pub(super) struct Metrics {
     chunks: BTreeMap<Series, BTreeMap<Place, Stored>>,
     measured: BTreeMap<(TenantId, MeasurementName), Measured>,
     sources: BTreeMap<(TenantId, Source), Seen>,
+    gaps: Vec<(TenantId, StoredGap)>,
 }
 
 impl Metrics {
@@ -83,7 +84,13 @@ impl Metrics {
                 Some(refused) => refused,
                 None if !ledger.insert(seq) => FrameOutcome::Duplicate,
                 None => {
-                    self.store(origin, verified.frame().clone());
+                    match verified.content() {
+                        Content::Rows(frame) => self.store(origin, frame.clone()),
+                        Content::Gap(gap) => self.gaps.push((
+                            origin.tenant,
+                            StoredGap { collector: origin.collector, stream, seq, gap: gap.clone() },
+                        )),
+                    }
                     FrameOutcome::Accepted
                 }
             };
@@ -266,6 +273,14 @@ impl MetricStore for MemoryStore {
             .collect();
         all.sort_by(|a, b| (&a.source.server, &a.source).cmp(&(&b.source.server, &b.source)));
         Ok(all)
+    }
+
+    async fn gaps(&self, tenant: TenantId) -> Result<Vec<StoredGap>, StoreError> {
+        let metrics = self.metrics();
+        let own = metrics.gaps.iter().filter(|(owner, _)| *owner == tenant);
+        let mut gaps: Vec<StoredGap> = own.map(|(_, gap)| gap.clone()).collect();
+        gaps.sort_by_key(|stored| (stored.gap.from, stored.collector, stored.stream, stored.seq));
+        Ok(gaps)
     }
 
     async fn maintain(&self, job: Job) -> Result<JobReport, StoreError> {

@@ -4,11 +4,11 @@ use std::{collections::HashMap, sync::Arc};
 
 use pganalytics_core::{
     CollectorId, InstanceId, MeasurementName, Schema, ServerId, Source, StreamId, TenantId, Timestamp,
-    frame::{Frame, VerifiedFrame},
+    frame::{Content, Frame, VerifiedFrame},
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{error::Doing, value::Id};
+use super::{error::Doing, gaps, value::Id};
 use crate::{
     error::StoreError,
     ledger::{Changes, Ledger},
@@ -79,7 +79,7 @@ impl Memory {
 
 /// Bytes of frames.
 pub(super) fn size_of(frames: &[VerifiedFrame]) -> usize {
-    frames.iter().map(|frame| frame.frame().bytes().len() + 256).sum()
+    frames.iter().map(|frame| frame.frame().map_or(0, |frame| frame.bytes().len()) + 256).sum()
 }
 
 /// Stores frames of one stream.
@@ -101,7 +101,10 @@ pub(super) fn append(
             Some(refused) => refused,
             None if !ledger.insert_noting(seq, &mut changes) => FrameOutcome::Duplicate,
             None => {
-                store(connection, memory, &mut tally, origin, verified.frame())?;
+                match verified.content() {
+                    Content::Rows(frame) => store(connection, memory, &mut tally, origin, frame)?,
+                    Content::Gap(gap) => gaps::put(connection, origin, stream, seq, gap)?,
+                }
                 FrameOutcome::Accepted
             }
         };

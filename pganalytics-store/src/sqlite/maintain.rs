@@ -16,6 +16,7 @@ use rusqlite::{Connection, params};
 use super::{
     append::{BLOCK, FRAME, Memory, NewChunk},
     error::Doing,
+    gaps,
     inner::Inner,
     read,
     value::Id,
@@ -190,6 +191,8 @@ pub(super) async fn retain(
     own: Vec<(MeasurementName, Duration)>,
 ) -> Result<JobReport, StoreError> {
     let _alone = inner.jobs.lock().await;
+    let kept = i64::try_from(default.as_micros()).unwrap_or(i64::MAX);
+    let oldest = now.plus_micros(kept.saturating_neg());
     let policy = Retention::new(now, default, own);
     let reader = Arc::clone(inner);
     let due = inner.readers.run(move |connection| series_due(connection, &reader.schemas, &policy)).await?;
@@ -207,6 +210,7 @@ pub(super) async fn retain(
         .writer
         .call(1, move |connection, memory| {
             memory.forget();
+            gaps::drop_before(connection, oldest)?;
             tidy(connection, now)
         })
         .await?;

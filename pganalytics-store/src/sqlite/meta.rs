@@ -5,142 +5,23 @@
 
 use async_trait::async_trait;
 use pganalytics_core::{CollectorId, TenantId, Timestamp};
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
 
-use super::{SqliteStore, append::Memory, error::Doing, value::Id};
+use super::{
+    SqliteStore,
+    append::Memory,
+    error::Doing,
+    meta_rows::{
+        API_TOKEN, COLLECTOR, USER, api_token_of, collector_of, end_sessions, exists, insert_api_token,
+        insert_collector, insert_refresh_token, insert_user, revoke_family, rotate, user_of,
+    },
+    value::Id,
+};
 use crate::{
     error::StoreError,
-    meta_store::{ApiToken, CollectorRecord, MetaStore, Redeemed, RefreshToken, Role, User},
+    meta_store::{ApiToken, CollectorRecord, MetaStore, RefreshToken, Rotated, User},
 };
-
-/// A row's text or number that this program never writes.
-fn unreadable(what: &str) -> rusqlite::Error {
-    rusqlite::Error::InvalidParameterName(format!("unreadable {what}"))
-}
-
-fn role_name(role: Role) -> &'static str {
-    match role {
-        Role::Viewer => "viewer",
-        Role::User => "user",
-        Role::Admin => "admin",
-    }
-}
-
-fn user_of(row: &Row<'_>) -> rusqlite::Result<User> {
-    let role: String = row.get(4)?;
-    Ok(User {
-        id: row.get::<_, Id>(0)?.0,
-        tenant: TenantId::from_uuid(row.get::<_, Id>(1)?.0),
-        username: row.get(2)?,
-        password_hash: row.get(3)?,
-        role: match role.as_str() {
-            "viewer" => Role::Viewer,
-            "user" => Role::User,
-            "admin" => Role::Admin,
-            _ => return Err(unreadable("role")),
-        },
-        version: row.get(5)?,
-        created_at: Timestamp::from_micros(row.get(6)?),
-    })
-}
-
-const USER: &str = "SELECT id, tenant, username, password_hash, role, version, created_at FROM users";
-
-fn api_token_of(row: &Row<'_>) -> rusqlite::Result<ApiToken> {
-    let scopes: String = row.get(6)?;
-    Ok(ApiToken {
-        id: row.get::<_, Id>(0)?.0,
-        hash: row.get(1)?,
-        tenant: TenantId::from_uuid(row.get::<_, Id>(2)?.0),
-        name: row.get(3)?,
-        collector: row.get::<_, Option<Id>>(4)?.map(|id| CollectorId::from_uuid(id.0)),
-        user: row.get::<_, Option<Id>>(5)?.map(|id| id.0),
-        scopes: serde_json::from_str(&scopes).map_err(|_| unreadable("scopes"))?,
-        created_at: Timestamp::from_micros(row.get(7)?),
-        expires_at: row.get::<_, Option<i64>>(8)?.map(Timestamp::from_micros),
-    })
-}
-
-const API_TOKEN: &str =
-    "SELECT id, hash, tenant, name, collector, user, scopes, created_at, expires_at FROM api_tokens";
-
-fn collector_of(row: &Row<'_>) -> rusqlite::Result<CollectorRecord> {
-    Ok(CollectorRecord {
-        id: CollectorId::from_uuid(row.get::<_, Id>(0)?.0),
-        tenant: TenantId::from_uuid(row.get::<_, Id>(1)?.0),
-        name: row.get(2)?,
-        hostname: row.get(3)?,
-        version: row.get(4)?,
-        registered_at: Timestamp::from_micros(row.get(5)?),
-        last_seen: row.get::<_, Option<i64>>(6)?.map(Timestamp::from_micros),
-        revoked: row.get(7)?,
-    })
-}
-
-const COLLECTOR: &str = "SELECT id, tenant, name, hostname, version, registered_at, last_seen, revoked FROM collectors";
-
-/// Whether there is a row.
-fn exists(connection: &Connection, sql: &str, parameters: impl rusqlite::Params) -> rusqlite::Result<bool> {
-    connection.prepare_cached(sql)?.exists(parameters)
-}
-
-fn insert_user(connection: &Connection, user: &User) -> rusqlite::Result<()> {
-    connection.execute(
-        "INSERT INTO users (id, tenant, username, password_hash, role, version, created_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-        params![
-            Id(user.id),
-            Id(user.tenant.as_uuid()),
-            user.username,
-            user.password_hash,
-            role_name(user.role),
-            user.version,
-            user.created_at.as_micros()
-        ],
-    )?;
-    Ok(())
-}
-
-/// Counts a user's version up, sets the password when one is given, and
-/// revokes the refresh tokens; false when there is no such user.
-fn end_sessions(connection: &Connection, id: Uuid, password_hash: Option<&str>) -> rusqlite::Result<bool> {
-    let changed = connection.execute(
-        "UPDATE users SET version = version + 1, password_hash = ifnull(?2, password_hash) WHERE id = ?1",
-        params![Id(id), password_hash],
-    )?;
-    connection.execute("UPDATE refresh_tokens SET state = 'revoked' WHERE user = ?1", [Id(id)])?;
-    Ok(changed > 0)
-}
-
-fn redeem(connection: &Connection, hash: &[u8; 32], now: Timestamp) -> rusqlite::Result<Redeemed> {
-    let found = connection
-        .prepare_cached("SELECT family, user, expires_at, state FROM refresh_tokens WHERE hash = ?1")?
-        .query_row([hash], |row| {
-            let (family, user): (Id, Id) = (row.get(0)?, row.get(1)?);
-            let expires_at = Timestamp::from_micros(row.get(2)?);
-            Ok((RefreshToken { hash: *hash, family: family.0, user: user.0, expires_at }, row.get::<_, String>(3)?))
-        })
-        .optional()?;
-    let Some((token, state)) = found else { return Ok(Redeemed::Unknown) };
-    match state.as_str() {
-        "spent" => {
-            revoke_family(connection, token.family)?;
-            Ok(Redeemed::Reused)
-        }
-        "good" if token.expires_at > now => {
-            connection.execute("UPDATE refresh_tokens SET state = 'spent' WHERE hash = ?1", [hash])?;
-            Ok(Redeemed::Good(token))
-        }
-        _ => Ok(Redeemed::Unknown),
-    }
-}
-
-fn revoke_family(connection: &Connection, family: Uuid) -> rusqlite::Result<()> {
-    connection
-        .execute("UPDATE refresh_tokens SET state = 'revoked' WHERE family = ?1 AND state <> 'revoked'", [Id(family)])
-        .map(|_| ())
-}
 
 impl SqliteStore {
     async fn write<T: Send + 'static>(
@@ -188,6 +69,10 @@ impl MetaStore for SqliteStore {
         .await
     }
 
+    async fn has_users(&self) -> Result<bool, StoreError> {
+        self.read("looking for users", |connection| exists(connection, "SELECT 1 FROM users", [])).await
+    }
+
     async fn user_by_name(&self, username: &str) -> Result<Option<User>, StoreError> {
         let username = username.to_owned();
         let sql = format!("{USER} WHERE username = ?1");
@@ -218,25 +103,33 @@ impl MetaStore for SqliteStore {
             .await
     }
 
-    async fn add_refresh_token(&self, token: &RefreshToken) -> Result<(), StoreError> {
+    async fn add_refresh_token(&self, token: &RefreshToken, version: i64) -> Result<bool, StoreError> {
         let token = token.clone();
+        let sql = format!("{USER} WHERE id = ?1");
         self.write("adding a refresh token", move |connection| {
             if exists(connection, "SELECT 1 FROM refresh_tokens WHERE hash = ?1", [token.hash])? {
                 return Ok(Err(StoreError::Exists { what: "refresh token", name: token.family.to_string() }));
             }
-            let added = connection.execute(
-                "INSERT INTO refresh_tokens (hash, tenant, family, user, expires_at, state)
-                 SELECT ?1, tenant, ?2, id, ?4, 'good' FROM users WHERE id = ?3",
-                params![token.hash, Id(token.family), Id(token.user), token.expires_at.as_micros()],
-            )?;
-            Ok(found(added > 0, "user", token.user))
+            let user = connection.prepare_cached(&sql)?.query_row([Id(token.user)], user_of).optional()?;
+            let Some(user) = user else { return Ok(Err(no_such("user", token.user))) };
+            if user.version != version {
+                return Ok(Ok(false));
+            }
+            insert_refresh_token(connection, &token.hash, token.family, &user, token.expires_at)?;
+            Ok(Ok(true))
         })
         .await
     }
 
-    async fn redeem_refresh_token(&self, hash: &[u8; 32], now: Timestamp) -> Result<Redeemed, StoreError> {
-        let hash = *hash;
-        self.write("spending a refresh token", move |connection| redeem(connection, &hash, now).map(Ok)).await
+    async fn rotate_refresh_token(
+        &self,
+        old: &[u8; 32],
+        new: &[u8; 32],
+        expires_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<Rotated, StoreError> {
+        let (old, new) = (*old, *new);
+        self.write("rotating a refresh token", move |connection| rotate(connection, &old, &new, expires_at, now)).await
     }
 
     async fn revoke_family(&self, family: Uuid) -> Result<(), StoreError> {
@@ -245,30 +138,7 @@ impl MetaStore for SqliteStore {
 
     async fn add_api_token(&self, token: &ApiToken) -> Result<(), StoreError> {
         let token = token.clone();
-        let scopes =
-            serde_json::to_string(&token.scopes).map_err(|error| StoreError::backend("adding a token", error))?;
-        self.write("adding a token", move |connection| {
-            if exists(connection, "SELECT 1 FROM api_tokens WHERE id = ?1", [Id(token.id)])? {
-                return Ok(Err(StoreError::Exists { what: "token", name: token.id.to_string() }));
-            }
-            connection.execute(
-                "INSERT INTO api_tokens (id, hash, tenant, name, collector, user, scopes, created_at, expires_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-                params![
-                    Id(token.id),
-                    token.hash,
-                    Id(token.tenant.as_uuid()),
-                    token.name,
-                    token.collector.map(|id| Id(id.as_uuid())),
-                    token.user.map(Id),
-                    scopes,
-                    token.created_at.as_micros(),
-                    token.expires_at.map(Timestamp::as_micros)
-                ],
-            )?;
-            Ok(Ok(()))
-        })
-        .await
+        self.write("adding a token", move |connection| insert_api_token(connection, &token)).await
     }
 
     async fn api_token(&self, id: Uuid) -> Result<Option<ApiToken>, StoreError> {
@@ -296,27 +166,38 @@ impl MetaStore for SqliteStore {
         .await
     }
 
-    async fn put_collector(&self, collector: &CollectorRecord) -> Result<(), StoreError> {
+    async fn put_collector(&self, collector: &CollectorRecord, most: u64) -> Result<bool, StoreError> {
         let collector = collector.clone();
         self.write("writing a collector", move |connection| {
             let changed = connection.execute(
-                "INSERT INTO collectors (id, tenant, name, hostname, version, registered_at, last_seen, revoked)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
-                 ON CONFLICT DO UPDATE SET name = excluded.name, hostname = excluded.hostname,
-                     version = excluded.version WHERE tenant = excluded.tenant",
+                "UPDATE collectors SET name = ?3, hostname = ?4, version = ?5 WHERE id = ?1 AND tenant = ?2",
                 params![
                     Id(collector.id.as_uuid()),
                     Id(collector.tenant.as_uuid()),
                     collector.name,
                     collector.hostname,
-                    collector.version,
-                    collector.registered_at.as_micros(),
-                    collector.last_seen.map(Timestamp::as_micros),
-                    collector.revoked
+                    collector.version
                 ],
             )?;
-            let taken = || StoreError::Exists { what: "collector", name: collector.id.to_string() };
-            Ok(if changed > 0 { Ok(()) } else { Err(taken()) })
+            if changed > 0 {
+                return Ok(Ok(true));
+            }
+            insert_collector(connection, &collector, most)
+        })
+        .await
+    }
+
+    async fn register_collector(
+        &self,
+        collector: &CollectorRecord,
+        token: &ApiToken,
+        most: u64,
+    ) -> Result<bool, StoreError> {
+        let (collector, token) = (collector.clone(), token.clone());
+        self.write("registering a collector", move |connection| match insert_collector(connection, &collector, most)? {
+            // An error undoes the collector too: a call is one savepoint.
+            Ok(true) => Ok(insert_api_token(connection, &token)?.map(|()| true)),
+            other => Ok(other),
         })
         .await
     }
@@ -401,5 +282,9 @@ impl MetaStore for SqliteStore {
 }
 
 fn found(there: bool, what: &'static str, id: Uuid) -> Result<(), StoreError> {
-    if there { Ok(()) } else { Err(StoreError::NotFound { what, name: id.to_string() }) }
+    if there { Ok(()) } else { Err(no_such(what, id)) }
+}
+
+fn no_such(what: &'static str, id: Uuid) -> StoreError {
+    StoreError::NotFound { what, name: id.to_string() }
 }

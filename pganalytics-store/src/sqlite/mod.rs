@@ -25,14 +25,19 @@
 //!   anew. Readers go on.
 //! * Killed: SQLite's write-ahead log holds what was committed; the next open
 //!   reads it. The lock goes with the process.
+//! * A bug that panics while it writes ends the writer: what was being written
+//!   is undone, every later write fails, and [`MetricStore::failed`] tells
+//!   whoever runs the store, so that the process can end and be started anew.
 //! * Bytes flipped at rest: a frame's checksum finds it; queries that need the
 //!   frame fail with [`StoreError::Corrupt`] and say which.
 
 mod append;
 mod error;
+mod gaps;
 mod inner;
 mod maintain;
 mod meta;
+mod meta_rows;
 mod open;
 mod options;
 mod pool;
@@ -54,7 +59,7 @@ pub use self::{options::SqliteOptions, reader::SqliteReader};
 use crate::{
     chunk::{Chunk, ChunkSelect, ChunkSource, StoredMeasurement},
     error::StoreError,
-    metric_store::{AppendOutcome, Job, JobReport, MetricStore, Origin, SeenSource},
+    metric_store::{AppendOutcome, Job, JobReport, MetricStore, Origin, SeenSource, StoredGap},
     sql::{RecordStream, SqlQuery},
 };
 
@@ -124,11 +129,19 @@ impl MetricStore for SqliteStore {
         self.inner.readers.run(move |connection| read::sources(connection, tenant)).await
     }
 
+    async fn gaps(&self, tenant: TenantId) -> Result<Vec<StoredGap>, StoreError> {
+        self.inner.readers.run(move |connection| gaps::read(connection, tenant)).await
+    }
+
     async fn maintain(&self, job: Job) -> Result<JobReport, StoreError> {
         match job {
             Job::Compact { before } => maintain::compact(&self.inner, before).await,
             Job::Retain { now, default, retention } => maintain::retain(&self.inner, now, default, retention).await,
         }
+    }
+
+    async fn failed(&self) -> StoreError {
+        self.inner.writer.stopped().await
     }
 
     async fn check(&self) -> Result<(), StoreError> {

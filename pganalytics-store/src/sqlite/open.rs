@@ -19,8 +19,11 @@ const FILE: &str = "pganalytics.db";
 const APPLICATION: i64 = 0x7067_414e;
 
 /// All changes of the tables, oldest first; the version of a store is how many
-/// of them it has seen.
+/// of them it has seen, and [`FORGOTTEN`] more.
 const MIGRATIONS: &[&str] = &[include_str!("../../migrations/sqlite/0001_initial.sql")];
+
+/// Versions from before the first release, whose frames nobody reads any more.
+const FORGOTTEN: usize = 1;
 
 /// The file of a store that is given as a folder or as a file: what exists is
 /// taken as what it is, else a name that ends in `.db` or `.sqlite` is a file.
@@ -147,7 +150,7 @@ pub(super) fn check_version(connection: &Connection) -> Result<(), StoreError> {
     }
 }
 
-/// The version of the tables; 0 for a new file. Changes nothing, so that what
+/// How many migrations the tables have seen; 0 for a new file. Changes nothing, so that what
 /// is not ours, or is too new, stays as it is.
 fn version(connection: &Connection, what: &str) -> Result<usize, StoreError> {
     let read = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0)).doing(what);
@@ -157,15 +160,21 @@ fn version(connection: &Connection, what: &str) -> Result<usize, StoreError> {
     if application != APPLICATION && (application != 0 || found != 0 || tables != 0) {
         return Err(StoreError::Corrupt(format!("{what}: it is a database of another program; choose another file")));
     }
+    let known = FORGOTTEN + MIGRATIONS.len();
     match usize::try_from(found) {
-        Ok(seen) if seen <= MIGRATIONS.len() => Ok(seen),
-        _ => Err(StoreError::TooNew { found, known: i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX) }),
+        Ok(0) => Ok(0),
+        Ok(seen) if seen <= FORGOTTEN => Err(StoreError::Corrupt(format!(
+            "{what}: it was made before the first release (version {seen}), in a format that is read no more; \
+             move it away and begin with an empty folder"
+        ))),
+        Ok(seen) if seen <= known => Ok(seen - FORGOTTEN),
+        _ => Err(StoreError::TooNew { found, known: i64::try_from(known).unwrap_or(i64::MAX) }),
     }
 }
 
 /// Runs the migrations that the tables have not seen, each in a transaction.
 fn migrate(connection: &mut Connection, seen: usize, what: &str) -> Result<(), StoreError> {
-    for (version, sql) in (1..).zip(MIGRATIONS).skip(seen) {
+    for (version, sql) in (FORGOTTEN + 1..).zip(MIGRATIONS).skip(seen) {
         let doing = format!("{what}: migration {version}");
         let transaction = connection.transaction().doing(&doing)?;
         let stamp = format!("PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {version};");

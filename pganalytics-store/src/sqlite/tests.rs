@@ -4,7 +4,8 @@
 use futures::StreamExt;
 use pganalytics_core::{
     Batch, CollectorId, Column, ColumnKind, ColumnType, CounterFamily, Epoch, InstanceId, MeasurementName, RowsBuilder,
-    Schema, Scrape, ScrapeKind, Seq, ServerId, Source, StreamId, TenantId, Timestamp, Value, frame::VerifiedFrame,
+    Schema, Scrape, ScrapeClock, ScrapeKind, Seq, ServerId, Source, StreamId, TenantId, Timestamp, Value,
+    frame::VerifiedFrame,
 };
 use rusqlite::Connection;
 
@@ -43,6 +44,7 @@ fn frame(measurement: &str, seq: u64, text: usize) -> VerifiedFrame {
             interval_micros: 1,
             kind: ScrapeKind::Keyframe,
             epoch: Epoch::default(),
+            clock: ScrapeClock::default(),
         },
     };
     VerifiedFrame::of_batch(Seq(seq), &batch).unwrap()

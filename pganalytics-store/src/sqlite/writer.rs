@@ -18,7 +18,7 @@ use std::{
 };
 
 use rusqlite::Connection;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
 use super::{
     append::Memory,
@@ -73,6 +73,8 @@ pub(super) struct Writer {
     room: Arc<Semaphore>,
     queue_bytes: u32,
     thread: Option<JoinHandle<()>>,
+    /// Its other end lives as long as the thread.
+    alive: watch::Receiver<()>,
 }
 
 impl Writer {
@@ -80,12 +82,14 @@ impl Writer {
     pub(super) fn start(connection: Connection, lock: WriteLock, options: &SqliteOptions) -> Result<Self, StoreError> {
         let (queue, calls) = mpsc::channel(4096);
         let memory = Memory::load(&connection)?;
+        let (lives, alive) = watch::channel(());
         let state = Thread {
             connection,
             memory,
             calls,
             group_bytes: options.group_bytes,
             group_calls: options.group_calls.max(1),
+            _lives: lives,
             _lock: lock,
         };
         let thread = thread::Builder::new()
@@ -93,7 +97,7 @@ impl Writer {
             .spawn(move || state.run())
             .map_err(|error| StoreError::backend("starting the writer", error))?;
         let room = Arc::new(Semaphore::new(options.queue_bytes as usize));
-        Ok(Self { queue: Some(queue), room, queue_bytes: options.queue_bytes, thread: Some(thread) })
+        Ok(Self { queue: Some(queue), room, queue_bytes: options.queue_bytes, thread: Some(thread), alive })
     }
 
     /// Runs `work` in a transaction; returns when that is durable. Dropping the
@@ -107,6 +111,15 @@ impl Writer {
         let call = Box::new(Asked { work: Some(work), value: None, reply });
         queue.send(Queued { call, bytes, _room: room }).await.map_err(|_| closed())?;
         answer.await.map_err(|_| StoreError::Unavailable("the writer has stopped".to_owned()))?
+    }
+
+    /// Waits until the thread has ended though nobody closed the store.
+    pub(super) async fn stopped(&self) -> StoreError {
+        let mut alive = self.alive.clone();
+        while alive.changed().await.is_ok() {}
+        StoreError::Unavailable(
+            "a bug has stopped its writer; nothing more is written until it is opened anew".to_owned(),
+        )
     }
 
     /// Whether the thread takes calls.
@@ -131,6 +144,7 @@ struct Thread {
     calls: mpsc::Receiver<Queued>,
     group_bytes: u32,
     group_calls: usize,
+    _lives: watch::Sender<()>,
     /// Given back after the connection is closed: fields drop in order.
     _lock: WriteLock,
 }

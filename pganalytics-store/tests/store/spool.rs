@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures::TryStreamExt;
 use pganalytics_core::{
     Batch, CollectorId, Column, ColumnKind, ColumnType, CounterFamily, Epoch, InstanceId, MeasurementName, Presence,
-    RowsBuilder, Schema, Scrape, ScrapeKind, Seq, ServerId, Source, StreamId, TenantId, Timestamp, Value,
+    RowsBuilder, Schema, Scrape, ScrapeClock, ScrapeKind, Seq, ServerId, Source, StreamId, TenantId, Timestamp, Value,
     frame::VerifiedFrame,
 };
 use pganalytics_store::{ChunkSelect, ChunkSource, Origin};
@@ -62,6 +62,7 @@ impl Spool {
                 interval_micros: 60_000_000,
                 kind: ScrapeKind::Delta,
                 epoch: Epoch::default(),
+                clock: ScrapeClock::default(),
             },
             rows: rows.finish(),
         };

@@ -35,13 +35,32 @@ impl Demo {
     pub async fn start(version: u16) -> anyhow::Result<Self> {
         let cluster = Cluster::builder(version)
             .with_statements()
+            .preload("auto_explain")
+            .setting("auto_explain.log_min_duration", "500ms")
+            .setting("auto_explain.log_format", "json")
+            .setting("auto_explain.log_analyze", "on")
+            .setting("auto_explain.log_buffers", "on")
+            // Reading the clock for each row would be dear on the laptops that show this.
+            .setting("auto_explain.log_timing", "off")
+            .setting("track_activity_query_size", "16kB")
+            .setting("track_functions", "all")
+            .setting("track_wal_io_timing", "on")
+            // A log that agents find by themselves. One file an hour, each overwritten a day later,
+            // so that a demo that runs for weeks does not fill the disk.
+            .setting("logging_collector", "on")
+            .setting("log_filename", "postgresql-%H.log")
+            .setting("log_rotation_age", "1h")
+            .setting("log_rotation_size", "0")
+            .setting("log_truncate_on_rotation", "on")
+            .setting("log_line_prefix", "%m [%p] %e %q%u@%d/%a ")
+            .setting("log_connections", "on")
+            .setting("log_disconnections", "on")
             .setting("log_min_duration_statement", "250ms")
             .setting("log_lock_waits", "on")
             .setting("log_temp_files", "0")
             .setting("log_autovacuum_min_duration", "0")
             .setting("autovacuum_naptime", "15s")
             .setting("checkpoint_timeout", "2min")
-            // Its log stays small enough to be thrown away unseen, its WAL too.
             .setting("max_wal_size", "256MB")
             .setting("work_mem", "1MB")
             .setting("synchronous_commit", "local")

@@ -80,9 +80,16 @@ pub(super) async fn create(cluster: &Cluster) -> anyhow::Result<()> {
     cluster
         .sql(
             "postgres",
-            &format!("CREATE ROLE app LOGIN PASSWORD '{password}'; CREATE ROLE reporting LOGIN PASSWORD '{password}'"),
+            &format!(
+                "CREATE ROLE app LOGIN PASSWORD '{password}'; CREATE ROLE reporting LOGIN PASSWORD '{password}'; \
+                 GRANT EXECUTE ON FUNCTION pg_catalog.pg_hba_file_rules() TO monitor"
+            ),
         )
         .await?;
+    // For `pg_bloat_table_exact`, in each database to come and in those that are there.
+    for db in ["template1", "postgres"] {
+        cluster.sql(db, "CREATE EXTENSION pgstattuple").await?;
+    }
     // One after the other: each copies template1, which wants to be alone for that.
     for db in ["shop", "billing", "analytics"] {
         // A message of its own, outside of any transaction.

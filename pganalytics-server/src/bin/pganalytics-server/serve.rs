@@ -128,6 +128,14 @@ fn welcome(config: &Config, address: SocketAddr, server: &mut Server) {
         address.port(),
         config.data_dir.display()
     );
+    if let Some(token) = server.setup_token() {
+        // One that was given is known to whoever gave it.
+        let given = config.settings.setup_token.is_some();
+        let shown = if given { "the one you have set" } else { token.expose().as_str() };
+        text += &format!(
+            "\n  There is no user yet. Make the first admin with POST /api/v1/auth/setup\n  Setup token {shown}\n\n"
+        );
+    }
     if let Some((user, password)) = server.first_admin() {
         text += &format!(
             "\n  Log in as   {user}\n  Password    {}\n\n\

@@ -4,7 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use pganalytics_core::{
     Batch, CollectorId, Column, ColumnKind, ColumnType, CounterFamily, Epoch, InstanceId, MeasurementName, RowsBuilder,
-    Schema, Scrape, ScrapeKind, Seq, ServerId, Source, StreamId, TenantId, Timestamp, Value, frame::VerifiedFrame,
+    Schema, Scrape, ScrapeClock, ScrapeKind, Seq, ServerId, Source, StreamId, TenantId, Timestamp, Value,
+    frame::VerifiedFrame,
 };
 use serde_json::Value as Json;
 use uuid::Uuid;
@@ -121,7 +122,13 @@ impl Feed {
         epoch: Epoch,
         rows: &[Vec<Value<'_>>],
     ) {
-        let scrape = Scrape { collected_at: at(60 * minute), interval_micros: 60_000_000, kind, epoch };
+        let scrape = Scrape {
+            collected_at: at(60 * minute),
+            interval_micros: 60_000_000,
+            kind,
+            epoch,
+            clock: ScrapeClock::default(),
+        };
         let rows: Vec<_> = rows.iter().map(|row| (row.clone(), false)).collect();
         let frame = self.frame(schema, scrape, &rows);
         self.append(vec![frame]).await;

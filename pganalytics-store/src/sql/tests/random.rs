@@ -3,7 +3,9 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use pganalytics_core::{CounterFamily, Schema, Scrape, ScrapeKind, Timestamp, Value, frame::VerifiedFrame};
+use pganalytics_core::{
+    CounterFamily, Schema, Scrape, ScrapeClock, ScrapeKind, Timestamp, Value, frame::VerifiedFrame,
+};
 use proptest::{collection::vec, option, prelude::*};
 use serde_json::Value as Json;
 
@@ -258,7 +260,8 @@ impl Watched {
         let gone = sent.keys().filter(|key| !visible.contains_key(key));
         rows.extend(gone.map(|key| (values(&schema, *key, None), true)));
         let (time, epoch) = (at(60 * self.minute), epoch(60 * self.wiped_at));
-        let scrape = Scrape { collected_at: time, interval_micros: 60_000_000, kind, epoch };
+        let scrape =
+            Scrape { collected_at: time, interval_micros: 60_000_000, kind, epoch, clock: ScrapeClock::default() };
         self.pending.push(self.feed.frame(&schema, scrape, &rows));
         self.moments.push(Moment { time, epoch, rows: visible });
     }

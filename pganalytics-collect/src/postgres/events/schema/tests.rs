@@ -3,7 +3,8 @@
 use std::{error::Error, sync::Arc};
 
 use pganalytics_core::{
-    Batch, Epoch, InstanceId, RowsBuilder, Scrape, ScrapeKind, ServerId, Source, Timestamp, Value, catalog::Catalog,
+    Batch, Epoch, InstanceId, RowsBuilder, Scrape, ScrapeClock, ScrapeKind, ServerId, Source, Timestamp, Value,
+    catalog::Catalog,
 };
 
 use super::{SchemaWatcher, Watcher, compare::MOST_EVENTS};
@@ -42,7 +43,13 @@ fn batch(objects: &[Row<'_>]) -> Result<Batch, Box<dyn Error>> {
     let instance_id = InstanceId::of_address(server_id, "here");
     let source = Source { server_id, instance_id, server: "main".into(), database: Some("app".into()) };
     let collected_at = Timestamp::from_secs(1);
-    let scrape = Scrape { collected_at, interval_micros: 1, kind: ScrapeKind::Keyframe, epoch: Epoch::default() };
+    let scrape = Scrape {
+        collected_at,
+        interval_micros: 1,
+        kind: ScrapeKind::Keyframe,
+        epoch: Epoch::default(),
+        clock: ScrapeClock::default(),
+    };
     Ok(Batch { rows: rows.finish(), schema, source, scrape })
 }
 

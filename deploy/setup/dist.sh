@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# Builds the programs with the profile `dist` and takes the debug symbols out of them into
+# <program>.debug beside it, where gdb and perf look for them.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+cargo build --profile dist --locked -p pganalytics-collect -p pganalytics-server --bins
+out=${CARGO_TARGET_DIR:-$PWD/target}/dist
+for program in pganalytics-agent pganalytics-server; do
+  objcopy --only-keep-debug "$out/$program" "$out/$program.debug"
+  objcopy --strip-all --add-gnu-debuglink="$out/$program.debug" "$out/$program"
+  printf '%s: %s bytes, symbols %s bytes\n' "$program" "$(stat -c %s "$out/$program")" "$(stat -c %s "$out/$program.debug")"
+done
