@@ -117,9 +117,8 @@ impl Visitor for Count<'_> {
         let Some(open) = self.open.pop() else { return ControlFlow::Continue(()) };
         let inner = open.inner;
         // What a column is made of may be written in the place of each mention.
-        let written = |parts: usize, columns: usize| {
-            parts.saturating_add(columns.saturating_mul(inner.column.saturating_sub(1)))
-        };
+        let written =
+            |parts: usize, columns: usize| parts.saturating_add(columns.saturating_mul(inner.column.saturating_sub(1)));
         let cost = Cost {
             tables: inner.tables,
             parts: inner.parts.saturating_add(written(open.parts, open.columns)),

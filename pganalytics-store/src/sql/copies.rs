@@ -8,6 +8,7 @@
 
 use std::sync::Arc;
 
+use super::counted::Counted;
 use datafusion::{
     arrow::{
         array::{Array, AsArray as _, OffsetSizeTrait, RecordBatch},
@@ -29,7 +30,6 @@ use datafusion::{
         windows::{BoundedWindowAggExec, WindowAggExec},
     },
 };
-use super::counted::Counted;
 
 /// The plan with its copies bounded.
 ///
@@ -47,7 +47,8 @@ pub(super) fn bounded(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionP
             }
             Times::RowsOfABatch
         } else if let Some(unnest) = plan.downcast_ref::<UnnestExec>() {
-            let lists: Vec<usize> = unnest.list_column_indices().iter().map(|list| list.index_in_input_schema).collect();
+            let lists: Vec<usize> =
+                unnest.list_column_indices().iter().map(|list| list.index_in_input_schema).collect();
             let inputs = plan.children();
             let spread: Vec<usize> = lists.iter().chain(unnest.struct_column_indices()).copied().collect();
             if inputs.iter().any(|input| has_list(&input.schema(), &spread)) {

@@ -1,6 +1,6 @@
 //! Runs queries: on threads of their own, within time, memory and rows.
 
-use std::{collections::HashSet, num::NonZero, sync::Arc, time::Duration};
+use std::{any::Any, collections::HashSet, num::NonZero, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use datafusion::{
     arrow::datatypes::SchemaRef,
@@ -17,7 +17,7 @@ use datafusion::{
     physical_plan::{SendableRecordBatchStream, execute_stream},
     prelude::{SessionConfig, SessionContext},
 };
-use futures::StreamExt as _;
+use futures::{FutureExt as _, StreamExt as _};
 use pganalytics_core::Schema;
 use tokio::{
     runtime::Runtime,
@@ -125,6 +125,13 @@ impl Engine {
         })
     }
 
+    /// Waits until no query runs; false when one goes on for longer than this.
+    #[cfg(target_os = "linux")]
+    pub(super) async fn is_idle_within(&self, patience: Duration) -> bool {
+        let all = u32::try_from(self.inner.options.concurrent_queries.max(1)).unwrap_or(u32::MAX);
+        matches!(tokio::time::timeout(patience, self.inner.permits.acquire_many(all)).await, Ok(Ok(_)))
+    }
+
     /// Whether the engine can take queries.
     ///
     /// # Errors
@@ -175,10 +182,12 @@ impl Engine {
         let place = inner.underway.until(deadline);
         let task = runtime.spawn(async move {
             let _held = (permit, place);
-            let end = match timeout_at(deadline, run.run(head, &rows)).await {
-                Ok(Ok(truncated)) => Message::Done { truncated },
-                Ok(Err(error)) => Message::Failed(error),
-                Err(_) => Message::Failed(SqlError::Timeout { seconds }.into()),
+            let answer = AssertUnwindSafe(timeout_at(deadline, run.run(head, &rows))).catch_unwind();
+            let end = match answer.await {
+                Ok(Ok(Ok(truncated))) => Message::Done { truncated },
+                Ok(Ok(Err(error))) => Message::Failed(error),
+                Ok(Err(_)) => Message::Failed(SqlError::Timeout { seconds }.into()),
+                Err(panic) => Message::Failed(of_panic(&*panic).into()),
             };
             // Whoever asked may be gone.
             drop(rows.send(end).await);
@@ -195,6 +204,17 @@ impl Engine {
             Err(_) => Err(SqlError::Timeout { seconds }.into()),
         }
     }
+}
+
+/// What it means that the engine panicked: Arrow does where an array would need
+/// offsets that it has no bits for.
+fn of_panic(panic: &(dyn Any + Send)) -> SqlError {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("it panicked");
+    if text.contains("overflow") {
+        return SqlError::Failed("the query makes texts or lists of more than 2 GB; ask for less at once".to_owned());
+    }
+    SqlError::Internal(text.to_owned())
 }
 
 /// What all queries have in common: configuration and functions.

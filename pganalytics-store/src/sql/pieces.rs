@@ -4,11 +4,14 @@
 use std::sync::Arc;
 
 use datafusion::arrow::{
-    array::{Array as _, ArrayRef, AsArray as _, ListArray, RecordBatch},
+    array::{Array as _, ArrayRef, AsArray as _, ListArray, RecordBatch, RecordBatchOptions},
+    buffer::OffsetBuffer,
     datatypes::{DataType, Schema},
     error::ArrowError,
     ipc::writer::StreamWriter,
 };
+#[cfg(target_os = "linux")]
+use datafusion::arrow::{buffer::Buffer, datatypes::SchemaRef, ipc::reader::StreamDecoder};
 
 /// Bytes that a piece should have; a single row may have more.
 const PIECE: usize = 1 << 20;
@@ -73,17 +76,50 @@ impl ArrowPieces {
 
     /// The pieces of a batch, each made when it is asked for; about a megabyte, or
     /// one row where that has more.
-    pub fn of<'a>(
-        &'a mut self,
-        batch: &'a RecordBatch,
-    ) -> impl Iterator<Item = Result<Vec<u8>, ArrowError>> + 'a {
+    pub fn of<'a>(&'a mut self, batch: &'a RecordBatch) -> impl Iterator<Item = Result<Vec<u8>, ArrowError>> + 'a {
         let bytes = batch.columns().iter().map(size).sum::<usize>().max(1);
         let rows = (batch.num_rows() * PIECE / bytes).clamp(1, batch.num_rows().max(1));
         (0..batch.num_rows()).step_by(rows).map(move |from| {
             let rows = batch.slice(from, rows.min(batch.num_rows() - from));
             let columns = rows.columns().iter().map(compact).collect::<Result<_, _>>()?;
-            self.write(&RecordBatch::try_new(rows.schema(), columns)?)
+            // Rows may have no columns at all.
+            let count = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
+            self.write(&RecordBatch::try_new_with_options(rows.schema(), columns, &count)?)
         })
+    }
+}
+
+/// Reads what [`ArrowPieces`] wrote, piece by piece.
+#[cfg(target_os = "linux")]
+#[derive(Debug, Default)]
+pub(super) struct PieceReader {
+    decoder: StreamDecoder,
+    begun: bool,
+}
+
+#[cfg(target_os = "linux")]
+impl PieceReader {
+    /// What each message of a stream begins with.
+    const MARKER: [u8; 4] = [255; 4];
+
+    /// Known after the first piece.
+    pub(super) fn schema(&self) -> Option<SchemaRef> {
+        self.decoder.schema()
+    }
+
+    /// The rows of a piece; the first has none.
+    pub(super) fn read(&mut self, piece: Vec<u8>) -> Result<Option<RecordBatch>, ArrowError> {
+        let mut bytes = Buffer::from(piece);
+        if std::mem::replace(&mut self.begun, true) {
+            bytes.advance(bytes.len().min(Self::MARKER.len()));
+        }
+        let mut rows = self.decoder.decode(&mut bytes)?;
+        // A message without a body counts as read only when the next one begins.
+        let mut next = Buffer::from(&Self::MARKER);
+        while !next.is_empty() {
+            rows = self.decoder.decode(&mut next)?.or(rows);
+        }
+        Ok(rows)
     }
 }
 
@@ -108,7 +144,7 @@ fn compact(column: &ArrayRef) -> Result<ArrayRef, ArrowError> {
             let offsets = list.offsets();
             let (from, to) = (offsets.first().copied().unwrap_or(0), offsets.last().copied().unwrap_or(0));
             let values = list.values().slice(place(from), place(to - from));
-            let offsets = datafusion::arrow::buffer::OffsetBuffer::from_lengths(offsets.lengths());
+            let offsets = OffsetBuffer::from_lengths(offsets.lengths());
             Arc::new(ListArray::try_new(Arc::clone(field), offsets, compact(&values)?, list.nulls().cloned())?)
         }
         _ => Arc::clone(column),
@@ -119,14 +155,15 @@ fn place(offset: i32) -> usize {
     usize::try_from(offset).unwrap_or_default()
 }
 
-#[cfg(test)]
+#[cfg(all(test, target_os = "linux"))]
 mod unit {
     #![allow(clippy::unwrap_used)]
     use datafusion::arrow::{
-        array::{Int64Array, StringViewArray, builder::{ListBuilder, StringViewBuilder}},
-        buffer::Buffer,
+        array::{
+            Int64Array, RecordBatchOptions, StringViewArray,
+            builder::{ListBuilder, StringViewBuilder},
+        },
         datatypes::Field,
-        ipc::reader::StreamDecoder,
     };
 
     use super::*;
@@ -137,13 +174,12 @@ mod unit {
         all.extend(pieces.of(batch).map(Result::unwrap));
         all.push(pieces.end().unwrap());
         let sizes = all.iter().map(Vec::len).collect();
-        let mut decoder = StreamDecoder::new();
-        let mut back = Vec::new();
+        let (mut reader, mut back) = (PieceReader::default(), Vec::new());
+        // The end is for readers of files.
+        all.pop();
         for piece in all {
-            let mut bytes = Buffer::from(piece);
-            while !bytes.is_empty() {
-                back.extend(decoder.decode(&mut bytes).unwrap());
-            }
+            back.extend(reader.read(piece).unwrap());
+            assert_eq!(reader.schema().unwrap(), batch.schema());
         }
         (sizes, back)
     }
@@ -178,5 +214,8 @@ mod unit {
         let schema = Schema::new(vec![Field::new("a", DataType::Int64, true)]);
         let (sizes, back) = sent(&RecordBatch::new_empty(Arc::new(schema)));
         assert_eq!((sizes.len(), back.len()), (2, 0));
+        let options = RecordBatchOptions::new().with_row_count(Some(3));
+        let rows = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), Vec::new(), &options).unwrap();
+        assert_eq!(sent(&rows).1.iter().map(RecordBatch::num_rows).sum::<usize>(), 3);
     }
 }

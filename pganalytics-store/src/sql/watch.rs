@@ -18,6 +18,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::{counted::Counted, error::SqlError};
+use crate::error::StoreError;
 use datafusion::{
     arrow::{
         array::RecordBatch,
@@ -40,8 +42,6 @@ use datafusion::{
         windows::WindowAggExec,
     },
 };
-use super::{counted::Counted, error::SqlError};
-use crate::error::StoreError;
 
 /// When a query must stop.
 #[derive(Debug)]

@@ -4,6 +4,7 @@ use std::{
     io::{self, Write},
     sync::{Arc, mpsc},
     thread,
+    time::Duration,
 };
 
 use futures::StreamExt as _;
@@ -18,6 +19,9 @@ use crate::{
     error::StoreError,
     sql::{ArrowPieces, Engine, EngineOptions, SqlError},
 };
+
+/// What is left of a query that failed is gone within this time.
+const UNWIND: Duration = Duration::from_millis(200);
 
 /// Answers queries that come on the standard input, one after the other, until the
 /// parent closes it; answers go to the standard output. Call it from a program that
@@ -97,16 +101,21 @@ impl Worker {
     async fn answer(&mut self, question: Question) -> io::Result<()> {
         match self.rows(question).await {
             Ok(truncated) => say(&mut self.out, Kind::Done, &serde_json::to_vec(&truncated)?),
-            Err(End::Failed(error)) => say(&mut self.out, Kind::Failed, &serde_json::to_vec(&Fault::from(&error))?),
+            Err(End::Failed(error)) => {
+                // One that did not stop when it should can't be stopped from here.
+                let usable = self.engine.is_idle_within(UNWIND).await;
+                say(&mut self.out, Kind::Failed, &serde_json::to_vec(&(Fault::from(&error), usable))?)
+            }
             Err(End::Gone(error)) => Err(error),
         }
     }
 
     async fn rows(&mut self, question: Question) -> Result<bool, End> {
         let query = question.query(Arc::clone(&self.known)).map_err(StoreError::from)?;
-        let cpu = self.terms.cpu.unwrap_or_else(|| {
-            query.timeout().saturating_mul(u32::try_from(self.terms.threads).unwrap_or(u32::MAX))
-        });
+        let cpu = self
+            .terms
+            .cpu
+            .unwrap_or_else(|| query.timeout().saturating_mul(u32::try_from(self.terms.threads).unwrap_or(u32::MAX)));
         limits::limit_cpu(cpu)?;
         let mut rows = self.engine.execute(Arc::clone(&self.source), query).await?;
         let failed = |error| StoreError::from(SqlError::Internal(format!("writing an answer: {error}")));

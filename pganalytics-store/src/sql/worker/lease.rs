@@ -2,12 +2,7 @@
 
 use std::{io, sync::Arc, time::Duration};
 
-use datafusion::arrow::{
-    array::RecordBatch,
-    buffer::Buffer,
-    datatypes::SchemaRef,
-    ipc::reader::StreamDecoder,
-};
+use datafusion::arrow::{array::RecordBatch, datatypes::SchemaRef};
 use futures::{StreamExt as _, stream};
 use tokio::{
     sync::OwnedSemaphorePermit,
@@ -21,18 +16,18 @@ use super::{
 };
 use crate::{
     error::StoreError,
-    sql::{RecordStream, SqlError, SqlQuery, stream::Message},
+    sql::{RecordStream, SqlError, SqlQuery, pieces::PieceReader, stream::Message},
 };
 
 /// A worker ends its query at the deadline by itself, where it can; then it may stay.
-const GRACE: Duration = Duration::from_millis(300);
+const GRACE: Duration = Duration::from_millis(500);
 
 /// A worker with a query. Dropped before the end, the worker is killed.
 pub(super) struct Lease {
     pool: Arc<Pool>,
     /// Both are taken when the worker is given back.
     held: Option<(Worker, OwnedSemaphorePermit)>,
-    decoder: StreamDecoder,
+    reader: PieceReader,
     deadline: Instant,
     seconds: u64,
 }
@@ -60,7 +55,7 @@ impl Lease {
         deadline: Instant,
         seconds: u64,
     ) -> Self {
-        Self { pool, held: Some((worker, permit)), decoder: StreamDecoder::new(), deadline, seconds }
+        Self { pool, held: Some((worker, permit)), reader: PieceReader::default(), deadline, seconds }
     }
 
     /// Begins the query; gives its rows.
@@ -123,9 +118,14 @@ impl Lease {
                     Message::Done { truncated: serde_json::from_slice(&bytes).unwrap_or_default() }
                 }
                 Ok((Kind::Failed, bytes)) => {
-                    self.give_back();
-                    let fault = serde_json::from_slice::<Fault>(&bytes);
-                    Message::Failed(fault.map_or_else(|_| self.nonsense(), StoreError::from))
+                    let (fault, usable) = match serde_json::from_slice::<(Fault, bool)>(&bytes) {
+                        Ok((fault, usable)) => (fault.into(), usable),
+                        Err(_) => (self.nonsense(), false),
+                    };
+                    if usable {
+                        self.give_back();
+                    }
+                    Message::Failed(fault)
                 }
                 Ok((Kind::Ready, _)) => Message::Failed(self.nonsense()),
             };
@@ -134,11 +134,10 @@ impl Lease {
     }
 
     fn decode(&mut self, bytes: Vec<u8>) -> Result<Option<Said>, StoreError> {
-        let first = self.decoder.schema().is_none();
-        let mut bytes = Buffer::from(bytes);
-        let rows = self.decoder.decode(&mut bytes);
+        let first = self.reader.schema().is_none();
+        let rows = self.reader.read(bytes);
         let rows = rows.map_err(|error| SqlError::Internal(format!("reading a worker's answer: {error}")))?;
-        Ok(match (rows, self.decoder.schema()) {
+        Ok(match (rows, self.reader.schema()) {
             (Some(rows), _) => Some(Said::Rows(rows)),
             (None, Some(schema)) if first => Some(Said::Schema(schema)),
             _ => None,

@@ -41,12 +41,7 @@ mod pool;
 mod process;
 mod protocol;
 
-use std::{
-    ffi::OsString,
-    num::NonZero,
-    path::PathBuf,
-    time::Duration,
-};
+use std::{ffi::OsString, num::NonZero, path::PathBuf, time::Duration};
 
 pub use self::{child::serve, pool::WorkerPool};
 

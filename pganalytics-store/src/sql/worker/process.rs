@@ -103,7 +103,12 @@ impl Worker {
     }
 
     /// Hands a query over.
-    pub(super) async fn ask(&mut self, known: &Arc<[Arc<Schema>]>, question: Question, cpu: Duration) -> io::Result<()> {
+    pub(super) async fn ask(
+        &mut self,
+        known: &Arc<[Arc<Schema>]>,
+        question: Question,
+        cpu: Duration,
+    ) -> io::Result<()> {
         self.cpu = cpu;
         if !Arc::ptr_eq(&self.known, known) && (!self.known.is_empty() || !known.is_empty()) {
             self.tell(&protocol::known(known)?).await?;

@@ -16,10 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     error::StoreError,
-    sql::{
-        SqlError, SqlParam, SqlPrincipal, SqlQuery,
-        guard::QueryParts,
-    },
+    sql::{SqlError, SqlParam, SqlPrincipal, SqlQuery, guard::QueryParts},
     stored_schema,
 };
 
@@ -128,7 +125,7 @@ pub(super) enum Kind {
     Piece,
     /// All rows are there; whether some were left out.
     Done,
-    /// A [`Fault`].
+    /// A [`Fault`], and whether the worker is of use for other queries.
     Failed,
 }
 
