@@ -65,7 +65,8 @@ impl Answers {
     }
 
     async fn room(&self, bytes: usize) -> ApiResult<OwnedSemaphorePermit> {
-        match timeout(self.patience, take(&self.room, bytes)).await {
+        // Whoever holds it up is cut off before.
+        match timeout(2 * self.patience, take(&self.room, bytes)).await {
             Ok(Some(room)) => Ok(room),
             _ => Err(Problem::unavailable("too_many_answers", "other answers fill the memory for answers; try again")),
         }
@@ -132,9 +133,10 @@ impl Answers {
         let mine = Arc::new(Semaphore::new(AHEAD));
         let stalled = || io::Error::new(io::ErrorKind::TimedOut, "its reader took nothing for too long");
         while let Some(bytes) = writer.next().await.map_err(|problem| io::Error::other(problem.detail))? {
-            let both =
-                async { Some(vec![take(&mine, bytes.len().min(AHEAD)).await?, take(&self.room, bytes.len()).await?]) };
-            let room = timeout(self.patience, both).await.ok().flatten().ok_or_else(stalled)?;
+            let mine = timeout(self.patience, take(&mine, bytes.len().min(AHEAD))).await.ok().flatten();
+            let mine = mine.ok_or_else(stalled)?;
+            let all = self.room(bytes.len()).await.map_err(|problem| io::Error::other(problem.detail))?;
+            let room = vec![mine, all];
             if pieces.send(Ok(Frame::data(Bytes::from_owner(Piece { bytes, _room: room })))).is_err() {
                 return Ok(());
             }

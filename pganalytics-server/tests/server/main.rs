@@ -15,3 +15,5 @@ mod push;
 mod sessions;
 mod shutdown;
 mod sql;
+#[cfg(target_os = "linux")]
+mod workers;

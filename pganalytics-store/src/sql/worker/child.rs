@@ -33,9 +33,8 @@ const UNWIND: Duration = Duration::from_millis(200);
 pub fn serve(source: Arc<dyn ChunkSource>) -> Result<(), StoreError> {
     let failed = |error: io::Error| StoreError::backend("a SQL worker", error);
     let requests = listen();
-    let terms = match requests.recv() {
-        Ok(Request::Start(terms)) => terms,
-        _ => return Err(StoreError::Unavailable("sql-worker is started by the server, not by hand".to_owned())),
+    let Ok(Request::Start(terms)) = requests.recv() else {
+        return Err(StoreError::Unavailable("a SQL worker is started by its server, not by hand".to_owned()));
     };
     let engine = Engine::new(EngineOptions {
         threads: terms.threads.max(1),

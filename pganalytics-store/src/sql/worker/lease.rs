@@ -98,13 +98,10 @@ impl Lease {
             let Some((worker, _)) = &mut self.held else {
                 return Said::Last(Message::Failed(self.nonsense()));
             };
-            let heard = match timeout_at(self.deadline + GRACE, worker.hear()).await {
-                Ok(heard) => heard,
+            let Ok(heard) = timeout_at(self.deadline + GRACE, worker.hear()).await else {
                 // Dropping the lease kills it.
-                Err(_) => {
-                    let late = SqlError::Timeout { seconds: self.seconds };
-                    return Said::Last(Message::Failed(late.into()));
-                }
+                let late = SqlError::Timeout { seconds: self.seconds };
+                return Said::Last(Message::Failed(late.into()));
             };
             let ended = match heard {
                 Err(_) => Message::Failed(self.broken().await),

@@ -113,7 +113,7 @@ pub(super) fn known(schemas: &[Arc<Schema>]) -> Result<Request, serde_json::Erro
 }
 
 pub(super) fn schemas(known: &[String]) -> Result<Arc<[Arc<Schema>]>, String> {
-    known.iter().map(|text| stored_schema::from_json(text).map(Arc::new).map_err(|error| error.to_string())).collect()
+    known.iter().map(|text| stored_schema::from_json(text).map(Arc::new)).collect()
 }
 
 /// What a worker says.
