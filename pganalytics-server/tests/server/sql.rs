@@ -75,7 +75,7 @@ async fn a_large_answer_follows_while_it_is_computed() {
 async fn readers_that_stall_are_cut_off_and_hold_no_turn() {
     let mut short = settings();
     short.query.reader_timeout = Duration::from_millis(500);
-    short.query.answer_bytes = 8 << 20;
+    short.query.answer_bytes = 16 << 20;
     let server = start_with(short).await;
     let token = server.admin_token().await;
     let large = json!({"sql": "select repeat('x', 10000) from generate_series(1, 6000)"});

@@ -156,11 +156,10 @@ impl MetricStore for SqliteStore {
 #[async_trait]
 impl ChunkSource for SqliteStore {
     async fn stored(&self, tenant: TenantId) -> Result<Vec<StoredMeasurement>, StoreError> {
-        let inner = Arc::clone(&self.inner);
-        self.inner.readers.run(move |connection| read::stored(connection, &inner.schemas, tenant)).await
+        self.inner.reader().stored(tenant).await
     }
 
     async fn chunks(&self, select: ChunkSelect) -> Result<BoxStream<'static, Result<Chunk, StoreError>>, StoreError> {
-        Ok(read::chunks(Arc::clone(&self.inner), select))
+        self.inner.reader().chunks(select).await
     }
 }

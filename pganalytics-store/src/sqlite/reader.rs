@@ -20,8 +20,8 @@ use crate::{
 /// process. Cheap to clone.
 #[derive(Clone)]
 pub struct SqliteReader {
-    readers: Arc<Readers>,
-    schemas: Arc<SchemaCache>,
+    pub(super) readers: Arc<Readers>,
+    pub(super) schemas: Arc<SchemaCache>,
 }
 
 impl fmt::Debug for SqliteReader {
@@ -52,6 +52,6 @@ impl ChunkSource for SqliteReader {
     }
 
     async fn chunks(&self, select: ChunkSelect) -> Result<BoxStream<'static, Result<Chunk, StoreError>>, StoreError> {
-        Ok(read::chunks(Arc::clone(&self.readers), select))
+        Ok(read::chunks(self.clone(), select))
     }
 }

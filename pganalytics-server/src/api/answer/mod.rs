@@ -7,6 +7,8 @@
 //! they are counted until the connection has taken them. A reader that takes nothing
 //! for a while is cut off, and its query ends.
 
+mod queue;
+
 use std::{
     io,
     sync::Arc,
@@ -19,7 +21,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
-use futures::{StreamExt as _, stream};
+use futures::StreamExt as _;
 use http_body_util::StreamBody;
 use hyper::body::Frame;
 use pganalytics_store::{
@@ -27,10 +29,11 @@ use pganalytics_store::{
     sql::{ArrowPieces, RecordBatch, RecordStream, column_types, csv_header, to_csv, to_json_rows},
 };
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+    sync::{OwnedSemaphorePermit, Semaphore},
     time::timeout,
 };
 
+use self::queue::Queue;
 use super::sql::AnswerColumn;
 use crate::{
     error::{ApiResult, Problem},
@@ -100,24 +103,22 @@ impl Answers {
     /// A response that begins with this and goes on while its rows come.
     fn follow(self: &Arc<Self>, writer: Writer, begin: Piece) -> Response {
         let form = writer.form;
-        let (pieces, received) = mpsc::unbounded_channel();
-        let _ = pieces.send(Ok(Frame::data(Bytes::from_owner(begin))));
+        let queue = Arc::new(Queue::default());
+        queue.push(Frame::data(Bytes::from_owner(begin)));
+        let body = Body::new(StreamBody::new(queue.read()));
         let answers = Arc::clone(self);
         tokio::spawn(async move {
-            let gone = pieces.clone();
             // When the client goes, the query ends at once.
             tokio::select! {
-                () = gone.closed() => {}
-                end = answers.send(writer, &pieces) => {
-                    if let Err(error) = end {
+                () = queue.gone() => {}
+                end = answers.send(writer, &queue) => {
+                    if let Err(error) = &end {
                         tracing::info!(%error, "an answer was broken off");
-                        let _ = pieces.send(Err(error));
                     }
+                    queue.end(end);
                 }
             }
         });
-        let frames = stream::unfold(received, |mut received| async move { Some((received.recv().await?, received)) });
-        let body = Body::new(StreamBody::new(frames));
         if form == Form::Json {
             return (form.headers(), body).into_response();
         }
@@ -125,11 +126,7 @@ impl Answers {
         (form.headers(), [(header::TRAILER, TRUNCATED.as_str())], body).into_response()
     }
 
-    async fn send(
-        &self,
-        mut writer: Writer,
-        pieces: &mpsc::UnboundedSender<Result<Frame<Bytes>, io::Error>>,
-    ) -> io::Result<()> {
+    async fn send(&self, mut writer: Writer, queue: &Queue) -> io::Result<()> {
         let mine = Arc::new(Semaphore::new(AHEAD));
         let stalled = || io::Error::new(io::ErrorKind::TimedOut, "its reader took nothing for too long");
         while let Some(bytes) = writer.next().await.map_err(|problem| io::Error::other(problem.detail))? {
@@ -137,12 +134,10 @@ impl Answers {
             let mine = mine.ok_or_else(stalled)?;
             let all = self.room(bytes.len()).await.map_err(|problem| io::Error::other(problem.detail))?;
             let room = vec![mine, all];
-            if pieces.send(Ok(Frame::data(Bytes::from_owner(Piece { bytes, _room: room })))).is_err() {
-                return Ok(());
-            }
+            queue.push(Frame::data(Bytes::from_owner(Piece { bytes, _room: room })));
         }
         if writer.form != Form::Json {
-            let _ = pieces.send(Ok(Frame::trailers(HeaderMap::from_iter([(TRUNCATED, truncated(writer.truncated))]))));
+            queue.push(Frame::trailers(HeaderMap::from_iter([(TRUNCATED, truncated(writer.truncated))])));
         }
         Ok(())
     }
