@@ -1,9 +1,11 @@
 //! The server as its clients meet it: over HTTP, and as a process.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
+mod connections;
 mod crash;
 mod documents;
 mod fixture;
+mod floods;
 mod hostile;
 mod monitoring;
 mod nesting;
@@ -13,3 +15,4 @@ mod push;
 mod sessions;
 mod shutdown;
 mod sql;
+mod wire;

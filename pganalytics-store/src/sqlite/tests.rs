@@ -1,5 +1,5 @@
 //! Tests that reach inside: what can't be brought about from outside.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 use futures::StreamExt;
 use pganalytics_core::{
@@ -141,6 +141,34 @@ async fn a_call_that_fails_leaves_its_group_alone() {
     assert_eq!(count(&store, "m").await, 30);
     assert_eq!(store.setting_or_insert("stray", b"mine").await.unwrap(), b"mine", "a failed call is undone");
     assert_eq!(pragma(&store, "SELECT count(*) FROM ledger").await, 30);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_writer_that_panics_ends_the_store_and_loses_nothing() {
+    let (folder, store) = open();
+    store.append(&ORIGIN, STREAM, vec![frame("m", 1, 10)]).await.unwrap();
+    let failed = {
+        let store = store.clone();
+        tokio::spawn(async move { store.failed().await })
+    };
+    let bug = |connection: &Connection, _: &mut Memory| {
+        connection.execute("INSERT INTO settings VALUES ('half', x'00')", []).doing("writing")?;
+        let nothing: Option<()> = None;
+        Ok(nothing.expect("a bug"))
+    };
+    let lost = store.inner.writer.call(1, bug).await;
+    assert!(matches!(lost, Err(StoreError::Unavailable(_))), "{lost:?}");
+    let failed = tokio::time::timeout(std::time::Duration::from_secs(10), failed).await.unwrap().unwrap();
+    assert!(matches!(&failed, StoreError::Unavailable(why) if why.contains("writer")), "{failed}");
+    // It fails closed, and says so to whoever looks.
+    let refused = store.append(&ORIGIN, STREAM, vec![frame("m", 2, 10)]).await;
+    assert!(matches!(refused, Err(StoreError::Unavailable(_))));
+    assert!(store.check().await.is_err());
+    drop(store);
+    let again = SqliteStore::open(folder.path(), SqliteOptions::default()).unwrap();
+    assert_eq!(count(&again, "m").await, 1);
+    assert_eq!(again.setting_or_insert("half", b"whole").await.unwrap(), b"whole", "what panicked is undone");
+    again.append(&ORIGIN, STREAM, vec![frame("m", 2, 10)]).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
