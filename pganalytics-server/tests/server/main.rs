@@ -11,6 +11,7 @@ mod monitoring;
 mod nesting;
 mod permissions;
 mod process;
+mod proxies;
 mod push;
 mod sessions;
 mod shutdown;

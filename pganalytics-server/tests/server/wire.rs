@@ -64,7 +64,9 @@ pub(crate) async fn connect_from(from: Ipv4Addr, to: SocketAddr) -> std::io::Res
 }
 
 pub(crate) async fn connect(to: SocketAddr) -> TcpStream {
-    TcpStream::connect(to).await.unwrap()
+    let stream = TcpStream::connect(to).await.unwrap();
+    stream.set_nodelay(true).unwrap();
+    stream
 }
 
 /// Tests that hold thousands of connections need as many files as the system
