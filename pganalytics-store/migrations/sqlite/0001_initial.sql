@@ -42,8 +42,10 @@ CREATE TABLE schemas (
     UNIQUE (tenant, measurement, fingerprint)
 ) STRICT;
 
--- Frames as they came in, and the blocks that they became. `data` comes last:
--- what is before it is read without touching its overflow pages.
+-- Frames as they came in, and the blocks that they became, without their schema.
+-- A frame has its place in its stream here, a block those of its scrapes in
+-- itself. `data` comes last: what is before it is read without touching its
+-- overflow pages.
 CREATE TABLE chunks (
     id          INTEGER PRIMARY KEY,
     tenant      BLOB    NOT NULL,
@@ -56,6 +58,10 @@ CREATE TABLE chunks (
     row_count   INTEGER NOT NULL,
     value_count INTEGER NOT NULL,
     byte_count  INTEGER NOT NULL,
+    keyframe    INTEGER, -- last scrape that had all rows
+    stream      BLOB,
+    seq         INTEGER,
+    base        INTEGER, -- the frame before it of its series
     data        BLOB    NOT NULL
 ) STRICT;
 -- Finds what a query needs without touching chunks that it does not need.

@@ -12,7 +12,7 @@ use futures::{
     stream::{self, BoxStream},
 };
 use pganalytics_core::{
-    CollectorId, InstanceId, MeasurementName, Presence, Schema, ServerId, Source, StreamId, TenantId, Timestamp,
+    CollectorId, InstanceId, Link, MeasurementName, Schema, ServerId, Source, StreamId, TenantId, Timestamp,
     frame::{Content, Frame, VerifiedFrame},
 };
 
@@ -85,7 +85,10 @@ impl Metrics {
                 None if !ledger.insert(seq) => FrameOutcome::Duplicate,
                 None => {
                     match verified.content() {
-                        Content::Rows(frame) => self.store(origin, frame.clone()),
+                        Content::Rows(frame) => {
+                            let link = Link { stream, seq, base: verified.position().base };
+                            self.store(origin, frame.clone().with_link(link));
+                        }
                         Content::Gap(gap) => self.gaps.push((
                             origin.tenant,
                             StoredGap { collector: origin.collector, stream, seq, gap: gap.clone() },
@@ -216,8 +219,8 @@ impl Metrics {
         let mut report = JobReport::default();
         for (series, chunks) in &mut self.chunks {
             let measured = self.measured.get(&(series.tenant, series.measurement.clone()));
-            let presence = measured.and_then(|all| all.schemas.last()).map_or(Presence::State, |s| s.presence());
-            let Some(cutoff) = policy.cutoff(&series.measurement, presence) else { continue };
+            let schema = measured.and_then(|all| all.schemas.last());
+            let Some(cutoff) = policy.cutoff(&series.measurement, schema.map(AsRef::as_ref)) else { continue };
             chunks.retain(|(_, to, _), stored| {
                 let due = *to < cutoff;
                 report.dropped += u64::from(due);

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use pganalytics_core::{
-    CollectorId, InstanceId, MeasurementName, Schema, ServerId, Source, StreamId, TenantId, Timestamp,
+    CollectorId, InstanceId, Link, MeasurementName, Schema, ServerId, Source, StreamId, TenantId, Timestamp,
     frame::{Content, Frame, VerifiedFrame},
 };
 use rusqlite::{Connection, OptionalExtension, params};
@@ -102,7 +102,10 @@ pub(super) fn append(
             None if !ledger.insert_noting(seq, &mut changes) => FrameOutcome::Duplicate,
             None => {
                 match verified.content() {
-                    Content::Rows(frame) => store(connection, memory, &mut tally, origin, frame)?,
+                    Content::Rows(frame) => {
+                        let link = Link { stream, seq, base: verified.position().base };
+                        store(connection, memory, &mut tally, origin, frame, link)?;
+                    }
                     Content::Gap(gap) => gaps::put(connection, origin, stream, seq, gap)?,
                 }
                 FrameOutcome::Accepted
@@ -166,13 +169,16 @@ fn store(
     tally: &mut Tally,
     origin: &Origin,
     frame: &Frame,
+    link: Link,
 ) -> Result<(), StoreError> {
     let (from, to) = frame.time_range();
     let source = source_of(connection, memory, origin, frame.source(), (from, to))?;
     let schema = schema_of(connection, memory, origin.tenant, frame.schema())?;
     let series = series_of(connection, memory, origin, frame, (from, to))?;
     tally.add(source, series, frame);
-    let chunk = NewChunk { id: memory.new_chunk(), tenant: origin.tenant, series, source, schema, level: FRAME, frame };
+    let id = memory.new_chunk();
+    let (tenant, link) = (origin.tenant, Some(link));
+    let chunk = NewChunk { id, tenant, series, source, schema, level: FRAME, frame, link };
     chunk.insert(connection)
 }
 
@@ -185,18 +191,21 @@ pub(super) struct NewChunk<'a> {
     pub(super) schema: i64,
     pub(super) level: i64,
     pub(super) frame: &'a Frame,
+    /// Where a frame stands in its stream; blocks know it themselves.
+    pub(super) link: Option<Link>,
 }
 
 impl NewChunk<'_> {
     pub(super) fn insert(&self, connection: &Connection) -> Result<(), StoreError> {
         let (from, to) = self.frame.time_range();
-        let data: &[u8] = self.frame.bytes();
+        // The schema is in a table of its own.
+        let data: &[u8] = self.frame.without_schema();
         let write = || {
             connection
                 .prepare_cached(
                     "INSERT INTO chunks (id, tenant, series, source, schema, level, t_min, t_max,
-                                         row_count, value_count, byte_count, data)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+                                         row_count, value_count, byte_count, keyframe, stream, seq, base, data)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
                 )?
                 .execute(params![
                     self.id,
@@ -210,6 +219,10 @@ impl NewChunk<'_> {
                     count(self.frame.rows() as u64),
                     count(self.frame.value_count()),
                     count(data.len() as u64),
+                    self.frame.last_keyframe().map(Timestamp::as_micros),
+                    self.link.map(|link| Id(link.stream.as_uuid())),
+                    self.link.map(|link| link.seq.0.cast_signed()),
+                    self.link.and_then(|link| link.base).map(|base| base.0.cast_signed()),
                     data,
                 ])
         };
