@@ -3,6 +3,7 @@
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
+    process::Stdio,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
@@ -321,6 +322,25 @@ async fn agents_do_not_feel_that_their_connections_age() {
     .await;
     // Each push was taken: the agents would have failed otherwise.
     assert!(http1.stop().await > 10 && http2.stop().await > 10);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_asks_for_as_many_open_files_as_it_may_need() {
+    let folder = tempfile::tempdir().unwrap();
+    let direct = program(folder.path());
+    // The same program, as a shell with few files starts it.
+    let mut shell = tokio::process::Command::new("sh");
+    shell.args(["-c", "ulimit -Sn 256 && exec \"$0\""]).arg(direct.as_std().get_program()).env_clear();
+    for (name, value) in direct.as_std().get_envs() {
+        shell.env(name, value.unwrap());
+    }
+    shell.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
+    let process = Process::start(shell).await;
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", process.child.id().unwrap())).unwrap();
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
+    let mut words = line.split_whitespace().map(|word| word.parse::<u64>().unwrap_or(u64::MAX));
+    let (soft, hard) = (words.next().unwrap(), words.next().unwrap());
+    assert_eq!(soft, hard.min(4096 + 512), "{line}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
