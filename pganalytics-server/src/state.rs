@@ -10,7 +10,7 @@ use pganalytics_store::{MetaStore, MetricStore, sql::SqlGuard};
 
 use crate::{
     auth::{access_token::Signer, authenticate::TokenCache, lockout::Lockout, password::Passwords},
-    ingest::{admission::Admission, senders::Senders},
+    ingest::{admission::Admission, schemas::KnownSchemas, senders::Senders},
     prometheus::Counters,
     rate::Rates,
     settings::Settings,
@@ -29,6 +29,7 @@ pub(crate) struct Shared {
     pub(crate) rates: Rates,
     pub(crate) admission: Admission,
     pub(crate) senders: Senders,
+    pub(crate) schemas: KnownSchemas,
     pub(crate) guard: SqlGuard,
     pub(crate) counters: Counters,
     pub(crate) health: crate::api::health::HealthCache,

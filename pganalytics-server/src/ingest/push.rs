@@ -143,7 +143,8 @@ async fn push_frames(
     let body = PushBody::parse(bytes, &PushLimits::default()).map_err(|error| unreadable(&error))?;
     let claim = Claim { id: claimed, ..Claim::default() };
     app.senders.admit(app, principal, collector, &claim, received_at).await?;
-    let checked = frames::verify(app, body.frames, body.schemas, received_at).await?;
+    let schemas = app.schemas.of_push(principal.tenant, body.schemas, &body.frames);
+    let checked = frames::verify(app, body.frames, schemas, received_at).await?;
     let origin = Origin { tenant: principal.tenant, collector, received_at };
     let answer = checked.store(app, &origin, body.stream).await?;
     app.senders.touch(app, collector, received_at).await;
