@@ -22,8 +22,9 @@ use crate::settings::ConnectionLimits;
 
 /// Requests that are under way when a connection has its age get this much more.
 const AGE_GRACE: Duration = Duration::from_secs(300);
-/// An idle HTTP/2 client gets this much to read that it shall go.
-const GO_AWAY_GRACE: Duration = Duration::from_secs(5);
+/// A client that is told to go, and has nothing under way, gets this much to
+/// read it.
+const GO_AWAY_GRACE: Duration = Duration::from_secs(3);
 /// "No limit" that clocks can still add.
 const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
 /// So many bytes sent allow the client one frame that only steers: a window
