@@ -55,6 +55,7 @@ mod growth;
 mod guard;
 mod history;
 mod merge;
+mod narrow;
 mod output;
 mod pushdown;
 mod queue;
