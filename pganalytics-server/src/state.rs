@@ -6,9 +6,13 @@ use std::{
 };
 
 use pganalytics_core::{Secret, Timestamp, catalog::Catalog};
-use pganalytics_store::{MetaStore, MetricStore, sql::SqlGuard};
+use pganalytics_store::{
+    MetaStore, MetricStore,
+    sql::{SqlGuard, SqlRunner},
+};
 
 use crate::{
+    api::answer::Answers,
     auth::{access_token::Signer, authenticate::TokenCache, lockout::Lockout, password::Passwords},
     ingest::{admission::Admission, schemas::KnownSchemas, senders::Senders},
     prometheus::Counters,
@@ -31,6 +35,9 @@ pub(crate) struct Shared {
     pub(crate) senders: Senders,
     pub(crate) schemas: KnownSchemas,
     pub(crate) guard: SqlGuard,
+    /// Runs people's SQL; each of them has some turns.
+    pub(crate) sql: Arc<dyn SqlRunner>,
+    pub(crate) answers: Arc<Answers>,
     pub(crate) counters: Counters,
     pub(crate) health: crate::api::health::HealthCache,
     pub(crate) started: Instant,

@@ -5,6 +5,8 @@ mod crash;
 mod documents;
 mod fixture;
 mod hostile;
+#[cfg(target_os = "linux")]
+mod hostile_sql;
 mod monitoring;
 mod nesting;
 mod permissions;
@@ -13,3 +15,5 @@ mod push;
 mod sessions;
 mod shutdown;
 mod sql;
+#[cfg(target_os = "linux")]
+mod workers;
