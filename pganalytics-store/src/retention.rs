@@ -4,6 +4,10 @@ use std::{collections::HashMap, time::Duration};
 
 use pganalytics_core::{MeasurementName, Presence, Timestamp};
 
+/// How much longer a schema is kept than what came with it: frames may be a
+/// little ahead of the clock, and of a schema's use stores hear an hour late.
+pub(crate) const SCHEMA_MICROS: i64 = 86_400 * 1_000_000;
+
 /// Says what is too old.
 ///
 /// Rows of [`Presence::Append`] stay true however old they are (a query's text

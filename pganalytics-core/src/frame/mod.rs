@@ -88,7 +88,7 @@ pub use self::{
     limits::{Limits, PushLimits},
     parse::{FindSchema, Frame, decoded_bytes, split_schema},
     push::{PushBody, encode_push},
-    schema_blob::{decode_schema, encode_schema},
+    schema_blob::{decode_schema, encode_schema, schema_len},
 };
 
 /// Content type of a push of frames.

@@ -32,6 +32,9 @@ use crate::{
 /// more than this.
 const READ_BYTES: usize = 2 << 20;
 
+/// Most schemas that are remembered; past it all are forgotten and read anew.
+const MOST_SCHEMAS: usize = 20_000;
+
 /// Schemas that were read before, by their number.
 pub(super) type SchemaCache = Mutex<HashMap<i64, Arc<Schema>>>;
 
@@ -68,7 +71,12 @@ pub(super) fn schemas(
                 let schema = stored_schema::from_json(&body)
                     .map_err(|why| StoreError::Corrupt(format!("schema {id} of {measurement}: {why}")))?;
                 let schema = Arc::new(schema);
-                cache.lock().unwrap_or_else(PoisonError::into_inner).insert(id, Arc::clone(&schema));
+                let mut known = cache.lock().unwrap_or_else(PoisonError::into_inner);
+                if known.len() >= MOST_SCHEMAS {
+                    known.clear();
+                }
+                known.insert(id, Arc::clone(&schema));
+                drop(known);
                 schema
             }
         };
