@@ -6,6 +6,8 @@
 //! an amount spread evenly over five decades; counters start spread evenly over
 //! nine. It is the same on every run.
 
+pub mod small;
+
 use std::sync::Arc;
 
 use pganalytics_core::{

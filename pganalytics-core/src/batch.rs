@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{epoch::Epoch, error::ModelError, mask::Mask, rows::Rows, schema::Schema, source::Source, time::Timestamp};
+use crate::{
+    epoch::Epoch, error::ModelError, mask::Mask, rows::Rows, schema::Schema, source::Source, stream::Link,
+    time::Timestamp,
+};
 
 /// Whether a scrape's rows are all there are, or only the changed ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -71,6 +74,7 @@ pub struct Block {
     scrapes: Vec<Scrape>,
     scrape_of_row: Vec<u32>,
     rows: Rows,
+    links: Vec<Option<Link>>,
 }
 
 impl Block {
@@ -97,7 +101,22 @@ impl Block {
         if scrape_of_row.iter().any(|&scrape| scrape as usize >= scrapes.len()) {
             return Err(ModelError::BadBlock("a row points at a scrape that is not there"));
         }
-        Ok(Self { schema, source, scrapes, scrape_of_row, rows })
+        Ok(Self { schema, source, scrapes, scrape_of_row, rows, links: Vec::new() })
+    }
+
+    /// Says where each scrape stood in its stream, in the order of the scrapes.
+    /// Nothing is kept when that is known of none.
+    #[must_use]
+    pub fn with_links(mut self, mut links: Vec<Option<Link>>) -> Self {
+        links.resize(self.scrapes.len(), None);
+        self.links = if links.iter().any(Option::is_some) { links } else { Vec::new() };
+        self
+    }
+
+    /// Where each scrape stood in its stream; empty when that is known of none.
+    #[must_use]
+    pub fn links(&self) -> &[Option<Link>] {
+        &self.links
     }
 
     /// Shape of the rows.
@@ -139,6 +158,7 @@ impl From<Batch> for Block {
             scrapes: vec![batch.scrape],
             scrape_of_row: vec![0; batch.rows.len()],
             rows: batch.rows,
+            links: Vec::new(),
         }
     }
 }

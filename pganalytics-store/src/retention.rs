@@ -2,17 +2,14 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use pganalytics_core::{MeasurementName, Presence, Timestamp};
+use pganalytics_core::{MeasurementName, Schema, Timestamp};
 
-/// How much longer a schema is kept than what came with it: frames may be a
-/// little ahead of the clock, and of a schema's use stores hear an hour late.
+/// How much longer a schema is kept than what came with it: of its use stores
+/// hear an hour late.
 pub(crate) const SCHEMA_MICROS: i64 = 86_400 * 1_000_000;
 
-/// Says what is too old.
-///
-/// Rows of [`Presence::Append`] stay true however old they are (a query's text
-/// is sent once), so the default does not touch them: only a retention of their
-/// own does.
+/// Says what is too old: by the settings of a measurement, else by its schema,
+/// which travels with its frames, else by the default.
 #[derive(Debug, Clone)]
 pub struct Retention {
     now: Timestamp,
@@ -28,13 +25,11 @@ impl Retention {
     }
 
     /// A chunk whose newest scrape is older than this is due; `None`: none is.
+    /// `schema` is the newest one of the measurement.
     #[must_use]
-    pub fn cutoff(&self, measurement: &MeasurementName, presence: Presence) -> Option<Timestamp> {
-        let keep = match (self.own.get(measurement), presence) {
-            (Some(own), _) => *own,
-            (None, Presence::State) => self.default,
-            (None, Presence::Append) => return None,
-        };
+    pub fn cutoff(&self, measurement: &MeasurementName, schema: Option<&Schema>) -> Option<Timestamp> {
+        let own = self.own.get(measurement).copied();
+        let keep = own.or_else(|| schema.and_then(Schema::retention)).unwrap_or(self.default);
         let micros = i64::try_from(keep.as_micros()).ok()?;
         Some(self.now.plus_micros(micros.checked_neg()?))
     }
@@ -43,17 +38,23 @@ impl Retention {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use pganalytics_core::{Column, ColumnKind, ColumnType, CounterFamily};
+
     use super::*;
 
     #[test]
-    fn facts_follow_their_own_retention_only() {
+    fn settings_come_before_the_schema_and_the_schema_before_the_default() {
         let [texts, tables] = ["pg_query_text", "pg_stat_user_tables"].map(|name| MeasurementName::new(name).unwrap());
         let (now, hour) = (Timestamp::from_secs(10_000), Duration::from_secs(3600));
-        let silent = Retention::new(now, hour, vec![]);
-        assert_eq!(silent.cutoff(&tables, Presence::State), Some(Timestamp::from_secs(6400)));
-        assert_eq!(silent.cutoff(&texts, Presence::Append), None);
+        let columns = vec![Column::new("a", ColumnKind::Key, ColumnType::Int)];
+        let silent = Schema::new(texts.clone(), CounterFamily::None, columns).unwrap();
+        let says = silent.clone().with_retention(Some(2 * hour));
+        let default = Retention::new(now, hour, vec![]);
+        assert_eq!(default.cutoff(&tables, None), Some(Timestamp::from_secs(6400)));
+        assert_eq!(default.cutoff(&texts, Some(&silent)), Some(Timestamp::from_secs(6400)));
+        assert_eq!(default.cutoff(&texts, Some(&says)), Some(Timestamp::from_secs(2800)));
         let named = Retention::new(now, Duration::MAX, vec![(texts.clone(), hour)]);
-        assert_eq!(named.cutoff(&texts, Presence::Append), Some(Timestamp::from_secs(6400)));
-        assert_eq!(named.cutoff(&tables, Presence::State), None);
+        assert_eq!(named.cutoff(&texts, Some(&says)), Some(Timestamp::from_secs(6400)));
+        assert_eq!(named.cutoff(&tables, None), None);
     }
 }

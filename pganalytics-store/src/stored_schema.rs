@@ -1,6 +1,6 @@
 //! The one schema that a measurement shows when its frames came with several.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use pganalytics_core::{Column, CounterFamily, MeasurementName, ModelError, Presence, Schema, schema::MAX_COLUMNS};
 use serde::Deserialize;
@@ -31,6 +31,7 @@ pub fn merged(oldest_first: &[Arc<Schema>]) -> Option<Arc<Schema>> {
     let stamp = newest.row_stamp().and_then(|at| newest.columns().get(at)).map(|column| column.name.clone());
     let schema = Schema::new(newest.measurement().clone(), newest.family(), columns);
     let merged = schema.and_then(|schema| complete(schema, stamp.as_deref(), derived, newest.presence()));
+    let merged = merged.map(|merged| merged.with_retention(newest.retention()));
     // The parts come from schemas that are valid, so this can't fail.
     Some(merged.map_or_else(|_| Arc::clone(newest), Arc::new))
 }
@@ -63,6 +64,8 @@ struct Parts {
     #[serde(default)]
     derived: Vec<usize>,
     presence: Presence,
+    #[serde(default)]
+    retention_secs: Option<u64>,
 }
 
 /// Reads a schema from the JSON that it is serialized to.
@@ -79,6 +82,7 @@ pub fn from_json(text: &str) -> Result<Schema, String> {
     let derived: Vec<String> = parts.derived.iter().map(|&at| name(at, "derived counter")).collect::<Result<_, _>>()?;
     Schema::new(parts.measurement, parts.family, parts.columns)
         .and_then(|schema| complete(schema, stamp.as_deref(), derived.iter().map(String::as_str), parts.presence))
+        .map(|schema| schema.with_retention(parts.retention_secs.map(Duration::from_secs)))
         .map_err(|error| error.to_string())
 }
 
@@ -128,6 +132,7 @@ mod tests {
         ];
         let schema = Schema::new(MeasurementName::new("m").unwrap(), CounterFamily::Statements, columns).unwrap();
         let schema = schema.with_presence(Presence::Append).with_row_stamp("at").unwrap().with_derived(["a"]).unwrap();
+        let schema = schema.with_retention(Some(Duration::from_secs(3600)));
         assert_eq!(from_json(&serde_json::to_string(&schema).unwrap()).unwrap(), schema);
         assert!(from_json("{}").is_err());
         let text = serde_json::to_string(&schema).unwrap().replace("\"derived\":[0]", "\"derived\":[7]");

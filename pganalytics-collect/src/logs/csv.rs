@@ -139,8 +139,9 @@ impl Columns {
 
 /// Whether a record may begin here: with a time and a comma.
 pub(super) fn begins(text: &[u8]) -> bool {
-    let len = time_len(text);
-    len > 0 && text.get(len) == Some(&b',')
+    let (len, other) = time_len(text);
+    let ends_at = |len: usize| len > 0 && text.get(len) == Some(&b',');
+    ends_at(len) || other.is_some_and(ends_at)
 }
 
 #[cfg(test)]

@@ -25,6 +25,7 @@ mod scan;
 mod severity_words;
 mod tables;
 pub(crate) mod tail;
+mod translated_words;
 mod wrapped;
 mod zone;
 

@@ -6,13 +6,15 @@
 //! anything that the prefix itself holds, and a line of another program does not
 //! pass as an entry.
 
-use super::severity_words::{Word, leading};
+use super::severity_words::{Beginning, Word, leading};
 
 /// A compiled `log_line_prefix`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prefix {
     text: String,
     tokens: Vec<Token>,
+    /// The one before: sessions take a new one over one by one.
+    older: Option<Box<Prefix>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -144,7 +146,7 @@ impl Prefix {
         if !literal.is_empty() {
             tokens.push(Token::Literal(literal));
         }
-        Self { text: setting.to_owned(), tokens }
+        Self { text: setting.to_owned(), tokens, older: None }
     }
 
     /// The setting's value.
@@ -153,13 +155,26 @@ impl Prefix {
         &self.text
     }
 
+    /// The same for a log in which lines may still have the prefix before it: each session takes
+    /// over a change of the setting when it next does something.
+    #[must_use]
+    pub fn with_older(mut self, mut older: Self) -> Self {
+        older.older = None;
+        self.older = (older.text != self.text).then(|| Box::new(older));
+        self
+    }
+
     /// Reads the begin of a line; `None` when the line has not this prefix or no
     /// word behind it.
     pub(super) fn head(&self, line: &[u8]) -> Option<Head> {
+        self.head_of_this(line).or_else(|| self.older.as_ref()?.head_of_this(line))
+    }
+
+    fn head_of_this(&self, line: &[u8]) -> Option<Head> {
         let mut reading = Reading { line, fields: [(0, 0); Field::COUNT], tries: TRIES };
-        let (word_begin, word, len) = reading.from(&self.tokens, 0)?;
-        let end = word_begin + len;
-        Some(Head { fields: reading.fields, word, word_at: (short(word_begin), short(end)), text: short(end + 3) })
+        let (at, begin) = reading.from(&self.tokens, 0)?;
+        let word_at = (short(at), short(at + begin.word_len));
+        Some(Head { fields: reading.fields, word: begin.word, word_at, text: short(at + begin.text) })
     }
 }
 
@@ -178,12 +193,12 @@ impl Reading<'_> {
         self.line.get(at..).unwrap_or_default()
     }
 
-    fn end(&self, at: usize) -> Option<(usize, Word, usize)> {
-        leading(self.rest(at)).map(|(word, len)| (at, word, len))
+    fn end(&self, at: usize) -> Option<(usize, Beginning)> {
+        leading(self.rest(at)).map(|beginning| (at, beginning))
     }
 
     /// The word behind the tokens, when the line from `at` on has them all.
-    fn from(&mut self, tokens: &[Token], mut at: usize) -> Option<(usize, Word, usize)> {
+    fn from(&mut self, tokens: &[Token], mut at: usize) -> Option<(usize, Beginning)> {
         let mut tokens = tokens;
         while let Some((token, behind)) = tokens.split_first() {
             tokens = behind;
@@ -202,13 +217,21 @@ impl Reading<'_> {
                 Token::Field { field, width } => {
                     let least = usize::try_from(width.unsigned_abs()).unwrap_or_default();
                     match shape(*field) {
+                        None if matches!(field, Field::HostAndPort | Field::Host | Field::LocalHost) => {
+                            return self.host(*field, *width, behind, at);
+                        }
                         Some(shape) => {
                             let pad = if *width > 0 { spaces(self.rest(at)) } else { 0 };
-                            let len = shape(self.rest(at + pad))?;
+                            let (len, other) = shape(self.rest(at + pad))?;
+                            if let Some(other) = other {
+                                let end = self.padded(at, least, at + pad + other);
+                                if let Some(found) = self.from(behind, end) {
+                                    self.keep(*field, at + pad, at + pad + other);
+                                    return Some(found);
+                                }
+                            }
                             self.keep(*field, at + pad, at + pad + len);
-                            let end = at + pad + len;
-                            let short_of = (at + least).saturating_sub(end).min(spaces(self.rest(end)));
-                            at = end + short_of;
+                            at = self.padded(at, least, at + pad + len);
                         }
                         None => return self.name(*field, least, behind, at),
                     }
@@ -218,8 +241,40 @@ impl Reading<'_> {
         self.end(at)
     }
 
+    /// Where a field ends that is padded with blanks to this width.
+    fn padded(&self, begin: usize, least: usize, end: usize) -> usize {
+        end + (begin + least).saturating_sub(end).min(spaces(self.rest(end)))
+    }
+
+    /// A host, with or without a port. An address of IPv6 has colons, as prefixes have; so a text is
+    /// taken for a host only when it can be one, the longest address first. Processes without a
+    /// client have none.
+    fn host(&mut self, field: Field, width: i32, behind: &[Token], at: usize) -> Option<(usize, Beginning)> {
+        let least = usize::try_from(width.unsigned_abs()).unwrap_or_default();
+        let pad = if width > 0 { spaces(self.rest(at)) } else { 0 };
+        let begin = at + pad;
+        let rest = self.rest(begin);
+        let rest = rest.get(..rest.len().min(LONGEST_NAME)).unwrap_or_default();
+        let next = match behind.first() {
+            Some(Token::Literal(text)) => text.first().copied(),
+            _ => None,
+        };
+        let fits_next = |len: usize| least > 0 || next.is_none_or(|next| rest.get(len) == Some(&next));
+        let mut lens = host_lens(rest, field == Field::HostAndPort).into_iter().filter(|&len| fits_next(len));
+        let lens: [Option<usize>; 4] = std::array::from_fn(|_| lens.next());
+        for len in lens.into_iter().flatten() {
+            self.tries = self.tries.checked_sub(1)?;
+            let end = self.padded(at, least, begin + len);
+            if let Some(found) = self.from(behind, end) {
+                self.keep(field, begin, begin + len);
+                return Some(found);
+            }
+        }
+        self.name(field, least, behind, at)
+    }
+
     /// A name: ends where the rest fits.
-    fn name(&mut self, field: Field, least: usize, behind: &[Token], at: usize) -> Option<(usize, Word, usize)> {
+    fn name(&mut self, field: Field, least: usize, behind: &[Token], at: usize) -> Option<(usize, Beginning)> {
         let most = LONGEST_NAME.max(least).min(self.rest(at).len());
         let next = match behind.first() {
             Some(Token::Literal(text)) => text.first().copied(),
@@ -254,28 +309,60 @@ fn spaces(text: &[u8]) -> usize {
     text.iter().take_while(|byte| **byte == b' ').count()
 }
 
-/// How long a field is at the begin of a text.
-type Shape = fn(&[u8]) -> Option<usize>;
+/// How long the host at the begin of a text may be, likeliest first.
+fn host_lens(text: &[u8], with_port: bool) -> Vec<usize> {
+    const SOCKET: &[u8] = b"[local]";
+    if text.starts_with(SOCKET) {
+        return vec![SOCKET.len()];
+    }
+    let of_host = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b':' | b'-' | b'_' | b'%');
+    let run = text.iter().take_while(|byte| of_host(byte)).count();
+    let host = text.get(..run).unwrap_or_default();
+    if with_port {
+        let Some((b'(', port)) = text.get(run..).unwrap_or_default().split_first() else { return Vec::new() };
+        let digits = port.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let whole = run > 0 && digits > 0 && port.get(digits) == Some(&b')');
+        return if whole { vec![run + digits + 2] } else { Vec::new() };
+    }
+    // Names have no colons.
+    let name = host.iter().position(|byte| *byte == b':').unwrap_or(run);
+    if name == run && run > 0 {
+        return vec![run];
+    }
+    let ends = (2..=run).rev().filter(|&len| host.get(..len).is_some_and(is_ipv6));
+    ends.chain(Some(name).filter(|len| *len > 0)).collect()
+}
+
+/// Whether a text is an address of IPv6, perhaps with its interface (`fe80::1%eth0`).
+fn is_ipv6(text: &[u8]) -> bool {
+    let address = text.split(|byte| *byte == b'%').next().unwrap_or_default();
+    std::str::from_utf8(address).is_ok_and(|address| address.parse::<std::net::Ipv6Addr>().is_ok())
+}
+
+/// How long a field is at the begin of a text, and how long it may be else.
+type Shape = fn(&[u8]) -> Option<(usize, Option<usize>)>;
 
 /// For a field with a shape: how long it is here, `None` when it is not here.
 fn shape(field: Field) -> Option<Shape> {
     fn run(text: &[u8], of: impl Fn(u8) -> bool) -> usize {
         text.iter().take_while(|byte| of(**byte)).count()
     }
+    fn some(len: usize) -> Option<(usize, Option<usize>)> {
+        (len > 0).then_some((len, None))
+    }
     Some(match field {
-        Field::Time | Field::SessionStart => |text| Some(super::zone::time_len(text)).filter(|len| *len > 0),
-        Field::Epoch => |text| Some(run(text, |byte| byte.is_ascii_digit() || byte == b'.')).filter(|len| *len > 0),
-        Field::Pid | Field::SessionLine => |text| Some(run(text, |byte| byte.is_ascii_digit())).filter(|len| *len > 0),
-        Field::Xid | Field::LeaderPid => |text| Some(run(text, |byte| byte.is_ascii_digit())),
+        Field::Time | Field::SessionStart => |text| Some(super::zone::time_len(text)).filter(|(len, _)| *len > 0),
+        Field::Epoch => |text| some(run(text, |byte| byte.is_ascii_digit() || byte == b'.')),
+        Field::Pid | Field::SessionLine => |text| some(run(text, |byte| byte.is_ascii_digit())),
+        Field::Xid | Field::LeaderPid => |text| Some((run(text, |byte| byte.is_ascii_digit()), None)),
         Field::QueryId => |text| {
             let sign = usize::from(text.first() == Some(&b'-'));
-            Some(sign + run(text.get(sign..).unwrap_or_default(), |byte| byte.is_ascii_digit()))
+            let digits = run(text.get(sign..).unwrap_or_default(), |byte| byte.is_ascii_digit());
+            Some((sign + digits, None))
         },
-        Field::SessionId => {
-            |text| Some(run(text, |byte| byte.is_ascii_hexdigit() || byte == b'.')).filter(|len| *len > 0)
-        }
-        Field::VirtualXid => |text| Some(run(text, |byte| byte.is_ascii_digit() || byte == b'/')),
-        Field::SqlState => |text| (run(text.get(..5)?, |byte| byte.is_ascii_alphanumeric()) == 5).then_some(5),
+        Field::SessionId => |text| some(run(text, |byte| byte.is_ascii_hexdigit() || byte == b'.')),
+        Field::VirtualXid => |text| Some((run(text, |byte| byte.is_ascii_digit() || byte == b'/'), None)),
+        Field::SqlState => |text| (run(text.get(..5)?, |byte| byte.is_ascii_alphanumeric()) == 5).then_some((5, None)),
         _ => return None,
     })
 }
@@ -317,6 +404,44 @@ mod tests {
         assert_eq!(&line[prefix.head(line.as_bytes()).unwrap().text as usize..], "ready");
         let line = "2026-11-21 12:00:00.000 CET [1] a b@c LOG:  ready";
         assert_eq!(get(line, &prefix.head(line.as_bytes()).unwrap(), Field::User), "a b");
+    }
+
+    #[test]
+    fn addresses_with_colons_are_whole_in_a_prefix_of_colons() {
+        let read = |prefix: &str, head: &str| {
+            let line = format!("{head}ERROR:  division by zero");
+            let found = Prefix::new(prefix).head(line.as_bytes()).unwrap_or_else(|| panic!("{prefix} {line}"));
+            assert_eq!(&line[found.text as usize..], "division by zero");
+            let host = if prefix.contains("%r") { Field::HostAndPort } else { Field::Host };
+            [host, Field::User, Field::Database].map(|field| get(&line, &found, field).to_owned())
+        };
+        let colons = "%t:%r:%u@%d:[%p]:";
+        let time = "2026-11-21 12:00:00 UTC:";
+        for host in
+            ["::1(5432)", "10.0.0.1(5432)", "[local]", "fe80::1%eth0(1)", "db-1.example.org(5)", "2001:db8::7(1)", ""]
+        {
+            assert_eq!(read(colons, &format!("{time}{host}:bob@shop:[42]:")), [host, "bob", "shop"]);
+        }
+        for host in
+            ["::1", "10.0.0.1", "[local]", "fe80::1%eth0", "db-1.example.org", "2001:db8::7", "::ffff:10.0.0.1", ""]
+        {
+            assert_eq!(read("%h:%u@%d:[%p]:", &format!("{host}:bob@shop:[42]:")), [host, "bob", "shop"]);
+            assert_eq!(read("%-16h|%u@%d ", &format!("{host:<16}|bob@shop ")), [host, "bob", "shop"]);
+            assert_eq!(read("%16h|%u@%d ", &format!("{host:>16}|bob@shop ")), [host, "bob", "shop"]);
+        }
+        assert_eq!(read(colons, &format!("{time}::1(5432):a b@x:[1]:y:[42]:")), ["::1(5432)", "a b", "x:[1]:y"]);
+    }
+
+    #[test]
+    fn a_zone_with_a_sign_is_told_from_a_prefix_with_a_sign() {
+        for (prefix, line) in [
+            ("%t [%p] ", "2026-11-21 12:00:00 GMT+3 [42] LOG:  x"),
+            ("%t+%p ", "2026-11-21 12:00:00 GMT+42 LOG:  x"),
+            ("%t-%p ", "2026-11-21 12:00:00 GMT+3-42 LOG:  x"),
+        ] {
+            let head = Prefix::new(prefix).head(line.as_bytes()).unwrap_or_else(|| panic!("{prefix} {line}"));
+            assert_eq!(get(line, &head, Field::Pid), "42", "{prefix} {line}");
+        }
     }
 
     #[test]

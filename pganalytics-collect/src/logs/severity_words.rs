@@ -1,6 +1,6 @@
 //! The words that begin a message, in the languages that PostgreSQL speaks.
 
-use super::entry::Severity;
+use super::{entry::Severity, translated_words::TRANSLATED};
 
 /// What a word begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,139 +49,170 @@ fn english(word: &[u8]) -> Option<Word> {
     })
 }
 
-/// `lc_messages` of other languages.
-const TRANSLATED: &[(&str, Word)] = &[
-    ("FEHLER", Word::Entry(Severity::Error)),
-    ("ERREUR", Word::Entry(Severity::Error)),
-    ("ERRORE", Word::Entry(Severity::Error)),
-    ("ERRO", Word::Entry(Severity::Error)),
-    ("FEL", Word::Entry(Severity::Error)),
-    ("HATA", Word::Entry(Severity::Error)),
-    ("ОШИБКА", Word::Entry(Severity::Error)),
-    ("ПОМИЛКА", Word::Entry(Severity::Error)),
-    ("BŁĄD", Word::Entry(Severity::Error)),
-    ("错误", Word::Entry(Severity::Error)),
-    ("오류", Word::Entry(Severity::Error)),
-    ("WARNUNG", Word::Entry(Severity::Warning)),
-    ("ATTENTION", Word::Entry(Severity::Warning)),
-    ("ADVERTENCIA", Word::Entry(Severity::Warning)),
-    ("ATTENZIONE", Word::Entry(Severity::Warning)),
-    ("AVISO", Word::Entry(Severity::Warning)),
-    ("VARNING", Word::Entry(Severity::Warning)),
-    ("UYARI", Word::Entry(Severity::Warning)),
-    ("ПРЕДУПРЕЖДЕНИЕ", Word::Entry(Severity::Warning)),
-    ("警告", Word::Entry(Severity::Warning)),
-    ("경고", Word::Entry(Severity::Warning)),
-    ("HINWEIS", Word::Entry(Severity::Notice)),
-    ("NOTA", Word::Entry(Severity::Notice)),
-    ("ЗАМЕЧАНИЕ", Word::Entry(Severity::Notice)),
-    ("FATALE", Word::Entry(Severity::Fatal)),
-    ("ВАЖНО", Word::Entry(Severity::Fatal)),
-    ("致命错误", Word::Entry(Severity::Fatal)),
-    ("치명적오류", Word::Entry(Severity::Fatal)),
-    ("PANIK", Word::Entry(Severity::Panic)),
-    ("PANICO", Word::Entry(Severity::Panic)),
-    ("PÁNICO", Word::Entry(Severity::Panic)),
-    ("ПАНИКА", Word::Entry(Severity::Panic)),
-    ("СООБЩЕНИЕ", Word::Entry(Severity::Log)),
-    ("REGISTRO", Word::Entry(Severity::Log)),
-    ("日志", Word::Entry(Severity::Log)),
-    ("로그", Word::Entry(Severity::Log)),
-    ("DÉTAIL", Word::Part(Part::Detail)),
-    ("DETALLE", Word::Part(Part::Detail)),
-    ("DETALHE", Word::Part(Part::Detail)),
-    ("DETTAGLI", Word::Part(Part::Detail)),
-    ("DETALJ", Word::Part(Part::Detail)),
-    ("AYRINTI", Word::Part(Part::Detail)),
-    ("ПОДРОБНОСТИ", Word::Part(Part::Detail)),
-    ("詳細", Word::Part(Part::Detail)),
-    ("详细信息", Word::Part(Part::Detail)),
-    ("상세정보", Word::Part(Part::Detail)),
-    ("TIPP", Word::Part(Part::Hint)),
-    ("ASTUCE", Word::Part(Part::Hint)),
-    ("SUGERENCIA", Word::Part(Part::Hint)),
-    ("DICA", Word::Part(Part::Hint)),
-    ("SUGGERIMENTO", Word::Part(Part::Hint)),
-    ("TIPS", Word::Part(Part::Hint)),
-    ("İPUCU", Word::Part(Part::Hint)),
-    ("ПОДСКАЗКА", Word::Part(Part::Hint)),
-    ("ヒント", Word::Part(Part::Hint)),
-    ("提示", Word::Part(Part::Hint)),
-    ("힌트", Word::Part(Part::Hint)),
-    ("ZUSAMMENHANG", Word::Part(Part::Context)),
-    ("CONTEXTE", Word::Part(Part::Context)),
-    ("CONTEXTO", Word::Part(Part::Context)),
-    ("CONTESTO", Word::Part(Part::Context)),
-    ("KONTEXT", Word::Part(Part::Context)),
-    ("КОНТЕКСТ", Word::Part(Part::Context)),
-    ("文脈", Word::Part(Part::Context)),
-    ("上下文", Word::Part(Part::Context)),
-    ("내용", Word::Part(Part::Context)),
-    ("ANWEISUNG", Word::Part(Part::Statement)),
-    ("INSTRUCTION", Word::Part(Part::Statement)),
-    ("SENTENCIA", Word::Part(Part::Statement)),
-    ("COMANDO", Word::Part(Part::Statement)),
-    ("ISTRUZIONE", Word::Part(Part::Statement)),
-    ("SATS", Word::Part(Part::Statement)),
-    ("ОПЕРАТОР", Word::Part(Part::Statement)),
-    ("文", Word::Part(Part::Statement)),
-    ("语句", Word::Part(Part::Statement)),
-    ("명령 구문", Word::Part(Part::Statement)),
-    ("ANFRAGE", Word::Part(Part::InternalQuery)),
-    ("REQUÊTE", Word::Part(Part::InternalQuery)),
-    ("CONSULTA", Word::Part(Part::InternalQuery)),
-    ("ЗАПРОС", Word::Part(Part::InternalQuery)),
-    ("ORT", Word::Part(Part::Location)),
-    ("EMPLACEMENT", Word::Part(Part::Location)),
-    ("UBICACIÓN", Word::Part(Part::Location)),
-    ("ПОЛОЖЕНИЕ", Word::Part(Part::Location)),
-];
-
-/// The severity or part that a word stands for, also in csvlog and jsonlog.
-pub(super) fn word(word: &[u8]) -> Option<Word> {
-    english(word).or_else(|| TRANSLATED.iter().find(|(text, _)| text.as_bytes() == word).map(|(_, word)| *word))
+fn translated(word: &[u8]) -> Option<Word> {
+    let at = TRANSLATED.binary_search_by(|(text, _)| text.as_bytes().cmp(word)).ok()?;
+    TRANSLATED.get(at).map(|(_, word)| *word)
 }
 
 /// The severity that a word stands for.
 pub(super) fn severity(text: &str) -> Severity {
-    match word(text.as_bytes()) {
+    match english(text.as_bytes()).or_else(|| translated(text.as_bytes())) {
         Some(Word::Entry(severity)) => severity,
         _ => Severity::Other,
     }
 }
 
 /// Words are not longer than this, bytes.
-const LONGEST: usize = 40;
+const LONGEST: usize = 48;
 
-/// The word at the begin of a text when `:` and two spaces follow it, and its
-/// length. Words that nobody knows count when they look like one.
-pub(super) fn leading(text: &[u8]) -> Option<(Word, usize)> {
+/// How a message or a part of one begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Beginning {
+    pub(super) word: Word,
+    /// Length of the word.
+    pub(super) word_len: usize,
+    /// Where the text behind the word begins.
+    pub(super) text: usize,
+}
+
+/// The word at the begin of a text.
+///
+/// PostgreSQL puts `:` and two spaces behind the word. What translators wrote counts for the parts
+/// of a message: French has a blank before the colon, others have one space or none behind it.
+/// Words that nobody knows count when they look like one.
+pub(super) fn leading(text: &[u8]) -> Option<Beginning> {
     let first = *text.first()?;
     if !(first.is_ascii_uppercase() || first >= 0x80) {
         return None;
     }
-    let len = text.iter().take(LONGEST).position(|&byte| byte == b':')?;
-    if text.get(len + 1..len + 3) != Some(b"  ") {
-        return None;
+    let colon = text.iter().take(LONGEST).position(|&byte| byte == b':')?;
+    let found = text.get(..colon)?;
+    let behind = text.get(colon + 1..)?;
+    let two = behind.starts_with(b"  ");
+    let beginning = |word, word_len, spaces| Some(Beginning { word, word_len, text: colon + 1 + spaces });
+    if two && let Some(word) = english(found) {
+        return beginning(word, colon, 2);
     }
-    let found = text.get(..len)?;
-    if let Some(word) = word(found) {
-        return Some((word, len));
+    let bare = without_blanks(found);
+    match translated(bare) {
+        Some(word @ Word::Part(_)) => {
+            let spaces = behind.iter().take(3).take_while(|byte| **byte == b' ').count();
+            return beginning(word, bare.len(), spaces);
+        }
+        Some(word) if two => return beginning(word, bare.len(), 2),
+        _ => {}
     }
     let looks = |&byte: &u8| byte.is_ascii_uppercase() || byte >= 0x80;
-    (len > 1 && found.iter().all(looks)).then_some((Word::Entry(Severity::Other), len))
+    if two && bare.len() > 1 && bare.iter().all(looks) {
+        return beginning(Word::Entry(Severity::Other), bare.len(), 2);
+    }
+    None
+}
+
+/// A text without the blanks at its end, among them those that do not break a line.
+fn without_blanks(mut text: &[u8]) -> &[u8] {
+    while let Some(rest) = [" ", "\u{a0}", "\u{202f}"].iter().find_map(|blank| text.strip_suffix(blank.as_bytes())) {
+        text = rest;
+    }
+    text
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+    use std::fs;
+
     use super::*;
+
+    fn begin(text: &str) -> Option<(Word, &str, &str)> {
+        let found = leading(text.as_bytes())?;
+        Some((found.word, &text[..found.word_len], &text[found.text..]))
+    }
 
     #[test]
     fn words_of_any_language_begin_an_entry() {
-        assert_eq!(leading(b"LOG:  x"), Some((Word::Entry(Severity::Log), 3)));
-        assert_eq!(leading("DÉTAIL:  x".as_bytes()), Some((Word::Part(Part::Detail), 7)));
-        assert_eq!(leading("VIRHE:  x".as_bytes()), Some((Word::Entry(Severity::Other), 5)));
-        assert_eq!(leading(b"LOG: x"), None);
-        assert_eq!(leading(b"user@db LOG:  x"), None);
+        assert_eq!(begin("LOG:  x"), Some((Word::Entry(Severity::Log), "LOG", "x")));
+        assert_eq!(begin("DÉTAIL:  x"), Some((Word::Part(Part::Detail), "DÉTAIL", "x")));
+        assert_eq!(begin("VIRHE:  x"), Some((Word::Entry(Severity::Other), "VIRHE", "x")));
+        assert_eq!(begin("LOG: x"), None);
+        assert_eq!(begin("user@db LOG:  x"), None);
+        assert_eq!(begin("Nothing at all: x"), None);
+    }
+
+    #[test]
+    fn a_colon_may_stand_apart_from_its_word() {
+        for blank in ["", " ", "\u{a0}", "\u{202f}"] {
+            let line = format!("INSTRUCTION{blank}:  select 1");
+            assert_eq!(begin(&line), Some((Word::Part(Part::Statement), "INSTRUCTION", "select 1")), "{line}");
+            let line = format!("ERREUR{blank}:  x");
+            assert_eq!(begin(&line), Some((Word::Entry(Severity::Error), "ERREUR", "x")), "{line}");
+        }
+        assert_eq!(begin("쿼리:select 1"), Some((Word::Part(Part::InternalQuery), "쿼리", "select 1")));
+        assert_eq!(begin("PILE D'APPEL : x"), Some((Word::Part(Part::Backtrace), "PILE D'APPEL", "x")));
+        // A severity without its two spaces is the text of somebody's message.
+        assert_eq!(begin("ERREUR : x"), None);
+    }
+
+    #[test]
+    fn translated_words_are_sorted_and_short_enough() {
+        assert!(TRANSLATED.is_sorted_by(|a, b| a.0.as_bytes() < b.0.as_bytes()));
+        assert!(TRANSLATED.iter().all(|(word, _)| word.len() + 3 < LONGEST && english(word.as_bytes()).is_none()));
+    }
+
+    /// The texts of a message catalogue, as gettext compiles them.
+    fn catalogue(file: &[u8]) -> Vec<(&[u8], &[u8])> {
+        let number = |at: usize| u32::from_le_bytes(file[at..at + 4].try_into().unwrap()) as usize;
+        assert_eq!(number(0), 0x9504_12de, "not a catalogue of this machine's byte order");
+        let text = |at: usize| &file[number(at + 4)..number(at + 4) + number(at)];
+        (0..number(8)).map(|each| (text(number(12) + 8 * each), text(number(16) + 8 * each))).collect()
+    }
+
+    /// What PostgreSQL has translated and puts at the begin of lines.
+    const TEXTS: &[(&str, Word)] = &[
+        ("DEBUG", Word::Entry(Severity::Debug)),
+        ("LOG", Word::Entry(Severity::Log)),
+        ("INFO", Word::Entry(Severity::Info)),
+        ("NOTICE", Word::Entry(Severity::Notice)),
+        ("WARNING", Word::Entry(Severity::Warning)),
+        ("ERROR", Word::Entry(Severity::Error)),
+        ("FATAL", Word::Entry(Severity::Fatal)),
+        ("PANIC", Word::Entry(Severity::Panic)),
+        ("DETAIL:  ", Word::Part(Part::Detail)),
+        ("HINT:  ", Word::Part(Part::Hint)),
+        ("QUERY:  ", Word::Part(Part::InternalQuery)),
+        ("CONTEXT:  ", Word::Part(Part::Context)),
+        ("LOCATION:  %s:%d\n", Word::Part(Part::Location)),
+        ("BACKTRACE:  ", Word::Part(Part::Backtrace)),
+        ("STATEMENT:  ", Word::Part(Part::Statement)),
+    ];
+
+    #[test]
+    fn the_words_of_installed_catalogues_are_known() {
+        let languages = fs::read_dir("/usr/share/locale").into_iter().flatten().flatten();
+        let folders = languages.map(|language| language.path().join("LC_MESSAGES"));
+        let files = folders.flat_map(|folder| fs::read_dir(folder).into_iter().flatten().flatten());
+        let ours = files
+            .map(|file| file.path())
+            .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("postgres-")));
+        let mut looked_at = 0;
+        for path in ours {
+            let file = fs::read(&path).unwrap();
+            for (original, translation) in catalogue(&file) {
+                let Some((_, word)) = TEXTS.iter().find(|(text, _)| text.as_bytes() == original) else { continue };
+                let mut line = translation.to_vec();
+                if matches!(word, Word::Entry(_)) {
+                    line.extend_from_slice(b":  ");
+                }
+                line.extend_from_slice(b"x");
+                let known = leading(&line).map(|found| found.word);
+                let shared = translation == "გაფრთხილება".as_bytes();
+                assert!(known == Some(*word) || shared, "{path:?}: {}: {known:?}", String::from_utf8_lossy(&line));
+                looked_at += 1;
+            }
+        }
+        if looked_at == 0 {
+            eprintln!("NOT CHECKED: no message catalogue of PostgreSQL is installed (Debian: postgresql-15)");
+        }
     }
 }

@@ -31,25 +31,32 @@ impl Zone {
         Self { zone: None }
     }
 
-    /// From the value of `log_timezone`; [`Zone::unknown`] for a name that no
-    /// time zone has.
+    /// From the value of `log_timezone`: a name, or a rule as POSIX writes it (`<+05>-5`, `UTC+3`;
+    /// there hours count to the west). [`Zone::unknown`] for what is neither.
     #[must_use]
     pub fn named(name: &str) -> Self {
-        Self { zone: tz::TimeZone::get(name).ok() }
+        // A rule that names a daylight saving time but not when it is: PostgreSQL takes that of the
+        // United States.
+        let posix = || {
+            let rule = |text: &str| tz::TimeZone::posix(text).ok();
+            rule(name).or_else(|| rule(&format!("{name},M3.2.0,M11.1.0")))
+        };
+        Self { zone: tz::TimeZone::get(name).ok().or_else(posix) }
     }
 
     /// Seconds east of UTC at a local time, and whether that is certain.
     fn offset(&self, local_seconds: i64, abbreviation: &[u8]) -> (i64, bool) {
+        // First: in a zone called `UTC+3` what is written as UTC is three hours behind it.
+        let of_zone = self.zone.as_ref().and_then(|zone| of_zone(zone, local_seconds, abbreviation));
+        if let Some((offset, true)) = of_zone {
+            return (offset, true);
+        }
         if matches!(abbreviation, b"UTC" | b"GMT" | b"Z" | b"UCT" | b"Zulu") {
             return (0, true);
         }
-        if let Some(offset) = numeric(abbreviation) {
-            return (offset, true);
-        }
-        let of_zone = self.zone.as_ref().and_then(|zone| of_zone(zone, local_seconds, abbreviation));
-        match of_zone {
-            Some((offset, true)) => (offset, true),
-            _ => match ABBREVIATIONS.iter().find(|(name, _)| name.as_bytes() == abbreviation) {
+        match numeric(abbreviation) {
+            Some(offset) => (offset, true),
+            None => match ABBREVIATIONS.iter().find(|(name, _)| name.as_bytes() == abbreviation) {
                 Some(&(_, minutes)) => (i64::from(minutes) * 60, true),
                 None => (of_zone.map_or(0, |(offset, _)| offset), false),
             },
@@ -231,11 +238,13 @@ pub(super) fn days(year: i64, month: i64, day: i64) -> i64 {
     era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
 }
 
-/// How long the time at the begin of a text is, with its fraction and zone; 0
-/// when there is none.
-pub(super) fn time_len(text: &[u8]) -> usize {
+/// How long the time at the begin of a text is, with its fraction and zone; 0 when there is none.
+///
+/// The second length is another that it may have: POSIX zones have names such as `GMT+3`, but what
+/// follows a zone in a prefix may begin with a sign, too.
+pub(super) fn time_len(text: &[u8]) -> (usize, Option<usize>) {
     if local(text).is_none() {
-        return 0;
+        return (0, None);
     }
     let rest = text.get(SECONDS_LEN..).unwrap_or_default();
     let fraction = match rest.split_first() {
@@ -243,24 +252,24 @@ pub(super) fn time_len(text: &[u8]) -> usize {
         _ => 0,
     };
     let rest = rest.get(fraction..).unwrap_or_default();
-    let zone = match rest.split_first() {
-        Some((b' ', zone)) => {
-            let signed = matches!(zone.first(), Some(b'+' | b'-'));
-            let of_zone = |&&byte: &&u8| {
-                if signed {
-                    byte.is_ascii_digit() || byte == b':' || byte == b'+' || byte == b'-'
-                } else {
-                    byte.is_ascii_alphabetic()
-                }
-            };
-            match zone.iter().take_while(of_zone).count() {
-                0 => 0,
-                len => 1 + len,
-            }
-        }
-        _ => 0,
+    let Some((b' ', zone)) = rest.split_first() else { return (SECONDS_LEN + fraction, None) };
+    let run = |text: &[u8], of: &dyn Fn(u8) -> bool| text.iter().take_while(|&&byte| of(byte)).count();
+    let digits = |text: &[u8]| run(text, &|byte| byte.is_ascii_digit() || byte == b':');
+    let signed = |text: &[u8]| match text.split_first() {
+        Some((b'+' | b'-', number)) => Some(digits(number)).filter(|len| *len > 0).map(|len| 1 + len),
+        _ => None,
     };
-    SECONDS_LEN + fraction + zone
+    let begin = SECONDS_LEN + fraction;
+    if let Some(len) = signed(zone) {
+        return (begin + 1 + len, None);
+    }
+    match run(zone, &|byte| byte.is_ascii_alphabetic()) {
+        0 => (begin, None),
+        letters => {
+            let more = signed(zone.get(letters..).unwrap_or_default());
+            (begin + 1 + letters, more.map(|more| begin + 1 + letters + more))
+        }
+    }
 }
 
 #[cfg(test)]
@@ -291,6 +300,20 @@ mod tests {
     }
 
     #[test]
+    fn posix_zones_count_to_the_west() {
+        assert_eq!(read("UTC+3", "2026-06-01 12:00:00 UTC"), "2026-06-01T15:00:00Z");
+        assert_eq!(read("<GMT+3>3", "2026-06-01 12:00:00 GMT+3"), "2026-06-01T15:00:00Z");
+        assert_eq!(read("<+05>-5", "2026-06-01 12:00:00 +05"), "2026-06-01T07:00:00Z");
+        assert_eq!(read("<+0545>-5:45", "2026-06-01 12:00:00 +0545"), "2026-06-01T06:15:00Z");
+        // A name that says the contrary of what it means.
+        assert_eq!(read("<+05>5", "2026-06-01 12:00:00 +05"), "2026-06-01T17:00:00Z");
+        assert_eq!(read("FOO-2", "2026-06-01 12:00:00 FOO"), "2026-06-01T10:00:00Z");
+        // Daylight saving time as in the United States, where the rule does not say when it is.
+        assert_eq!(read("AAA5BBB", "2026-06-01 12:00:00 BBB"), "2026-06-01T16:00:00Z");
+        assert_eq!(read("AAA5BBB", "2026-12-01 12:00:00 AAA"), "2026-12-01T17:00:00Z");
+    }
+
+    #[test]
     fn an_unknown_zone_is_a_guess_and_counted() {
         let mut reader = TimeReader::new(Zone::unknown());
         assert_eq!(reader.read(b"2026-06-01 12:00:00 QQT").unwrap().to_string(), "2026-06-01T12:00:00Z");
@@ -304,10 +327,13 @@ mod tests {
     fn no_time_is_no_time() {
         for text in ["", "2026", "2026-13-01 00:00:00 UTC", "2026-01-01 00:61:00 UTC", "abcd-01-01 00:00:00"] {
             assert_eq!(local(text.as_bytes()), None, "{text}");
-            assert_eq!(time_len(text.as_bytes()), 0, "{text}");
+            assert_eq!(time_len(text.as_bytes()), (0, None), "{text}");
         }
-        assert_eq!(time_len(b"2026-11-21 12:00:00.123 UTC [1] LOG"), 27);
-        assert_eq!(time_len(b"2026-11-21 12:00:00 -03 x"), 23);
-        assert_eq!(time_len(b"2026-11-21 12:00:00 [1]"), 19);
+        assert_eq!(time_len(b"2026-11-21 12:00:00.123 UTC [1] LOG"), (27, None));
+        assert_eq!(time_len(b"2026-11-21 12:00:00 -03 x"), (23, None));
+        assert_eq!(time_len(b"2026-11-21 12:00:00 +05:45:30 x"), (29, None));
+        assert_eq!(time_len(b"2026-11-21 12:00:00 [1]"), (19, None));
+        assert_eq!(time_len(b"2026-11-21 12:00:00 GMT+3 [1]"), (23, Some(25)));
+        assert_eq!(time_len(b"2026-11-21 12:00:00 UTC-bob"), (23, None));
     }
 }

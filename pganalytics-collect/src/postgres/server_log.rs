@@ -43,6 +43,8 @@ pub(super) struct LogCollector {
     measurements: Vec<Arc<Measurement>>,
     /// What the server said last, and when.
     settings: Option<(Instant, Settings)>,
+    /// Its log says that this is no longer so.
+    outdated: bool,
     /// Its folder is not on this host, though the server seems to be.
     elsewhere: bool,
     /// Why the last visit got no session.
@@ -68,6 +70,7 @@ impl LogCollector {
             shared,
             measurements,
             settings: None,
+            outdated: false,
             elsewhere: false,
             unreached: None,
             reader: Work::None,
@@ -128,7 +131,8 @@ impl Collector for LogCollector {
     async fn collect(&mut self, cx: &CollectContext) -> Result<Collected, CollectError> {
         let began = Instant::now();
         self.unreached = None;
-        if self.settings.as_ref().is_none_or(|(asked, _)| asked.elapsed() >= ASK) {
+        let old = self.settings.as_ref().is_none_or(|(asked, _)| asked.elapsed() >= ASK);
+        if old || std::mem::take(&mut self.outdated) {
             // Where it does not answer there is time left for its files.
             match self.ask(began + cx.deadline.duration_since(began) / 2).await {
                 Ok(settings) => {
@@ -270,6 +274,7 @@ impl LogCollector {
             let outcome = fault.clone().unwrap_or(Outcome::Collected { rows });
             collected.report(measurement, source, began.elapsed(), outcome);
         }
+        self.outdated = reader.outdated;
         let state = reader.state();
         if state != self.state {
             self.state = state;

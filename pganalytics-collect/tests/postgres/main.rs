@@ -15,6 +15,7 @@ mod io;
 mod locks;
 mod log_lines;
 mod log_provocations;
+mod log_settings;
 mod logs_classes;
 mod own_sql;
 mod partitions;

@@ -20,12 +20,13 @@ use std::{
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::{Frame, FrameError};
+use super::{Frame, FrameError, keys::compare};
 use crate::{
     batch::{Block, Scrape, ScrapeKind},
     mask::Mask,
     rows::Rows,
     schema::{ColumnKind, Presence},
+    stream::Link,
     value::{ColumnData, Values},
 };
 
@@ -61,7 +62,7 @@ pub fn compact(frames: &[Frame]) -> Result<Block, FrameError> {
     let columns = columns.map(|(at, data)| data.take(if is_key(at) { &output.key_rows } else { &output.rows }));
     let rows = Rows::new(first.schema(), columns.collect(), Some(output.gone))?;
     let (schema, source) = (Arc::clone(first.schema()), first.source().clone());
-    Ok(Block::new(schema, source, input.scrapes, output.scrapes, rows)?)
+    Ok(Block::new(schema, source, input.scrapes, output.scrapes, rows)?.with_links(input.links))
 }
 
 /// A row's place in the sorted order.
@@ -82,6 +83,8 @@ struct Input {
     scrapes: Vec<Scrape>,
     /// For each scrape the frame that it came in.
     frame_of_scrape: Vec<usize>,
+    /// Where each scrape stood in its stream.
+    links: Vec<Option<Link>>,
     /// For each row the number of its scrape.
     scrape_of_row: Vec<u32>,
 }
@@ -137,9 +140,12 @@ impl Input {
                 gone.push(frame_gone.as_ref().is_some_and(|gone| gone.get(row)));
             }
         }
+        let links: Vec<_> = frames.iter().map(Frame::links).collect::<Result<_, _>>()?;
+        let link = |(frame, local, _): &(usize, usize, Scrape)| *links.get(*frame)?.get(*local)?;
+        let links = places.iter().map(link).collect();
         let frame_of_scrape = places.iter().map(|(frame, _, _)| *frame).collect();
         let scrapes = places.into_iter().map(|(_, _, scrape)| scrape).collect();
-        Ok(Self { columns, gone, scrapes, frame_of_scrape, scrape_of_row })
+        Ok(Self { columns, gone, scrapes, frame_of_scrape, scrape_of_row, links })
     }
 
     /// The rows sorted by key, then time; equal ones in the order they came.
@@ -341,24 +347,6 @@ fn add_hashes(data: &ColumnData, hashes: &mut [u64]) {
             Values::Text(values) => xxh3_64_with_seed(values.get(row).as_bytes(), seed),
         };
     }
-}
-
-/// Order of two rows by their keys; NULL first.
-fn compare(keys: &[&ColumnData], a: usize, b: usize) -> Ordering {
-    let one = |data: &&ColumnData| {
-        let null = |row| data.nulls().is_some_and(|nulls| nulls.get(row));
-        let values = match data.values() {
-            Values::Int(values) | Values::Timestamp(values) => values.get(a).cmp(&values.get(b)),
-            Values::Float(values) => {
-                let bits = |row| values.get(row).copied().unwrap_or_default();
-                bits(a).total_cmp(&bits(b))
-            }
-            Values::Bool(values) => values.get(a).cmp(&values.get(b)),
-            Values::Text(values) => values.get(a).cmp(values.get(b)),
-        };
-        null(b).cmp(&null(a)).then(values)
-    };
-    keys.iter().map(one).find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
 }
 
 /// Whether two rows of a column are equal, floats bit for bit.

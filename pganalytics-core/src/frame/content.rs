@@ -35,7 +35,7 @@ impl Content {
         match envelope.kind {
             Kind::Gap if envelope.end != bytes.len() => Err(FrameError::malformed("gap", "something follows its end")),
             Kind::Gap => read_gap(&envelope.head).map(Self::Gap),
-            Kind::Packed => Frame::of_envelope(bytes, &envelope, limits, schemas).map(Self::Rows),
+            Kind::Packed | Kind::Paged => Frame::of_envelope(bytes, &envelope, limits, schemas).map(Self::Rows),
         }
     }
 

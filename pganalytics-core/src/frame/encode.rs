@@ -1,19 +1,25 @@
 //! Writing frames.
 
 use super::{
-    FrameError, SECTION_GONE, SECTION_SCRAPES, column, encode_schema,
+    FrameError, PAGE_ROWS, encode_schema,
     envelope::{Kind, seal},
-    header::{Place, decoded_bytes, put_directory, put_scrapes, put_source},
-    mask,
-    number::{Effort, encode_ints},
+    header::{GONE, SECTIONS, SORTED, fixed_bytes, put_source},
+    keys::Runs,
+    links,
+    number::Effort,
+    scrapes::put_scrapes,
+    strip::{self, Written},
+    strip_place::put_checked,
     wire::put_varint,
 };
 use crate::{
     batch::{Batch, Block, Scrape},
     error::ModelError,
     rows::Rows,
-    schema::Schema,
+    schema::{ColumnKind, ColumnType, Schema},
     source::Source,
+    stream::Link,
+    value::{ColumnData, Values},
 };
 
 /// A batch as a frame for the wire and the spool.
@@ -21,7 +27,9 @@ use crate::{
 /// # Errors
 /// When the rows do not fit the schema.
 pub fn encode(batch: &Batch) -> Result<Vec<u8>, FrameError> {
-    write(&batch.schema, &batch.source, &[batch.scrape], None, &batch.rows, Effort::Wire)
+    let Batch { schema, source, scrape, rows } = batch;
+    let scrapes = &[*scrape];
+    Draft { schema, source, scrapes, scrape_of_row: &[], links: &[], rows, effort: Effort::Wire }.write()
 }
 
 /// A block as a frame at rest; it takes more effort than [`encode`] and is
@@ -30,49 +38,143 @@ pub fn encode(batch: &Batch) -> Result<Vec<u8>, FrameError> {
 /// # Errors
 /// When the rows do not fit the schema.
 pub fn encode_block(block: &Block) -> Result<Vec<u8>, FrameError> {
-    let scrape_of_row = Some(block.scrape_of_row());
-    write(block.schema(), block.source(), block.scrapes(), scrape_of_row, block.rows(), Effort::Rest)
+    let draft = Draft {
+        schema: block.schema(),
+        source: block.source(),
+        scrapes: block.scrapes(),
+        scrape_of_row: block.scrape_of_row(),
+        links: block.links(),
+        rows: block.rows(),
+        effort: Effort::Rest,
+    };
+    draft.write()
 }
 
-fn write(
-    schema: &Schema,
-    source: &Source,
-    scrapes: &[Scrape],
-    scrape_of_row: Option<&[u32]>,
-    rows: &Rows,
+/// What becomes a frame.
+struct Draft<'a> {
+    schema: &'a Schema,
+    source: &'a Source,
+    scrapes: &'a [Scrape],
+    scrape_of_row: &'a [u32],
+    links: &'a [Option<Link>],
+    rows: &'a Rows,
     effort: Effort,
-) -> Result<Vec<u8>, FrameError> {
-    check(schema, rows)?;
-    let mut body = Vec::new();
-    let mut columns = Vec::with_capacity(rows.columns().len());
-    for data in rows.columns() {
-        let start = body.len();
-        let text_bytes = column::encode(data, effort, &mut body)?;
-        columns.push(Place { start, len: body.len() - start, text_bytes });
-    }
-    let mut sections = Vec::new();
-    if let Some(of_row) = scrape_of_row.filter(|_| scrapes.len() > 1) {
-        let start = body.len();
-        let of_row: Vec<i64> = of_row.iter().map(|&scrape| i64::from(scrape)).collect();
-        encode_ints(&of_row, effort, &mut body)?;
-        sections.push((SECTION_SCRAPES, Place { start, len: body.len() - start, text_bytes: 0 }));
-    }
-    if let Some(gone) = rows.gone() {
-        let start = body.len();
-        mask::encode(gone, &mut body);
-        sections.push((SECTION_GONE, Place { start, len: body.len() - start, text_bytes: 0 }));
+}
+
+/// The strips of a frame, and what the head says of them before.
+#[derive(Default)]
+struct Strips {
+    all: Vec<(ColumnType, Written)>,
+    /// Bytes of texts that rows have.
+    texts: u64,
+    flags: u8,
+    /// Number of keys, and bytes of each key column of texts.
+    keys: Vec<u8>,
+}
+
+impl Draft<'_> {
+    fn write(&self) -> Result<Vec<u8>, FrameError> {
+        check(self.schema, self.rows)?;
+        let mut strips = self.strips()?;
+        let links = links::write(self.links, self.effort)?;
+        if links.is_some() {
+            strips.flags |= SECTIONS;
+        }
+        let kind = if self.rows.len() > PAGE_ROWS { Kind::Paged } else { Kind::Packed };
+        let (mut directory, mut pages) = (Vec::new(), Vec::new());
+        for (ty, strip) in &strips.all {
+            match kind {
+                Kind::Paged => strip.put_apart(*ty, self.effort, &mut directory, &mut pages)?,
+                _ => strip.put_packed(*ty, &mut directory),
+            }
+        }
+        if let Some(links) = links {
+            put_varint(&mut directory, 1);
+            put_varint(&mut directory, links::SECTION);
+            if kind == Kind::Paged {
+                let start = pages.len();
+                put_checked(&links, &mut pages);
+                put_varint(&mut directory, (pages.len() - start) as u64);
+            } else {
+                put_varint(&mut directory, links.len() as u64);
+                directory.extend_from_slice(&links);
+            }
+        }
+        let (rows, gone) = (self.rows.len(), self.rows.gone().is_some());
+        let mut head = self.schema.fingerprint().to_le_bytes().to_vec();
+        put_varint(&mut head, fixed_bytes(self.schema, rows, self.scrapes.len(), gone) + strips.texts);
+        if kind == Kind::Paged {
+            put_varint(&mut head, pages.len() as u64);
+        }
+        head.push(strips.flags);
+        put_source(&mut head, self.source);
+        put_scrapes(self.scrapes, self.effort, &mut head);
+        put_varint(&mut head, rows as u64);
+        head.extend_from_slice(&strips.keys);
+        head.extend_from_slice(&directory);
+        let mut out = seal(kind, &head);
+        out.extend_from_slice(&pages);
+        out.extend(encode_schema(self.schema));
+        Ok(out)
     }
 
-    let mut head = schema.fingerprint().to_le_bytes().to_vec();
-    put_varint(&mut head, decoded_bytes(schema, rows.len(), &columns));
-    put_source(&mut head, source);
-    put_scrapes(&mut head, scrapes);
-    put_varint(&mut head, rows.len() as u64);
-    put_directory(&mut head, schema, &columns, &sections);
-    head.extend_from_slice(&body);
-    let mut out = seal(Kind::Packed, &head);
-    out.extend(encode_schema(schema));
-    Ok(out)
+    fn strips(&self) -> Result<Strips, FrameError> {
+        let mut strips = Strips::default();
+        if self.rows.is_empty() {
+            return Ok(strips);
+        }
+        // Sorted by key are the rows of blocks at rest, and those only.
+        let runs = match self.effort {
+            Effort::Rest => Runs::of(self.schema, self.rows),
+            Effort::Wire => None,
+        };
+        if let Some(runs) = &runs {
+            self.put_keys(runs, &mut strips)?;
+        }
+        for (data, column) in self.rows.columns().iter().zip(self.schema.columns()) {
+            if runs.is_none() || column.kind != ColumnKind::Key {
+                let strip = strip::encode(data, self.effort)?;
+                strips.texts += strip.text_bytes() as u64;
+                strips.all.push((column.ty, strip));
+            }
+        }
+        if self.scrapes.len() > 1 {
+            let of_row = self.scrape_of_row.iter().map(|&scrape| i64::from(scrape)).collect();
+            strips.put(Values::Int(of_row), self.effort)?;
+        }
+        if let Some(gone) = self.rows.gone() {
+            strips.flags |= GONE;
+            strips.put(Values::Bool((0..self.rows.len()).map(|row| gone.get(row)).collect()), self.effort)?;
+        }
+        Ok(strips)
+    }
+
+    /// The directory of keys: rows of each, and key columns once for each key.
+    fn put_keys(&self, runs: &Runs, strips: &mut Strips) -> Result<(), FrameError> {
+        strips.flags |= SORTED;
+        put_varint(&mut strips.keys, runs.lens.len() as u64);
+        strips.put(Values::Int(runs.lens.clone()), self.effort)?;
+        for (at, column) in self.schema.columns().iter().enumerate() {
+            let Some(data) = self.rows.columns().get(at).filter(|_| column.kind == ColumnKind::Key) else { continue };
+            let distinct = data.take(&runs.first_rows);
+            if let Values::Text(texts) = distinct.values() {
+                let len = |(key, &rows): (usize, &i64)| texts.get(key).len() as u64 * rows.unsigned_abs();
+                let bytes = runs.lens.iter().enumerate().map(len).sum();
+                put_varint(&mut strips.keys, bytes);
+                strips.texts += bytes;
+            }
+            strips.all.push((column.ty, strip::encode(&distinct, self.effort)?));
+        }
+        Ok(())
+    }
+}
+
+impl Strips {
+    fn put(&mut self, values: Values, effort: Effort) -> Result<(), FrameError> {
+        let ty = values.ty();
+        self.all.push((ty, strip::encode(&ColumnData::new(values), effort)?));
+        Ok(())
+    }
 }
 
 /// A batch's fields are public, so its rows may be of another schema.

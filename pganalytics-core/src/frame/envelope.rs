@@ -22,6 +22,8 @@ pub(super) const LONGEST_PREFIX: usize = 7 + 10;
 pub(super) enum Kind {
     /// Rows, all of them in the head.
     Packed = 0,
+    /// Rows; the head says where their pages stand behind it.
+    Paged = 1,
     /// What a stream has lost.
     Gap = 2,
 }
@@ -60,6 +62,7 @@ pub(super) fn open_prefix<'a>(bytes: &'a [u8], limits: &Limits) -> Result<(Kind,
     }
     let kind = match reader.byte()? {
         0 => Kind::Packed,
+        1 => Kind::Paged,
         2 => Kind::Gap,
         other => return Err(FrameError::malformed("frame", format!("unknown kind {other}"))),
     };

@@ -62,6 +62,17 @@ pub enum FrameError {
         /// What is wrong with it.
         why: String,
     },
+    /// A page can't be read; the others can.
+    #[error("page {page}: {why}")]
+    BadPage {
+        /// Its number among the pages of its column.
+        page: usize,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The bytes could not be read from where they are kept.
+    #[error("the frame can't be read: {0}")]
+    Unavailable(String),
     /// A limit is exceeded.
     #[error("{what}: {given} exceeds the limit of {limit}")]
     TooLarge {
@@ -118,6 +129,8 @@ impl FrameError {
             Self::Cut { .. } => "frame_cut",
             Self::Malformed { .. } => "malformed_frame",
             Self::BadColumn { .. } => "bad_column",
+            Self::BadPage { .. } => "bad_page",
+            Self::Unavailable(_) => "unavailable",
             Self::TooLarge { .. } => "frame_too_large",
             Self::NoSuchColumn { .. } => "no_such_column",
             Self::UnknownSchema { .. } => "unknown_schema",

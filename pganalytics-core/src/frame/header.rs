@@ -1,53 +1,72 @@
-//! The header: who, when, what shape, and where each column stands.
+//! What the head of a frame of rows says: who, when, what shape, and where each
+//! strip stands.
 //!
 //! ```text
 //! schema     its fingerprint (8 bytes)
-//! decoded    bytes that all of it takes once decoded
+//! decoded    bytes that all columns take once decoded
+//! pages      bytes behind the head; only where there are pages
+//! flags      a byte: sorted by key (1), some rows are gone (2), sections (4)
 //! source     server id, instance id, server, database
-//! scrapes    count, then each as its difference from the one before
+//! scrapes    see `scrapes`
 //! rows       count
-//! directory  for each column its length, and the bytes of text in it;
-//!            then other sections: number, length
+//! keys       where rows are sorted by key: count; bytes of each key column of
+//!            texts, as rows have it
+//! strips     none where there are no rows; see `strip_place`: where rows are sorted by key, the rows of each
+//!            key and the distinct values of each key column; then the other
+//!            columns; of blocks the scrapes of rows; which rows are gone
+//! sections   count; each its number and its length; packed, its bytes
 //! ```
-//! Later minor versions may append to it; readers skip what they do not know.
+//! Later minor versions may append to it; readers skip what they do not know,
+//! sections too.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use uuid::Uuid;
 
 use super::{
     FrameError, Limits,
+    scrapes::read_scrapes,
+    strip_place::{Places, Strip},
     text::put_text,
-    wire::{Reader, put_signed, put_varint},
+    wire::Reader,
 };
 use crate::{
-    batch::{Scrape, ScrapeClock, ScrapeKind},
-    epoch::Epoch,
+    batch::Scrape,
     id::{InstanceId, ServerId},
-    schema::{ColumnType, Schema},
+    schema::{ColumnKind, ColumnType, Schema},
     source::Source,
-    time::Timestamp,
 };
 
-/// Where a column stands, from the end of the header on.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Place {
-    pub(super) start: usize,
-    pub(super) len: usize,
-    pub(super) text_bytes: usize,
-}
+/// Rows are sorted by key, and key columns are stored once for each key.
+pub(super) const SORTED: u8 = 1;
+/// Some rows only say that their key is gone.
+pub(super) const GONE: u8 = 2;
+/// There are sections.
+pub(super) const SECTIONS: u8 = 4;
 
-/// What a header says.
+/// Most sections that a frame may have.
+const MAX_SECTIONS: usize = 64;
+
+/// What a head says.
 #[derive(Debug)]
 pub(super) struct Header {
     pub(super) schema: Arc<Schema>,
     pub(super) decoded: u64,
+    pub(super) packed: bool,
     pub(super) source: Source,
     pub(super) scrapes: Vec<Scrape>,
     pub(super) rows: usize,
-    pub(super) columns: Vec<Place>,
-    /// Other sections by their number.
-    pub(super) sections: Vec<(u64, Place)>,
+    pub(super) strips: Vec<Strip>,
+    /// For each column its strip.
+    pub(super) columns: Vec<usize>,
+    /// Number of key columns; `None`: the rows are not sorted by key.
+    keys: Option<usize>,
+    /// Of texts of key columns the bytes that rows have of them, by column.
+    expanded: Vec<(usize, u64)>,
+    scrape_strip: Option<usize>,
+    gone_strip: Option<usize>,
+    /// Places by number, in the head or in the frame.
+    pub(super) sections: Vec<(u64, Range<usize>)>,
 }
 
 pub(super) fn put_source(out: &mut Vec<u8>, source: &Source) {
@@ -69,107 +88,6 @@ pub(super) fn read_source(reader: &mut Reader<'_>) -> Result<Source, FrameError>
     })
 }
 
-const DELTA: u8 = 1;
-const SAME_INTERVAL: u8 = 2;
-const SAME_EPOCH: u8 = 4;
-const HAS_STAMP: u8 = 8;
-const HAS_STARTED: u8 = 16;
-const HAS_EVICTIONS: u8 = 32;
-const STEPPED: u8 = 64;
-const HAS_OFFSET: u8 = 128;
-
-pub(super) fn put_scrapes(out: &mut Vec<u8>, scrapes: &[Scrape]) {
-    put_varint(out, scrapes.len() as u64);
-    let mut before = Scrape {
-        collected_at: Timestamp::default(),
-        interval_micros: 0,
-        kind: ScrapeKind::Keyframe,
-        epoch: Epoch::default(),
-        clock: ScrapeClock::default(),
-    };
-    for scrape in scrapes {
-        let same_interval = scrape.interval_micros == before.interval_micros;
-        let same_epoch = scrape.epoch == before.epoch;
-        let mut flags = 0;
-        let mut flag = |bit, on: bool| flags |= if on { bit } else { 0 };
-        flag(DELTA, scrape.kind == ScrapeKind::Delta);
-        flag(SAME_INTERVAL, same_interval);
-        flag(SAME_EPOCH, same_epoch);
-        flag(HAS_STAMP, scrape.epoch.stamp.is_some() && !same_epoch);
-        flag(HAS_STARTED, scrape.epoch.started.is_some() && !same_epoch);
-        flag(HAS_EVICTIONS, scrape.epoch.evictions.is_some() && !same_epoch);
-        flag(STEPPED, scrape.clock.stepped);
-        flag(HAS_OFFSET, scrape.clock.offset_micros.is_some());
-        out.push(flags);
-        put_signed(out, scrape.collected_at.as_micros().wrapping_sub(before.collected_at.as_micros()));
-        if !same_interval {
-            put_varint(out, scrape.interval_micros);
-        }
-        if !same_epoch {
-            let stamps = [scrape.epoch.stamp, scrape.epoch.started].into_iter().flatten().map(Timestamp::as_micros);
-            stamps.chain(scrape.epoch.evictions).for_each(|number| put_signed(out, number));
-        }
-        if let Some(offset) = scrape.clock.offset_micros {
-            put_signed(out, offset);
-        }
-        before = *scrape;
-    }
-}
-
-fn read_scrapes(reader: &mut Reader<'_>, limits: &Limits) -> Result<Vec<Scrape>, FrameError> {
-    let count = reader.count("scrapes", limits.max_scrapes)?;
-    if count == 0 {
-        return Err(FrameError::malformed("header", "no scrapes"));
-    }
-    let mut scrapes = Vec::with_capacity(count.min(reader.rest().len() / 2));
-    let mut before = (0_i64, 0_u64, Epoch::default());
-    for _ in 0..count {
-        let flags = reader.byte()?;
-        let has = |bit| flags & bit != 0;
-        before.0 = before.0.wrapping_add(reader.signed()?);
-        if !has(SAME_INTERVAL) {
-            before.1 = reader.varint()?;
-        }
-        if !has(SAME_EPOCH) {
-            let mut number = |bit| if has(bit) { reader.signed().map(Some) } else { Ok(None) };
-            before.2 = Epoch {
-                stamp: number(HAS_STAMP)?.map(Timestamp::from_micros),
-                started: number(HAS_STARTED)?.map(Timestamp::from_micros),
-                evictions: number(HAS_EVICTIONS)?,
-            };
-        }
-        scrapes.push(Scrape {
-            collected_at: Timestamp::from_micros(before.0),
-            interval_micros: before.1,
-            kind: if has(DELTA) { ScrapeKind::Delta } else { ScrapeKind::Keyframe },
-            epoch: before.2,
-            clock: ScrapeClock {
-                stepped: has(STEPPED),
-                offset_micros: if has(HAS_OFFSET) { Some(reader.signed()?) } else { None },
-            },
-        });
-    }
-    if !scrapes.is_sorted_by_key(|scrape| scrape.collected_at) {
-        return Err(FrameError::malformed("header", "scrapes are not in order of time"));
-    }
-    Ok(scrapes)
-}
-
-/// Appends the directory: places of columns, then of other sections.
-pub(super) fn put_directory(out: &mut Vec<u8>, schema: &Schema, columns: &[Place], sections: &[(u64, Place)]) {
-    for (place, column) in columns.iter().zip(schema.columns()) {
-        put_varint(out, place.len as u64);
-        if column.ty == ColumnType::Text {
-            put_varint(out, place.text_bytes as u64);
-        }
-    }
-    put_varint(out, sections.len() as u64);
-    for (number, place) in sections {
-        put_varint(out, *number);
-        put_varint(out, place.len as u64);
-    }
-}
-
 /// Bytes that a value takes while it is decoded, those of a text not counted.
 fn width_of(ty: ColumnType) -> u64 {
     match ty {
@@ -180,55 +98,153 @@ fn width_of(ty: ColumnType) -> u64 {
     }
 }
 
-/// Bytes that columns take once they are decoded.
-pub(super) fn decoded_bytes(schema: &Schema, rows: usize, columns: &[Place]) -> u64 {
-    let each = schema.columns().iter().zip(columns);
-    each.map(|(column, place)| width_of(column.ty) * rows as u64 + place.text_bytes as u64).sum()
+/// Bytes that rows take once decoded, those of texts not counted.
+pub(super) fn fixed_bytes(schema: &Schema, rows: usize, scrapes: usize, gone: bool) -> u64 {
+    let columns: u64 = schema.columns().iter().map(|column| width_of(column.ty)).sum();
+    let scrape = if scrapes > 1 { 4 } else { 0 };
+    (columns + scrape).saturating_mul(rows as u64).saturating_add(if gone { rows as u64 } else { 0 })
 }
 
-/// Most other sections that a frame may have.
-const MAX_SECTIONS: usize = 64;
-
 impl Header {
-    /// Reads a header behind its fingerprint, and leaves the reader where the
-    /// columns begin.
-    pub(super) fn read(reader: &mut Reader<'_>, schema: Arc<Schema>, limits: &Limits) -> Result<Self, FrameError> {
-        let announced = reader.varint()?;
-        let source = read_source(reader)?;
-        let scrapes = read_scrapes(reader, limits)?;
-        let rows = reader.count("rows", limits.max_rows)?;
-        let mut start = 0;
-        let mut place = |reader: &mut Reader<'_>| {
-            let len = reader.count("length of a section", limits.max_frame_bytes - start)?;
-            start += len;
-            Ok::<_, FrameError>(Place { start: start - len, len, text_bytes: 0 })
-        };
-        let mut columns = Vec::with_capacity(schema.columns().len());
-        let mut decoded = 0_u64;
-        for column in schema.columns() {
-            let mut place = place(reader)?;
-            let width = width_of(column.ty);
-            decoded = decoded.saturating_add(width.saturating_mul(rows as u64));
-            if column.ty == ColumnType::Text {
-                place.text_bytes = reader.count("bytes of text", limits.max_decoded_bytes)?;
-                decoded = decoded.saturating_add(place.text_bytes as u64);
-            }
-            columns.push(place);
-        }
+    /// Reads a head from behind the length of its pages. `head` is the length of
+    /// all of it, `pages` where those stand in the frame.
+    pub(super) fn read(
+        reader: Reader<'_>,
+        head: usize,
+        pages: Option<Range<usize>>,
+        decoded: u64,
+        schema: Arc<Schema>,
+        limits: &Limits,
+    ) -> Result<Self, FrameError> {
         let limit = limits.max_decoded_bytes as u64;
-        if decoded > limit {
-            return Err(FrameError::TooLarge { what: "decoded bytes of the columns", given: decoded, limit });
+        let (next, end) = (pages.as_ref().map(|pages| pages.start), pages.map_or(0, |pages| pages.end));
+        let mut places = Places { reader, head, next, end, left: limit, limit };
+        let flags = places.reader.byte()?;
+        let source = read_source(&mut places.reader)?;
+        let scrapes = read_scrapes(&mut places.reader, limits)?;
+        let rows = places.reader.count("rows", limits.max_rows)?;
+        places.take(fixed_bytes(&schema, rows, scrapes.len(), flags & GONE != 0))?;
+        let mut header = Self {
+            schema,
+            decoded,
+            packed: next.is_none(),
+            source,
+            scrapes,
+            rows,
+            strips: Vec::new(),
+            columns: Vec::new(),
+            keys: None,
+            expanded: Vec::new(),
+            scrape_strip: None,
+            gone_strip: None,
+            sections: Vec::new(),
+        };
+        header.columns = vec![usize::MAX; header.schema.columns().len()];
+        if rows > 0 {
+            header.read_strips(&mut places, flags)?;
         }
-        let count = reader.count("sections", MAX_SECTIONS)?;
-        let mut sections = Vec::with_capacity(count);
-        for _ in 0..count {
-            let number = reader.varint()?;
-            sections.push((number, place(reader)?));
+        if flags & SECTIONS != 0 {
+            header.read_sections(&mut places)?;
         }
-        if announced != decoded {
-            let why = format!("{decoded} bytes once decoded, {announced} are announced");
+        let found = limit - places.left;
+        if found != decoded {
+            let why = format!("{found} bytes once decoded, {decoded} are announced");
             return Err(FrameError::malformed("header", why));
         }
-        Ok(Self { schema, decoded, source, scrapes, rows, columns, sections })
+        if let Some(next) = places.next.filter(|next| *next != end) {
+            return Err(FrameError::malformed("header", format!("{} bytes of pages are nobody's", end - next)));
+        }
+        Ok(header)
+    }
+
+    fn read_strips(&mut self, places: &mut Places<'_>, flags: u8) -> Result<(), FrameError> {
+        let schema = Arc::clone(&self.schema);
+        let columns = schema.columns();
+        if flags & SORTED != 0 {
+            let keys: Vec<usize> = schema.positions_of(ColumnKind::Key).collect();
+            let count = places.reader.count("keys", self.rows)?;
+            let is_text = |at: &&usize| columns.get(**at).is_some_and(|column| column.ty == ColumnType::Text);
+            for &at in keys.iter().filter(is_text) {
+                let bytes = places.reader.varint()?;
+                places.take(bytes)?;
+                self.expanded.push((at, bytes));
+            }
+            self.keys = Some(keys.len());
+            self.add(places, ColumnType::Int, count)?;
+            let left = places.left;
+            for at in keys {
+                self.column(places, at, count)?;
+            }
+            // What rows have of them was counted.
+            places.left = left;
+        }
+        for at in 0..columns.len() {
+            if self.columns.get(at) == Some(&usize::MAX) {
+                let before = places.left;
+                self.column(places, at, self.rows)?;
+                debug_assert!(places.left <= before);
+            }
+        }
+        if self.scrapes.len() > 1 {
+            self.scrape_strip = Some(self.add(places, ColumnType::Int, self.rows)?);
+        }
+        if flags & GONE != 0 {
+            self.gone_strip = Some(self.add(places, ColumnType::Bool, self.rows)?);
+        }
+        Ok(())
+    }
+
+    fn column(&mut self, places: &mut Places<'_>, at: usize, len: usize) -> Result<(), FrameError> {
+        let ty = self.schema.columns().get(at).map_or(ColumnType::Int, |column| column.ty);
+        let strip = self.add(places, ty, len)?;
+        places.take(self.strips.get(strip).map_or(0, |strip| strip.texts as u64))?;
+        if let Some(place) = self.columns.get_mut(at) {
+            *place = strip;
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, places: &mut Places<'_>, ty: ColumnType, len: usize) -> Result<usize, FrameError> {
+        let strip = places.strip(ty, len)?;
+        self.strips.push(strip);
+        Ok(self.strips.len() - 1)
+    }
+
+    fn read_sections(&mut self, places: &mut Places<'_>) -> Result<(), FrameError> {
+        for _ in 0..places.reader.count("sections", MAX_SECTIONS)? {
+            let kind = places.reader.varint()?;
+            let len = places.reader.varint()?;
+            let place = places.section(usize::try_from(len).unwrap_or(usize::MAX))?;
+            self.sections.push((kind, place));
+        }
+        Ok(())
+    }
+
+    /// Whether the column is stored once for each key.
+    pub(super) fn is_key(&self, column: usize) -> bool {
+        self.keys.is_some() && self.schema.columns().get(column).is_some_and(|column| column.kind == ColumnKind::Key)
+    }
+
+    /// The rows of each key, then the distinct values of the key columns.
+    pub(super) fn key_strips(&self) -> &[Strip] {
+        let count = self.keys.map_or(0, |keys| keys + 1);
+        self.strips.get(..count).unwrap_or_default()
+    }
+
+    pub(super) fn run_strip(&self) -> Option<&Strip> {
+        self.key_strips().first()
+    }
+
+    pub(super) fn scrape_strip(&self) -> Option<&Strip> {
+        self.scrape_strip.and_then(|at| self.strips.get(at))
+    }
+
+    pub(super) fn gone_strip(&self) -> Option<&Strip> {
+        self.gone_strip.and_then(|at| self.strips.get(at))
+    }
+
+    /// Bytes that rows have of a key column of texts.
+    pub(super) fn expanded(&self, column: usize) -> u64 {
+        self.expanded.iter().find(|(at, _)| *at == column).map_or(0, |(_, bytes)| *bytes)
     }
 }

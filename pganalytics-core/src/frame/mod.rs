@@ -2,24 +2,34 @@
 //! rest.
 //!
 //! ```text
-//! "PGAF"  major  minor
-//! header: its length, its packed length, then packed (see `header`)
-//! columns, one behind the other
-//! other sections: scrape of each row (1), gone rows (2)
+//! "PGAF"  major  minor  kind
+//! length of the head, then the head (see `header`)
 //! CRC32C over all before it (4 bytes)
+//! pages, where there are more rows than fit one; each with its CRC32C
+//! the schema, unless it is known where the frame goes (see `schema_blob`)
 //! ```
 //!
 //! Integers of the frame are of variable length unless it says otherwise; fixed
-//! ones are little-endian. Each column decodes on its own. Numbers are stored
-//! as in `number`, texts as in `text`, masks as in `mask`.
+//! ones are little-endian. Values stand in strips, column by column (see
+//! `strip`): up to [`PAGE_ROWS`] rows in the head, more in pages behind it, each
+//! of which is read by itself ([`FrameHead`]). Rows that are sorted by key, as
+//! those of blocks, have a directory of keys ([`KeyDirectory`]).
+//!
+//! A schema takes most of a small frame. So it stands at the end, from where it
+//! can be taken off ([`split_schema`]), and the frame names it by its
+//! fingerprint. [`encode_push`] puts frames and the schemas that the receiver
+//! does not know yet into one body.
 //!
 //! # Invariants
 //! * What was encoded comes back equal, bit for bit.
 //! * Foreign bytes give a frame or a [`FrameError`]; never a panic, never more
 //!   memory than [`Limits`] says, and time in proportion to the bytes and the
 //!   rows that they announce.
-//! * A reader of major version 1 reads every minor version: it skips what later
-//!   ones append to the header, and sections that it does not know.
+//! * A flipped bit costs the page that it is in, and no other; one in the head
+//!   costs the frame. Nothing is ever read wrong for it.
+//! * A page that is read by itself gives what it gives as part of the whole.
+//! * A reader of major version 2 reads every minor version: it skips what later
+//!   ones append to the head, and sections that it does not know.
 //!
 //! ```
 //! use pganalytics_core::{*, frame::{self, Frame, Limits}};
@@ -58,7 +68,6 @@
 //! ```
 
 mod blob;
-mod column;
 mod compact;
 #[cfg(test)]
 mod compact_tests;
@@ -68,12 +77,22 @@ mod envelope;
 mod error;
 mod gap;
 mod header;
+mod keys;
 mod limits;
+mod links;
 mod mask;
 mod number;
+#[cfg(test)]
+mod page_tests;
+mod paged;
+mod paged_read;
 mod parse;
 mod push;
+mod read;
 mod schema_blob;
+mod scrapes;
+mod strip;
+mod strip_place;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -85,9 +104,11 @@ pub use self::{
     encode::{encode, encode_block},
     error::FrameError,
     gap::encode_gap,
+    keys::KeyDirectory,
     limits::{Limits, PushLimits},
     parse::{FindSchema, Frame, decoded_bytes, split_schema},
     push::{PushBody, encode_push},
+    read::{FrameBytes, FrameHead},
     schema_blob::{decode_schema, encode_schema, schema_len},
 };
 
@@ -97,7 +118,5 @@ pub const CONTENT_TYPE: &str = "application/vnd.pganalytics.frame";
 const MAGIC: &[u8; 4] = b"PGAF";
 const MAJOR: u8 = 2;
 const MINOR: u8 = 0;
-/// The section that says for each row which scrape it belongs to.
-const SECTION_SCRAPES: u64 = 1;
-/// The section that says which rows are gone.
-const SECTION_GONE: u64 = 2;
+/// Rows of a page.
+pub const PAGE_ROWS: usize = 1024;

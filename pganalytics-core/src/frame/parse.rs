@@ -5,12 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{
-    FrameError, Limits, SECTION_GONE, SECTION_SCRAPES, column, decode_schema,
+    FrameError, FrameHead, Limits, decode_schema,
     envelope::{Envelope, Kind, open_prefix},
-    header::{Header, Place},
-    mask,
-    number::decode_ints,
-    text::Expected,
     wire::Reader,
 };
 use crate::{
@@ -19,6 +15,7 @@ use crate::{
     rows::Rows,
     schema::Schema,
     source::Source,
+    stream::Link,
     time::Timestamp,
     value::ColumnData,
 };
@@ -26,25 +23,23 @@ use crate::{
 /// Finds the schema of a fingerprint, for frames that only name theirs.
 pub type FindSchema<'a> = &'a dyn Fn(u64) -> Option<Arc<Schema>>;
 
-/// A frame whose checksum and header are good; columns are read when asked
-/// for. Cheap to clone.
+/// A frame whose head is good; columns are read when asked for. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Frame {
-    header: Arc<Header>,
+    head: FrameHead,
     bytes: Bytes,
     /// Without its schema.
     bare: Bytes,
-    /// What follows the header, up to the checksum.
-    body: Bytes,
-    longest_text: usize,
+    /// Where its only scrape stands, if somebody who knows has said it.
+    link: Option<Link>,
 }
 
 impl Frame {
-    /// Checks magic, version, checksum, header and the places of all columns of
-    /// a frame that carries its schema.
+    /// Checks magic, version, the checksum of the head, the head and the places
+    /// of all columns of a frame that carries its schema.
     ///
     /// # Errors
-    /// When the bytes are not a whole, undamaged frame within the limits.
+    /// When the bytes are not a whole frame with a good head within the limits.
     pub fn parse(bytes: Bytes, limits: &Limits) -> Result<Self, FrameError> {
         Self::parse_with(bytes, limits, &|_| None)
     }
@@ -56,10 +51,7 @@ impl Frame {
     /// not carry its schema and nobody knows it.
     pub fn parse_with(bytes: Bytes, limits: &Limits, schemas: FindSchema<'_>) -> Result<Self, FrameError> {
         let envelope = Envelope::open(&bytes, limits)?;
-        match envelope.kind {
-            Kind::Packed => Self::of_envelope(bytes, &envelope, limits, schemas),
-            Kind::Gap => Err(FrameError::NoRows),
-        }
+        Self::of_envelope(bytes, &envelope, limits, schemas)
     }
 
     pub(super) fn of_envelope(
@@ -68,31 +60,60 @@ impl Frame {
         limits: &Limits,
         schemas: FindSchema<'_>,
     ) -> Result<Self, FrameError> {
-        let mut reader = Reader::new("header", &envelope.head);
-        let fingerprint = u64::from_le_bytes(reader.array()?);
-        let bare = bytes.slice(..envelope.end);
-        let schema = if bytes.len() > envelope.end {
-            let carried = decode_schema(bytes.get(envelope.end..).unwrap_or_default(), limits)?;
+        let mut end = envelope.end;
+        let head = FrameHead::of_envelope(envelope, limits, |fingerprint, frame_end| {
+            end = frame_end;
+            if bytes.len() < end {
+                return Err(FrameError::Cut { what: "frame", needed: end - bytes.len(), left: 0 });
+            }
+            let Some(carried) = bytes.get(end..).filter(|carried| !carried.is_empty()) else {
+                return schemas(fingerprint).ok_or(FrameError::UnknownSchema { fingerprint });
+            };
+            let carried = decode_schema(carried, limits)?;
             if carried.fingerprint() != fingerprint {
                 let why = format!("its fingerprint is {:016x}, not {fingerprint:016x}", carried.fingerprint());
                 return Err(FrameError::malformed("schema", why));
             }
-            carried
-        } else {
-            schemas(fingerprint).ok_or(FrameError::UnknownSchema { fingerprint })?
-        };
-        let header = Header::read(&mut reader, schema, limits)?;
-        let body = envelope.head.slice_ref(reader.rest());
-        Ok(Self { header: Arc::new(header), bytes, bare, body, longest_text: limits.max_text_bytes })
+            Ok(carried)
+        })?;
+        let bare = bytes.slice(..end);
+        Ok(Self { head, bytes, bare, link: None })
     }
 
     /// Reads every part once.
     pub(super) fn verify(&self) -> Result<(), FrameError> {
-        for index in 0..self.header.columns.len() {
+        for index in 0..self.schema().columns().len() {
             self.column(index)?;
         }
         self.scrape_of_row()?;
-        self.gone().map(|_| ())
+        self.gone()?;
+        self.head.links(&self.bare)?;
+        self.head.check_sections(&self.bare)
+    }
+
+    /// Its head.
+    #[must_use]
+    pub fn head(&self) -> &FrameHead {
+        &self.head
+    }
+
+    /// Says where the only scrape of the frame stands in its stream, so that a
+    /// block that is made of it knows. Blocks keep what they know.
+    #[must_use]
+    pub fn with_link(mut self, link: Link) -> Self {
+        self.link = Some(link).filter(|_| self.scrapes().len() == 1);
+        self
+    }
+
+    /// Where each scrape stood in its stream; `None` where it is not known.
+    ///
+    /// # Errors
+    /// When its bytes make no sense.
+    pub fn links(&self) -> Result<Vec<Option<Link>>, FrameError> {
+        match self.link {
+            Some(link) => Ok(vec![Some(link)]),
+            None => self.head.links(&self.bare),
+        }
     }
 
     /// The frame without its schema, as it may be sent or kept where that is
@@ -105,31 +126,38 @@ impl Frame {
     /// Bytes that all columns together take once decoded.
     #[must_use]
     pub fn decoded_bytes(&self) -> u64 {
-        self.header.decoded
+        self.head.decoded_bytes()
     }
 
     /// Shape of the rows.
     #[must_use]
     pub fn schema(&self) -> &Arc<Schema> {
-        &self.header.schema
+        self.head.schema()
     }
 
     /// Where they come from.
     #[must_use]
     pub fn source(&self) -> &Source {
-        &self.header.source
+        self.head.source()
     }
 
     /// The scrapes, in order of time; never empty.
     #[must_use]
     pub fn scrapes(&self) -> &[Scrape] {
-        &self.header.scrapes
+        self.head.scrapes()
+    }
+
+    /// Time of the last scrape that had all rows.
+    #[must_use]
+    pub fn last_keyframe(&self) -> Option<Timestamp> {
+        let is_keyframe = |scrape: &&Scrape| scrape.kind == crate::batch::ScrapeKind::Keyframe;
+        self.scrapes().iter().rev().find(is_keyframe).map(|scrape| scrape.collected_at)
     }
 
     /// Number of rows.
     #[must_use]
     pub fn rows(&self) -> usize {
-        self.header.rows
+        self.head.rows()
     }
 
     /// The frame as it was given.
@@ -141,7 +169,7 @@ impl Frame {
     /// Rows times columns.
     #[must_use]
     pub fn value_count(&self) -> u64 {
-        self.header.rows as u64 * self.header.columns.len() as u64
+        self.rows() as u64 * self.schema().columns().len() as u64
     }
 
     /// Times of the first and of the last scrape.
@@ -156,15 +184,7 @@ impl Frame {
     /// # Errors
     /// When there is no such column or its bytes make no sense.
     pub fn column(&self, index: usize) -> Result<ColumnData, FrameError> {
-        let columns = self.header.columns.len();
-        let (Some(place), Some(column)) = (self.header.columns.get(index), self.schema().columns().get(index)) else {
-            return Err(FrameError::NoSuchColumn { index, columns });
-        };
-        let expected = Expected { rows: self.rows(), bytes: place.text_bytes, longest: self.longest_text };
-        column::decode(self.section(place), column.ty, expected).map_err(|error| match error {
-            error @ FrameError::TooLarge { .. } => error,
-            other => FrameError::BadColumn { column: column.name.clone(), why: other.to_string() },
-        })
+        self.head.pages_of_column(index, 0..self.head.pages(), &self.bare)
     }
 
     /// For each row the position of its scrape.
@@ -172,18 +192,7 @@ impl Frame {
     /// # Errors
     /// When its bytes make no sense.
     pub fn scrape_of_row(&self) -> Result<Vec<u32>, FrameError> {
-        let scrapes = self.scrapes().len();
-        if scrapes == 1 {
-            return Ok(vec![0; self.rows()]);
-        }
-        let bytes = self.other(SECTION_SCRAPES).unwrap_or_default();
-        let numbers = decode_ints(bytes, self.rows())?;
-        let number = |number| u32::try_from(number).ok().filter(|&number| (number as usize) < scrapes);
-        numbers
-            .into_iter()
-            .map(number)
-            .collect::<Option<_>>()
-            .ok_or_else(|| FrameError::malformed("scrapes of rows", "a row points at a scrape that is not there"))
+        self.head.scrapes_of_pages(0..self.head.pages(), &self.bare)
     }
 
     /// The rows whose key is gone; `None` when none is.
@@ -191,8 +200,7 @@ impl Frame {
     /// # Errors
     /// When its bytes make no sense.
     pub fn gone(&self) -> Result<Option<Mask>, FrameError> {
-        let gone = self.other(SECTION_GONE).map(|bytes| mask::decode(bytes, self.rows())).transpose()?;
-        Ok(gone.filter(Mask::any))
+        self.head.gone_of_pages(0..self.head.pages(), &self.bare)
     }
 
     /// All rows, decoded.
@@ -200,7 +208,7 @@ impl Frame {
     /// # Errors
     /// When any part of the frame makes no sense.
     pub fn to_rows(&self) -> Result<Rows, FrameError> {
-        let columns = (0..self.header.columns.len()).map(|index| self.column(index)).collect::<Result<_, _>>()?;
+        let columns = (0..self.schema().columns().len()).map(|index| self.column(index)).collect::<Result<_, _>>()?;
         Ok(Rows::new(self.schema(), columns, self.gone()?)?)
     }
 
@@ -211,7 +219,8 @@ impl Frame {
     pub fn to_block(&self) -> Result<Block, FrameError> {
         let rows = self.to_rows()?;
         let (schema, source) = (Arc::clone(self.schema()), self.source().clone());
-        Ok(Block::new(schema, source, self.scrapes().to_vec(), self.scrape_of_row()?, rows)?)
+        let block = Block::new(schema, source, self.scrapes().to_vec(), self.scrape_of_row()?, rows)?;
+        Ok(block.with_links(self.links()?))
     }
 
     /// The frame as a batch.
@@ -226,15 +235,6 @@ impl Frame {
         let (schema, source) = (Arc::clone(self.schema()), self.source().clone());
         Ok(Batch { schema, source, scrape, rows: self.to_rows()? })
     }
-
-    fn section(&self, place: &Place) -> &[u8] {
-        self.body.get(place.start..place.start + place.len).unwrap_or_default()
-    }
-
-    fn other(&self, number: u64) -> Option<&[u8]> {
-        let found = self.header.sections.iter().find(|(other, _)| *other == number);
-        found.map(|(_, place)| self.section(place))
-    }
 }
 
 /// Bytes that a frame takes once it is decoded, as it announces it; parsing
@@ -247,7 +247,7 @@ pub fn decoded_bytes(bytes: &[u8]) -> Result<u64, FrameError> {
     let (kind, _, mut reader) = open_prefix(bytes, &Limits { max_frame_bytes: usize::MAX, ..Limits::default() })?;
     match kind {
         Kind::Gap => Ok(bytes.len() as u64),
-        Kind::Packed => {
+        Kind::Packed | Kind::Paged => {
             reader.array::<8>()?;
             reader.varint()
         }
@@ -261,6 +261,16 @@ pub fn decoded_bytes(bytes: &[u8]) -> Result<u64, FrameError> {
 /// When the bytes are not a frame whose head is whole and undamaged.
 pub fn split_schema(bytes: &Bytes) -> Result<(Bytes, Option<Bytes>), FrameError> {
     let envelope = Envelope::open(bytes, &Limits { max_frame_bytes: usize::MAX, ..Limits::default() })?;
-    let schema = bytes.slice(envelope.end..);
-    Ok((bytes.slice(..envelope.end), (!schema.is_empty()).then_some(schema)))
+    let mut end = envelope.end;
+    if envelope.kind == Kind::Paged {
+        let mut reader = Reader::new("header", &envelope.head);
+        reader.array::<8>()?;
+        reader.varint()?;
+        end = end.saturating_add(reader.count("pages", usize::MAX)?);
+    }
+    if end > bytes.len() {
+        return Err(FrameError::Cut { what: "frame", needed: end - bytes.len(), left: 0 });
+    }
+    let schema = bytes.slice(end..);
+    Ok((bytes.slice(..end), (!schema.is_empty()).then_some(schema)))
 }

@@ -11,7 +11,7 @@ use crate::{
     batch::Batch,
     id::{MeasurementName, Seq, StreamId},
     schema::Schema,
-    stream::{CutSource, Gap, Incarnation, Position},
+    stream::{CutSource, Gap, Incarnation, Link, Position},
     testing::{batches, blocks, same_batch, same_block, schemas, sources},
     time::Timestamp,
 };
@@ -66,6 +66,19 @@ proptest! {
     }
 
     #[test]
+    fn links_come_back(block in blocks(), links in vec(proptest::option::of((0_u128..3, any::<u64>(), any::<u64>())), 1..6)) {
+        let link = |(stream, seq, base): (u128, u64, u64)| Link {
+            stream: StreamId::from_uuid(uuid::Uuid::from_u128(stream)),
+            seq: Seq(seq),
+            base: (base != seq && base % 3 > 0).then_some(Seq(base)),
+        };
+        let block = block.with_links(links.into_iter().map(|given| given.map(link)).collect());
+        let frame = parse(&encode_block(&block).unwrap()).unwrap();
+        let read = frame.to_block().unwrap();
+        prop_assert_eq!(read.links(), block.links());
+    }
+
+    #[test]
     fn a_cut_frame_is_an_error(batch in batches(), at in any::<prop::sample::Index>()) {
         let bytes = encode(&batch).unwrap();
         prop_assert!(parse(&bytes[..at.index(bytes.len())]).is_err());
@@ -115,14 +128,14 @@ proptest! {
     }
 
     #[test]
-    fn foreign_numbers_do_no_harm(bytes in vec(any::<u8>(), 0..200), code in 0_u8..8, mode in 0_u8..4, rows in 0_usize..2000) {
+    fn foreign_numbers_do_no_harm(bytes in vec(any::<u8>(), 0..200), code in 0_u8..12, mode in 0_u8..4, rows in 0_usize..2000) {
         let mut bytes = bytes;
-        if bytes.len() > 3 {
-            bytes[0] = code;
-            bytes[1] = bytes[1] & 0xf0 | mode;
+        if let Some(first) = bytes.first_mut() {
+            *first = *first & 0xf0 | mode;
         }
+        read_numbers(&bytes, code, rows);
+        bytes.insert(0, code);
         let _ = number::decode_ints(&bytes, rows);
-        let _ = number::decode_floats(&bytes, rows);
     }
 
     #[test]
@@ -143,21 +156,29 @@ proptest! {
         as_floats in any::<bool>(),
     ) {
         let numbers = |row: usize| (row as u64 + 1).wrapping_mul(seed | 1) >> shift;
-        let mut bytes = Vec::new();
-        if as_floats {
+        let coded = if as_floats {
             let values: Vec<f64> = (0..rows).map(|row| (numbers(row) >> 12) as f64 / 100.0).collect();
-            number::encode_floats(&values, number::Effort::Wire, &mut bytes).unwrap();
+            paged::encode_floats(&values, &[rows], number::Effort::Wire).unwrap()
         } else {
             let values: Vec<i64> = (0..rows).map(|row| numbers(row).cast_signed()).collect();
-            number::encode_ints(&values, number::Effort::Wire, &mut bytes).unwrap();
-            prop_assert_eq!(number::decode_ints(&bytes, rows).unwrap(), values);
-        }
+            paged::encode_ints(&values, &[rows], number::Effort::Wire).unwrap()
+        };
+        let mut bytes = [&coded.meta[..], &coded.pages[0]].concat();
         for (at, byte) in changes {
             let at = at.index(bytes.len().min(60));
             bytes[at] = byte;
         }
-        let _ = number::decode_ints(&bytes, rows);
-        let _ = number::decode_floats(&bytes, rows);
+        read_numbers(&bytes, coded.code, rows);
+    }
+}
+
+/// Reads a packed strip of numbers; all that counts is that it returns.
+fn read_numbers(bytes: &[u8], code: u8, rows: usize) {
+    if let Ok((mut ints, page)) = paged_read::Ints::open(code, bytes, 1) {
+        let _ = ints.read(0, page, rows, &mut Vec::new());
+    }
+    if let Ok((mut floats, page)) = paged_read::Floats::open(code, bytes, 1) {
+        let _ = floats.read(0, page, rows, &mut Vec::new());
     }
 }
 
@@ -233,7 +254,7 @@ fn announced_sizes_beyond_the_limits_are_refused() {
 fn the_header_of_pco_is_the_one_that_the_codes_imply() {
     let mut header = Vec::new();
     pco::wrapped::FileCompressor::default().write_header(&mut header).unwrap();
-    assert_eq!(header, number::PCO_HEADER, "pco writes another format: give its frames new codes");
+    assert_eq!(header, paged::PCO_HEADER, "pco writes another format: give its frames new codes");
 }
 
 proptest! {

@@ -103,7 +103,7 @@ pub(super) fn decode(bytes: &[u8], expected: Expected) -> Result<TextValues, Fra
     }
 }
 
-fn check_length(len: usize, longest: usize) -> Result<(), FrameError> {
+pub(super) fn check_length(len: usize, longest: usize) -> Result<(), FrameError> {
     if len > longest {
         return Err(FrameError::TooLarge { what: "length of a text", given: len as u64, limit: longest as u64 });
     }

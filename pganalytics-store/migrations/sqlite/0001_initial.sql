@@ -57,13 +57,15 @@ CREATE TABLE schemas (
     fingerprint INTEGER NOT NULL,
     body        TEXT    NOT NULL,
     collector   BLOB    NOT NULL, -- the one that sent it first
-    used_at     INTEGER NOT NULL, -- when a frame of it came last, up to an hour late
+    used_at     INTEGER NOT NULL, -- newest scrape or arrival of its frames, up to an hour late
     UNIQUE (tenant, measurement, fingerprint)
 ) STRICT;
 CREATE INDEX schemas_by_collector ON schemas (tenant, collector);
 
--- Frames as they came in, and the blocks that they became. `data` comes last:
--- what is before it is read without touching its overflow pages.
+-- Frames as they came in, and the blocks that they became, without their schema.
+-- A frame has its place in its stream here, a block those of its scrapes in
+-- itself. `data` comes last: what is before it is read without touching its
+-- overflow pages.
 CREATE TABLE chunks (
     id          INTEGER PRIMARY KEY,
     tenant      BLOB    NOT NULL,
@@ -76,6 +78,10 @@ CREATE TABLE chunks (
     row_count   INTEGER NOT NULL,
     value_count INTEGER NOT NULL,
     byte_count  INTEGER NOT NULL,
+    keyframe    INTEGER, -- last scrape that had all rows
+    stream      BLOB,
+    seq         INTEGER,
+    base        INTEGER, -- the frame before it of its series
     data        BLOB    NOT NULL
 ) STRICT;
 -- Finds what a query needs without touching chunks that it does not need.

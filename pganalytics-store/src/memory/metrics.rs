@@ -12,7 +12,7 @@ use futures::{
     stream::{self, BoxStream},
 };
 use pganalytics_core::{
-    CollectorId, InstanceId, MeasurementName, Presence, Schema, ServerId, Source, StreamId, TenantId, Timestamp,
+    CollectorId, InstanceId, Link, MeasurementName, Schema, ServerId, Source, StreamId, TenantId, Timestamp,
     frame::{Content, Frame, VerifiedFrame},
 };
 
@@ -101,7 +101,10 @@ impl Metrics {
                     let touched = ledger.neighbours(seq);
                     let more = Held { streams: u64::from(touched == 0), ..Held::default() };
                     let refused = match verified.content() {
-                        Content::Rows(frame) => self.store(origin, frame, more, streams),
+                        Content::Rows(frame) => {
+                            let link = Link { stream, seq, base: verified.position().base };
+                            self.store(origin, &frame.clone().with_link(link), more, streams)
+                        }
                         Content::Gap(gap) => {
                             let refused = self.take(origin, Held { gaps: 1, ..more }, streams);
                             if refused.is_none() {
@@ -165,11 +168,12 @@ impl Metrics {
         measured.values += frame.value_count();
         measured.rows += frame.rows() as u64;
         measured.scrapes += frame.scrapes().len() as u64;
+        let now = origin.received_at.max(to);
         match measured.schemas.iter().zip(&mut measured.used).find(|(known, _)| *known == schema) {
-            Some((_, used)) => used.at = used.at.max(origin.received_at),
+            Some((_, used)) => used.at = used.at.max(now),
             None => {
                 measured.schemas.push(Arc::clone(schema));
-                measured.used.push(Used { by: origin.collector, at: origin.received_at });
+                measured.used.push(Used { by: origin.collector, at: now });
             }
         }
         let seen = self.sources.entry((origin.tenant, source.clone())).or_insert(Seen {
@@ -302,8 +306,8 @@ impl Metrics {
         let mut report = JobReport::default();
         for (series, chunks) in &mut self.chunks {
             let measured = self.measured.get(&(series.tenant, series.measurement.clone()));
-            let presence = measured.and_then(|all| all.schemas.last()).map_or(Presence::State, |s| s.presence());
-            let Some(cutoff) = policy.cutoff(&series.measurement, presence) else { continue };
+            let schema = measured.and_then(|all| all.schemas.last());
+            let Some(cutoff) = policy.cutoff(&series.measurement, schema.map(AsRef::as_ref)) else { continue };
             chunks.retain(|(_, to, _), stored| {
                 let due = *to < cutoff;
                 report.dropped += u64::from(due);
@@ -323,8 +327,7 @@ impl Metrics {
             spoken_of.iter().any(|(tenant, source)| (*tenant, source.server_id, source.instance_id) == place)
         });
         self.measured.retain(|(_, name), measured| {
-            let presence = measured.schemas.last().map_or(Presence::State, |schema| schema.presence());
-            let Some(cutoff) = policy.cutoff(name, presence) else { return true };
+            let Some(cutoff) = policy.cutoff(name, measured.schemas.last().map(AsRef::as_ref)) else { return true };
             let cutoff = cutoff.plus_micros(-SCHEMA_MICROS);
             let mut used = measured.used.iter();
             measured.schemas.retain(|_| used.next().is_none_or(|used| used.at >= cutoff));

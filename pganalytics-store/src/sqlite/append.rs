@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use pganalytics_core::{
-    Gap, MeasurementName, Seq, StreamId, TenantId, Timestamp,
+    Gap, Link, MeasurementName, Seq, StreamId, TenantId, Timestamp,
     frame::{Content, Frame, VerifiedFrame},
 };
 use rusqlite::{Connection, params};
@@ -53,7 +53,10 @@ pub(super) fn append(
                 let touched = ledger.neighbours(seq);
                 let more = Held { streams: u64::from(touched == 0), ..Held::default() };
                 let refused = match verified.content() {
-                    Content::Rows(frame) => store(connection, memory, &mut tally, origin, frame, more)?,
+                    Content::Rows(frame) => {
+                        let link = Link { stream, seq, base: verified.position().base };
+                        store(connection, memory, &mut tally, origin, (frame, link), more)?
+                    }
                     Content::Gap(gap) => put_gap(connection, memory, origin, (stream, seq), gap, more)?,
                 };
                 match refused {
@@ -137,7 +140,7 @@ fn store(
     memory: &mut Memory,
     tally: &mut Tally,
     origin: &Origin,
-    frame: &Frame,
+    (frame, link): (&Frame, Link),
     more: Held,
 ) -> Result<Option<FrameOutcome>, StoreError> {
     let names = match memory.name(connection, origin, frame, more)? {
@@ -146,7 +149,9 @@ fn store(
     };
     let Names { source, series, schema } = names;
     tally.add(source, series, frame);
-    let chunk = NewChunk { id: memory.new_chunk(), tenant: origin.tenant, series, source, schema, level: FRAME, frame };
+    let id = memory.new_chunk();
+    let (tenant, link) = (origin.tenant, Some(link));
+    let chunk = NewChunk { id, tenant, series, source, schema, level: FRAME, frame, link };
     chunk.insert(connection)?;
     Ok(None)
 }
@@ -160,18 +165,21 @@ pub(super) struct NewChunk<'a> {
     pub(super) schema: i64,
     pub(super) level: i64,
     pub(super) frame: &'a Frame,
+    /// Where a frame stands in its stream; blocks know it themselves.
+    pub(super) link: Option<Link>,
 }
 
 impl NewChunk<'_> {
     pub(super) fn insert(&self, connection: &Connection) -> Result<(), StoreError> {
         let (from, to) = self.frame.time_range();
-        let data: &[u8] = self.frame.bytes();
+        // The schema is in a table of its own.
+        let data: &[u8] = self.frame.without_schema();
         let write = || {
             connection
                 .prepare_cached(
                     "INSERT INTO chunks (id, tenant, series, source, schema, level, t_min, t_max,
-                                         row_count, value_count, byte_count, data)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+                                         row_count, value_count, byte_count, keyframe, stream, seq, base, data)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
                 )?
                 .execute(params![
                     self.id,
@@ -185,6 +193,10 @@ impl NewChunk<'_> {
                     count(self.frame.rows() as u64),
                     count(self.frame.value_count()),
                     count(data.len() as u64),
+                    self.frame.last_keyframe().map(Timestamp::as_micros),
+                    self.link.map(|link| Id(link.stream.as_uuid())),
+                    self.link.map(|link| link.seq.0.cast_signed()),
+                    self.link.and_then(|link| link.base).map(|base| base.0.cast_signed()),
                     data,
                 ])
         };

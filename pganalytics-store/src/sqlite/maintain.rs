@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use pganalytics_core::{MeasurementName, Presence, Schema, TenantId, Timestamp, frame::Frame};
+use pganalytics_core::{MeasurementName, Schema, TenantId, Timestamp, frame::Frame};
 use rusqlite::{Connection, params};
 
 use super::{
@@ -19,7 +19,7 @@ use super::{
     gaps,
     inner::Inner,
     names::Memory,
-    read,
+    read::{self, Place, SchemaCache},
     value::Id,
 };
 use crate::{
@@ -66,8 +66,11 @@ pub(super) async fn compact(inner: &Arc<Inner>, before: Timestamp) -> Result<Job
     for (series, hour) in hours {
         let runs = inner.readers.run(move |connection| runs_of(connection, series, hour)).await?;
         for (place, old) in runs {
-            let ids = old.clone();
-            let joined = inner.readers.run(move |connection| join(connection, &ids)).await;
+            let reader = Arc::clone(inner);
+            let (old, joined) = {
+                let ids = old.iter().map(|place| place.id).collect::<Vec<_>>();
+                (ids, inner.readers.run(move |connection| join(connection, &reader.schemas, &old)).await)
+            };
             let new = match joined {
                 Ok(new) => new,
                 Err(error) => {
@@ -111,37 +114,40 @@ fn hours_to_compact(connection: &Connection, end: i64) -> Result<Vec<(i64, i64)>
     Ok(hours)
 }
 
-fn runs_of(connection: &Connection, series: i64, hour: i64) -> Result<Vec<(Run, Vec<i64>)>, StoreError> {
+fn runs_of(connection: &Connection, series: i64, hour: i64) -> Result<Vec<(Run, Vec<Place>)>, StoreError> {
     let doing = "reading an hour's frames";
     let start = hour.saturating_mul(BLOCK_MICROS);
     let mut statement = connection
-        .prepare_cached(
-            "SELECT id, tenant, source, schema, level, value_count FROM chunks
-             WHERE series = ?1 AND t_min >= ?2 AND t_min < ?3 ORDER BY t_min, t_max, id",
-        )
+        .prepare_cached(&format!(
+            "SELECT {}, tenant, source, schema, level, value_count FROM chunks
+                 WHERE series = ?1 AND t_min >= ?2 AND t_min < ?3 ORDER BY t_min, t_max, id",
+            Place::COLUMNS
+        ))
         .doing(doing)?;
     let rows = statement
         .query_map(params![series, start, start.saturating_add(BLOCK_MICROS)], |row| {
-            let (source, schema) = (row.get(2)?, row.get(3)?);
-            let run = Run { tenant: TenantId::from_uuid(row.get::<_, Id>(1)?.0), series, source, schema };
-            let values = u64::try_from(row.get::<_, i64>(5)?).unwrap_or_default();
-            let piece = Piece { kind: (source, schema), block: row.get::<_, i64>(4)? != FRAME, values };
-            Ok((row.get::<_, i64>(0)?, run, piece))
+            let (source, schema) = (row.get(6)?, row.get(7)?);
+            let run = Run { tenant: TenantId::from_uuid(row.get::<_, Id>(5)?.0), series, source, schema };
+            let values = u64::try_from(row.get::<_, i64>(9)?).unwrap_or_default();
+            let piece = Piece { kind: (source, schema), block: row.get::<_, i64>(8)? != FRAME, values };
+            Ok((Place::of(row)?, run, piece))
         })
         .doing(doing)?;
     let rows = rows.collect::<Result<Vec<_>, _>>().doing(doing)?;
     let pieces: Vec<_> = rows.iter().map(|(_, _, piece)| *piece).collect();
     let runs = compaction::plan(&pieces).into_iter().filter_map(|run| {
-        let rows = rows.get(run)?;
-        let (_, place, _) = rows.first()?;
-        Some((*place, rows.iter().map(|(id, _, _)| *id).collect()))
+        let (_, place, _) = rows.get(run.start)?;
+        Some((*place, run))
     });
-    Ok(runs.collect())
+    let runs: Vec<_> = runs.collect();
+    let mut places: Vec<Option<Place>> = rows.into_iter().map(|(place, _, _)| Some(place)).collect();
+    let mut take = |run| places.get_mut(run).into_iter().flatten().filter_map(Option::take).collect();
+    Ok(runs.into_iter().map(|(place, run): (Run, std::ops::Range<usize>)| (place, take(run))).collect())
 }
 
-fn join(connection: &Connection, ids: &[i64]) -> Result<Frame, StoreError> {
-    let frames = ids.iter().map(|&id| read::frame(connection, id)).collect::<Result<Vec<_>, _>>()?;
-    compaction::join(&frames).map_err(|error| StoreError::Corrupt(format!("joining {} frames: {error}", ids.len())))
+fn join(connection: &Connection, cache: &SchemaCache, places: &[Place]) -> Result<Frame, StoreError> {
+    let frames = places.iter().map(|place| read::frame(connection, cache, place)).collect::<Result<Vec<_>, _>>()?;
+    compaction::join(&frames).map_err(|error| StoreError::Corrupt(format!("joining {} frames: {error}", places.len())))
 }
 
 async fn swap(inner: &Inner, swaps: Vec<Swap>, bytes: usize, report: &mut JobReport) -> Result<(), StoreError> {
@@ -177,7 +183,8 @@ impl Swap {
         }
         let Run { tenant, series, source, schema } = self.place;
         let id = memory.new_chunk();
-        NewChunk { id, tenant, series, source, schema, level: BLOCK, frame: &self.new }.insert(connection)?;
+        NewChunk { id, tenant, series, source, schema, level: BLOCK, frame: &self.new, link: None }
+            .insert(connection)?;
         done.chunks_out += 1;
         done.bytes_out += self.new.bytes().len() as u64;
         Ok(())
@@ -229,7 +236,7 @@ pub(super) async fn retain(
 /// The series that hold scrapes older than their cut-off.
 fn series_due(
     connection: &Connection,
-    cache: &read::SchemaCache,
+    cache: &SchemaCache,
     policy: &Retention,
 ) -> Result<Vec<(i64, i64)>, StoreError> {
     let doing = "looking for what is too old";
@@ -261,15 +268,14 @@ fn cutoff_of(
     measurement: &str,
 ) -> Result<Option<Timestamp>, StoreError> {
     let newest = schemas.get(measurement).and_then(|all| all.last());
-    let presence = newest.map_or(Presence::State, |schema| schema.presence());
-    Ok(policy.cutoff(&read::measurement_name(measurement)?, presence))
+    Ok(policy.cutoff(&read::measurement_name(measurement)?, newest.map(AsRef::as_ref)))
 }
 
 /// The schemas that no chunk can have any more, with the time of their last use:
 /// all that came with them is too old.
 fn unused_schemas(
     connection: &Connection,
-    cache: &read::SchemaCache,
+    cache: &SchemaCache,
     policy: &Retention,
 ) -> Result<Vec<(i64, i64)>, StoreError> {
     let doing = "looking for schemas without use";

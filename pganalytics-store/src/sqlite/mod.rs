@@ -173,6 +173,6 @@ impl ChunkSource for SqliteStore {
     }
 
     async fn chunks(&self, select: ChunkSelect) -> Result<BoxStream<'static, Result<Chunk, StoreError>>, StoreError> {
-        Ok(read::chunks(Arc::clone(&self.inner.readers), select))
+        Ok(read::chunks(Arc::clone(&self.inner), select))
     }
 }

@@ -174,7 +174,8 @@ impl Memory {
             return Ok(Err(owner.refusal(frame.source())));
         }
         let source = self.find_source(connection, origin.tenant, frame.source())?;
-        let schema = self.find_schema(connection, origin, frame.schema())?;
+        let used_at = origin.received_at.max(frame.time_range().1);
+        let schema = self.find_schema(connection, origin.tenant, frame.schema(), used_at)?;
         let key = SeriesKey {
             tenant: origin.tenant,
             measurement: frame.schema().measurement().clone(),
@@ -201,7 +202,7 @@ impl Memory {
         };
         let schema = match schema {
             Some(id) => id,
-            None => self.add_schema(connection, origin, frame.schema())?,
+            None => self.add_schema(connection, origin, frame.schema(), used_at)?,
         };
         let series = match series {
             Some(id) => id,
@@ -366,10 +367,11 @@ impl Memory {
     fn find_schema(
         &mut self,
         connection: &Connection,
-        origin: &Origin,
+        tenant: TenantId,
         schema: &Arc<Schema>,
+        now: Timestamp,
     ) -> Result<Option<i64>, StoreError> {
-        let (tenant, fingerprint) = (origin.tenant, schema.fingerprint());
+        let fingerprint = schema.fingerprint();
         if !self.schemas.contains_key(&(tenant, fingerprint)) {
             let known = connection
                 .prepare_cached(
@@ -388,12 +390,12 @@ impl Memory {
         if known.schema != *schema {
             return Err(StoreError::Corrupt(format!("two schemas have the fingerprint {fingerprint:016x}")));
         }
-        if origin.received_at.micros_since(known.used_at) >= USED_LATE {
+        if now.micros_since(known.used_at) >= USED_LATE {
             connection
                 .prepare_cached("UPDATE schemas SET used_at = ?2 WHERE id = ?1")
-                .and_then(|mut statement| statement.execute(params![known.id, origin.received_at.as_micros()]))
+                .and_then(|mut statement| statement.execute(params![known.id, now.as_micros()]))
                 .doing("writing a schema")?;
-            known.used_at = origin.received_at;
+            known.used_at = now;
         }
         Ok(Some(known.id))
     }
@@ -403,6 +405,7 @@ impl Memory {
         connection: &Connection,
         origin: &Origin,
         schema: &Arc<Schema>,
+        used_at: Timestamp,
     ) -> Result<i64, StoreError> {
         let body =
             serde_json::to_string(schema.as_ref()).map_err(|error| StoreError::backend("writing a schema", error))?;
@@ -416,10 +419,10 @@ impl Memory {
                 schema.fingerprint().cast_signed(),
                 body,
                 Id(origin.collector.as_uuid()),
-                origin.received_at.as_micros(),
+                used_at.as_micros(),
             ],
         )?;
-        let known = KnownSchema { id, schema: Arc::clone(schema), used_at: origin.received_at };
+        let known = KnownSchema { id, schema: Arc::clone(schema), used_at };
         remember(&mut self.schemas, (origin.tenant, schema.fingerprint()), known);
         Ok(id)
     }

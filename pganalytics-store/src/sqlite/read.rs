@@ -11,13 +11,15 @@ use futures::{
     stream::{self, BoxStream},
 };
 use pganalytics_core::{
-    CollectorId, InstanceId, MeasurementName, Schema, ServerId, Source, TenantId, Timestamp, frame::Frame,
+    CollectorId, InstanceId, Link, MeasurementName, Schema, Seq, ServerId, Source, StreamId, TenantId, Timestamp,
+    frame::Frame,
 };
 use rusqlite::{Connection, MAIN_DB, Row, params};
 
 use super::{
     error::{Doing, meaning},
-    pool::{Reader, Readers, blocking},
+    inner::Inner,
+    pool::{Reader, blocking},
     value::Id,
 };
 use crate::{
@@ -35,8 +37,26 @@ const READ_BYTES: usize = 2 << 20;
 /// Most schemas that are remembered; past it all are forgotten and read anew.
 const MOST_SCHEMAS: usize = 20_000;
 
-/// Schemas that were read before, by their number.
-pub(super) type SchemaCache = Mutex<HashMap<i64, Arc<Schema>>>;
+/// Schemas that were read before, by their number, with their fingerprints.
+pub(super) type SchemaCache = Mutex<HashMap<i64, (u64, Arc<Schema>)>>;
+
+/// A schema by its number.
+fn schema(connection: &Connection, cache: &SchemaCache, id: i64) -> Result<(u64, Arc<Schema>), StoreError> {
+    if let Some(known) = cache.lock().unwrap_or_else(PoisonError::into_inner).get(&id) {
+        return Ok(known.clone());
+    }
+    let body: String = connection
+        .query_row("SELECT body FROM schemas WHERE id = ?1", [id], |row| row.get(0))
+        .doing("reading a schema")?;
+    let schema = stored_schema::from_json(&body).map_err(|why| StoreError::Corrupt(format!("schema {id}: {why}")))?;
+    let known = (schema.fingerprint(), Arc::new(schema));
+    let mut cache = cache.lock().unwrap_or_else(PoisonError::into_inner);
+    if cache.len() >= MOST_SCHEMAS {
+        cache.clear();
+    }
+    cache.insert(id, known.clone());
+    Ok(known)
+}
 
 /// A measurement's name from the file.
 pub(super) fn measurement_name(text: &str) -> Result<MeasurementName, StoreError> {
@@ -61,26 +81,7 @@ pub(super) fn schemas(
     };
     let mut by_measurement: HashMap<String, Vec<Arc<Schema>>> = HashMap::new();
     for (id, measurement) in rows {
-        let known = cache.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned();
-        let schema = match known {
-            Some(schema) => schema,
-            None => {
-                let body: String = connection
-                    .query_row("SELECT body FROM schemas WHERE id = ?1", [id], |row| row.get(0))
-                    .doing(doing)?;
-                let schema = stored_schema::from_json(&body)
-                    .map_err(|why| StoreError::Corrupt(format!("schema {id} of {measurement}: {why}")))?;
-                let schema = Arc::new(schema);
-                let mut known = cache.lock().unwrap_or_else(PoisonError::into_inner);
-                if known.len() >= MOST_SCHEMAS {
-                    known.clear();
-                }
-                known.insert(id, Arc::clone(&schema));
-                drop(known);
-                schema
-            }
-        };
-        by_measurement.entry(measurement).or_default().push(schema);
+        by_measurement.entry(measurement).or_default().push(schema(connection, cache, id)?.1);
     }
     Ok(by_measurement)
 }
@@ -142,8 +143,8 @@ pub(super) fn sources(connection: &Connection, tenant: TenantId) -> Result<Vec<S
 }
 
 /// Chunks in the promised order, read as they are asked for.
-pub(super) fn chunks(readers: Arc<Readers>, select: ChunkSelect) -> BoxStream<'static, Result<Chunk, StoreError>> {
-    let state = State::Unasked(readers, select);
+pub(super) fn chunks(inner: Arc<Inner>, select: ChunkSelect) -> BoxStream<'static, Result<Chunk, StoreError>> {
+    let state = State::Unasked(inner, select);
     stream::unfold(state, |state| async move {
         match state {
             State::Ended => None,
@@ -159,45 +160,62 @@ pub(super) fn chunks(readers: Arc<Readers>, select: ChunkSelect) -> BoxStream<'s
 
 enum State {
     /// Nothing is held for a stream that nobody reads yet.
-    Unasked(Arc<Readers>, ChunkSelect),
+    Unasked(Arc<Inner>, ChunkSelect),
     /// One snapshot from the first chunk to the last.
-    Reading(Reader, VecDeque<Place>),
+    Reading(Arc<Inner>, Reader, VecDeque<(CollectorId, Place)>),
     Ended,
 }
 
-/// Where a chunk is.
-struct Place {
-    id: i64,
-    collector: CollectorId,
+/// Where a chunk is, and what is not in it.
+pub(super) struct Place {
+    pub(super) id: i64,
+    schema: i64,
+    link: Option<Link>,
+}
+
+impl Place {
+    /// What [`Place::of`] reads.
+    pub(super) const COLUMNS: &str = "id, schema, stream, seq, base";
+
+    /// From a row that begins with these columns.
+    pub(super) fn of(row: &Row<'_>) -> rusqlite::Result<Self> {
+        let seq = |at| row.get::<_, Option<i64>>(at).map(|seq| seq.map(|seq| Seq(seq.cast_unsigned())));
+        let base = seq(4)?;
+        let stream = row.get::<_, Option<Id>>(2)?.map(|stream| StreamId::from_uuid(stream.0));
+        let link = stream.zip(seq(3)?).map(|(stream, seq)| Link { stream, seq, base });
+        Ok(Self { id: row.get(0)?, schema: row.get(1)?, link })
+    }
 }
 
 type Read = (Vec<Result<Chunk, StoreError>>, State);
 
 impl State {
     fn read(self) -> Result<Read, StoreError> {
-        let (reader, mut places) = match self {
-            Self::Unasked(readers, select) => {
-                let reader = readers.snapshot()?;
+        let (inner, reader, mut places) = match self {
+            Self::Unasked(inner, select) => {
+                let reader = inner.readers.snapshot()?;
                 let places = find(&reader, &select)?;
-                (reader, places)
+                (inner, reader, places)
             }
-            Self::Reading(reader, places) => (reader, places),
+            Self::Reading(inner, reader, places) => (inner, reader, places),
             Self::Ended => return Ok((Vec::new(), Self::Ended)),
         };
         let (mut chunks, mut bytes) = (Vec::new(), 0);
         while bytes < READ_BYTES {
-            let Some(place) = places.pop_front() else { return Ok((chunks, Self::Ended)) };
-            let frame = frame(&reader, place.id)?;
+            let Some((collector, place)) = places.pop_front() else { return Ok((chunks, Self::Ended)) };
+            let frame = frame(&reader, &inner.schemas, &place)?;
             bytes += frame.bytes().len();
-            chunks.push(Ok(Chunk { collector: place.collector, id: u64::try_from(place.id).ok(), frame }));
+            chunks.push(Ok(Chunk { collector, id: u64::try_from(place.id).ok(), frame }));
         }
-        Ok((chunks, Self::Reading(reader, places)))
+        Ok((chunks, Self::Reading(inner, reader, places)))
     }
 }
 
 /// One chunk's frame.
-pub(super) fn frame(connection: &Connection, id: i64) -> Result<Frame, StoreError> {
+pub(super) fn frame(connection: &Connection, cache: &SchemaCache, place: &Place) -> Result<Frame, StoreError> {
     let doing = "reading a frame";
+    let id = place.id;
+    let (fingerprint, schema) = schema(connection, cache, place.schema)?;
     // Straight into its place: a query may read hundreds of megabytes.
     let mut blob = connection.blob_open(MAIN_DB, "chunks", "data", id, true).doing(doing)?;
     let mut data = vec![0; blob.len()];
@@ -206,10 +224,16 @@ pub(super) fn frame(connection: &Connection, id: i64) -> Result<Frame, StoreErro
         Err(error) => StoreError::backend(doing, error),
     });
     read?;
-    Frame::parse(data.into(), &at_rest()).map_err(|error| StoreError::Corrupt(format!("chunk {id}: {error}")))
+    let known = |asked| (asked == fingerprint).then(|| Arc::clone(&schema));
+    let frame = Frame::parse_with(data.into(), &at_rest(), &known)
+        .map_err(|error| StoreError::Corrupt(format!("chunk {id}: {error}")))?;
+    Ok(match place.link {
+        Some(link) => frame.with_link(link),
+        None => frame,
+    })
 }
 
-fn find(connection: &Connection, select: &ChunkSelect) -> Result<VecDeque<Place>, StoreError> {
+fn find(connection: &Connection, select: &ChunkSelect) -> Result<VecDeque<(CollectorId, Place)>, StoreError> {
     let doing = "finding chunks";
     let servers = select.servers.as_ref().map(|wanted| servers_of(connection, select.tenant, wanted)).transpose()?;
     let series = {
@@ -235,19 +259,20 @@ fn find(connection: &Connection, select: &ChunkSelect) -> Result<VecDeque<Place>
     };
     let mut places = VecDeque::new();
     let mut statement = connection
-        .prepare_cached(
-            "SELECT id FROM chunks WHERE series = ?1 AND t_min <= ?2 AND t_max >= ?3 ORDER BY t_min, t_max, id",
-        )
+        .prepare_cached(&format!(
+            "SELECT {} FROM chunks WHERE series = ?1 AND t_min <= ?2 AND t_max >= ?3 ORDER BY t_min, t_max, id",
+            Place::COLUMNS
+        ))
         .doing(doing)?;
     for (id, collector, server, database) in series {
         let wanted = servers.as_ref().is_none_or(|servers| servers.contains(&server))
             && select.databases.as_ref().is_none_or(|all| database.as_ref().is_some_and(|one| all.contains(one)));
         if wanted {
-            let ids = statement
-                .query_map(params![id, select.to.as_micros(), select.from.as_micros()], |row| row.get(0))
+            let found = statement
+                .query_map(params![id, select.to.as_micros(), select.from.as_micros()], Place::of)
                 .doing(doing)?;
-            for id in ids {
-                places.push_back(Place { id: id.doing(doing)?, collector });
+            for place in found {
+                places.push_back((collector, place.doing(doing)?));
             }
         }
     }

@@ -268,3 +268,26 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_prefix_that_changes_in_the_log_is_followed_at_once() {
+    let log = "2026-11-21 12:00:00.000 UTC [1] LOG:  received SIGHUP, reloading configuration files\n\
+               2026-11-21 12:00:00.001 UTC [1] user=,db= LOG:  parameter \"log_line_prefix\" changed to \"%m [%p] user=%u,db=%d \"\n\
+               2026-11-21 12:00:00.002 UTC [8] ERROR:  of a session that has not heard of it\n\
+               2026-11-21 12:00:00.002 UTC [8] STATEMENT:  select 8\n\
+               2026-11-21 12:00:00.003 UTC [9] user=bob,db=shop ERROR:  of one that has\n\
+               2026-11-21 12:00:00.003 UTC [9] user=bob,db=shop STATEMENT:  select 9\n";
+    let (all, counts) = read(&Format::Stderr(Prefix::new("%m [%p] ")), &Options::default(), &[log.as_bytes()]);
+    assert_eq!(counts.unparsed, 0, "{all:?}");
+    let texts: Vec<&str> = all.iter().skip(2).map(|seen| seen.text.as_str()).collect();
+    assert_eq!(texts, ["of a session that has not heard of it||||select 8", "of one that has||||select 9"]);
+}
+
+#[test]
+fn a_message_about_another_prefix_changes_nothing() {
+    let log = "2026-11-21 12:00:00.001 UTC [1] LOG:  parameter \"log_line_prefix\" changed to \"%u \"\n\
+               somebody's parameter \"log_line_prefix\" changed to \"%m \"\n\
+               2026-11-21 12:00:00.002 UTC [8] ERROR:  x\n";
+    let (all, counts) = read(&Format::Stderr(Prefix::new("%m [%p] ")), &Options::default(), &[log.as_bytes()]);
+    assert_eq!((counts.entries, counts.unparsed), (2, 1), "{all:?}");
+}

@@ -55,6 +55,11 @@ impl Settings {
         self.values.get(name).map(String::as_str).unwrap_or_default()
     }
 
+    /// Its prefix.
+    pub(super) fn prefix(&self) -> Prefix {
+        Prefix::new(self.value("log_line_prefix"))
+    }
+
     /// What makes it write a log that can be read, where a setting does.
     pub(super) fn fix(&self) -> Option<String> {
         let off = self.fault.is_none() && self.value("logging_collector") != "on";
@@ -71,7 +76,7 @@ impl Settings {
     /// `elsewhere`: the folder is not on this host.
     pub(super) fn place(&self, config: &PostgresConfig, now: Timestamp, elsewhere: bool) -> Result<Place, String> {
         let options = Options::default().zone(Zone::named(self.value("log_timezone"))).now(now);
-        let prefix = || Prefix::new(self.value("log_line_prefix"));
+        let prefix = || self.prefix();
         let from_start = config.log.from_start;
         let given: Vec<Pattern> = config.log.paths.iter().filter_map(|path| Pattern::new(path)).collect();
         if let Some(first) = given.first() {

@@ -17,7 +17,7 @@ use super::{
     place::{self, Settings},
 };
 use crate::logs::{
-    Entry, LogTables, Redaction, Severity,
+    Entry, Format, LogTables, Prefix, Redaction, Severity,
     tail::{Budget, Place, Tail, TailState, Visited},
 };
 
@@ -26,6 +26,9 @@ pub(super) const BUDGET: Budget = Budget { bytes: 32 << 20, time: Duration::from
 /// Most entries of a visit that become rows; of those that end sessions or the
 /// server, twice as many.
 const ROWS: usize = 10_000;
+/// Lines of one visit that are no entries, from which on the settings are in doubt, when they are a
+/// quarter of all.
+const UNPARSED: u64 = 4;
 /// Most bytes of entries of a visit that become rows.
 const ROW_BYTES: u64 = 16 << 20;
 
@@ -44,6 +47,11 @@ pub(super) struct Reader {
     over_sql: SqlTail,
     pub(super) tables: LogTables,
     settings: Option<Settings>,
+    /// The prefix before the one that the settings say.
+    older_prefix: Option<Prefix>,
+    /// Whether the server should be asked for its settings at once: its log says that they were
+    /// read anew, or can't be read by those that are known.
+    pub(super) outdated: bool,
     pub(super) result: Result<Visited, Fault>,
 }
 
@@ -61,15 +69,28 @@ struct Intake<'t> {
     tables: &'t mut LogTables,
     rows: usize,
     bytes: u64,
+    entries: u64,
+    unparsed: u64,
+    reloaded: bool,
     fault: Option<String>,
 }
 
 impl<'t> Intake<'t> {
     fn new(tables: &'t mut LogTables) -> Self {
-        Self { tables, rows: 0, bytes: 0, fault: None }
+        Self { tables, rows: 0, bytes: 0, entries: 0, unparsed: 0, reloaded: false, fault: None }
+    }
+
+    /// Whether what is known of the server's settings is in doubt.
+    fn outdated(&self) -> bool {
+        self.reloaded || (self.unparsed >= UNPARSED && self.unparsed * 4 >= self.entries)
     }
 
     fn take(&mut self, file: &str, entry: &Entry<'_>) {
+        self.entries += 1;
+        self.unparsed += u64::from(entry.severity == Severity::Unparsed);
+        // Each language keeps the name of the signal.
+        let short = entry.severity == Severity::Log && entry.message.len() < 200;
+        self.reloaded |= short && entry.message.contains("SIGHUP");
         let most = if entry.severity >= Severity::Fatal { 2 * ROWS } else { ROWS };
         if self.rows >= most || self.bytes >= ROW_BYTES {
             self.tables.leave_out(entry);
@@ -91,6 +112,8 @@ impl Reader {
             over_sql: SqlTail::new(state.over_sql.clone()),
             tables: LogTables::new(redaction, now),
             settings: None,
+            older_prefix: None,
+            outdated: false,
             result: Ok(Visited::default()),
         }
     }
@@ -100,19 +123,27 @@ impl Reader {
     }
 
     /// What was begun in another format can't be gone on with.
-    fn follow(&mut self, settings: &Settings) {
-        if self.settings.as_ref().is_some_and(|before| before != settings) {
+    fn follow(&mut self, settings: &Settings, place: &Place) -> Place {
+        if let Some(before) = self.settings.as_ref().filter(|before| *before != settings) {
+            self.older_prefix = Some(before.prefix());
             self.tail.reopen();
             self.over_sql.reopen();
         }
         self.settings = Some(settings.clone());
+        let mut place = place.clone();
+        if let (Some(older), Format::Stderr(prefix) | Format::Syslog(prefix)) = (&self.older_prefix, &mut place.format)
+        {
+            *prefix = std::mem::take(prefix).with_older(older.clone());
+        }
+        place
     }
 
     /// Reads the files on this host.
     pub(super) fn visit(&mut self, config: &PostgresConfig, settings: &Settings, place: &Place) {
-        self.follow(settings);
+        let place = &self.follow(settings, place);
         let mut intake = Intake::new(&mut self.tables);
         let visited = self.tail.visit(place, BUDGET, &mut |file, entry| intake.take(file, entry));
+        self.outdated = intake.outdated();
         self.result = match (visited, intake.fault) {
             (Ok(visited), None) if visited.nothing => Err(Fault::Failed(place::no_file(place))),
             (Ok(visited), None) => Ok(visited),
@@ -133,7 +164,7 @@ impl Reader {
         place: &Place,
         deadline: Instant,
     ) -> bool {
-        self.follow(settings);
+        let place = &self.follow(settings, place);
         let mut intake = Intake::new(&mut self.tables);
         let visited = async {
             session.begin().await?;
@@ -150,6 +181,7 @@ impl Reader {
         let good = visited.is_ok() && matches!(timeout_at(deadline, session.end()).await, Ok(Ok(())));
         let visited: Result<Result<bool, Fault>, QueryFault> =
             visited.unwrap_or_else(|_| Ok(Err(Fault::Failed(too_late(config).message))));
+        self.outdated = intake.outdated();
         self.result = match (visited, intake.fault) {
             (_, Some(fault)) => Err(Fault::Failed(fault)),
             (Ok(Ok(true)), None) => Ok(Visited::default()),
