@@ -148,7 +148,7 @@ pub enum FirstAdmin {
 }
 
 /// Limits of `/metrics/push`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct IngestLimits {
     /// Longest body as it comes.

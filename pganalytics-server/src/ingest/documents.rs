@@ -80,7 +80,7 @@ pub(crate) async fn push(
     header_id: Option<String>,
     body: Bytes,
     received_at: Timestamp,
-    mut place: Admitted,
+    place: Admitted,
 ) -> ApiResult<PushAnswer> {
     let limits = limits_of(app, body.len());
     if body.len() > limits.max_bytes {

@@ -51,7 +51,7 @@ CREATE INDEX series_by_source ON series (tenant, server_id, instance_id);
 
 -- Each shape that a measurement had, in order of first arrival.
 CREATE TABLE schemas (
-    id          INTEGER PRIMARY KEY,
+    id          INTEGER PRIMARY KEY AUTOINCREMENT, -- readers remember what a number means
     tenant      BLOB    NOT NULL,
     measurement TEXT    NOT NULL,
     fingerprint INTEGER NOT NULL,

@@ -234,11 +234,7 @@ pub(super) async fn retain(
 }
 
 /// The series that hold scrapes older than their cut-off.
-fn series_due(
-    connection: &Connection,
-    cache: &SchemaCache,
-    policy: &Retention,
-) -> Result<Vec<(i64, i64)>, StoreError> {
+fn series_due(connection: &Connection, cache: &SchemaCache, policy: &Retention) -> Result<Vec<(i64, i64)>, StoreError> {
     let doing = "looking for what is too old";
     let mut statement =
         connection.prepare_cached("SELECT id, tenant, measurement, t_min FROM series ORDER BY id").doing(doing)?;
