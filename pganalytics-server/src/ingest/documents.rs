@@ -52,7 +52,7 @@ const PER_VALUE: usize = 25;
 /// written.
 const FEW_VALUES: usize = 16 << 10;
 /// However long it is, it may not have more.
-const MOST_VALUES: usize = 2 << 20;
+const MOST_VALUES: usize = 1 << 20;
 
 /// Limits of a document of this length. The memory that it takes is at most
 /// [`PER_BYTE`] + 2 × [`PER_VALUE`] times its length, or half a MiB.

@@ -5,6 +5,7 @@ mod crash;
 mod documents;
 mod fixture;
 mod hostile;
+mod ingest;
 mod monitoring;
 mod nesting;
 mod permissions;
