@@ -56,7 +56,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for measurement in Catalog::builtin() {
         let name = measurement.name();
         let mut frames: Vec<Bytes> = Vec::new();
-        for (scrape, rows) in [(0, 0), (1, 1), (2, 40), (3, 3)] {
+        for (scrape, rows) in [(0, 0), (1, 1), (2, 40), (3, 3), (4, 1_100)] {
             let batch = batch(measurement.schema(), scrape, rows)?;
             frames.push(frame::encode(&batch)?.into());
             let document = json::push_document("col_001", &[batch]);

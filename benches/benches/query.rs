@@ -8,7 +8,7 @@
 
 use std::{hint::black_box, path::Path, sync::Arc, time::Instant};
 
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::{Criterion, criterion_group};
 use pganalytics_benches::Random;
 use pganalytics_core::{
     Batch, CollectorId, ColumnKind, ColumnType, Epoch, InstanceId, RowsBuilder, Schema, Scrape, ScrapeClock,
@@ -16,7 +16,7 @@ use pganalytics_core::{
 };
 use pganalytics_store::{
     Job, MetricStore, Origin,
-    sql::{SqlGuard, SqlPrincipal},
+    sql::{InProcess, SqlGuard, SqlPrincipal, SqlRunner},
     sqlite::{SqliteOptions, SqliteStore},
 };
 use tokio::runtime::Runtime;
@@ -33,6 +33,11 @@ const SERIES: &str = "SELECT date_bin(interval '5 minutes', time, timestamp '200
      FROM pg_stat_statements_delta WHERE time > timestamp '2026-01-31T14:00:00' GROUP BY 1 ORDER BY 1";
 const LATEST_HOUR: &str = "SELECT queryid, sum(total_exec_time) AS ms FROM pg_stat_statements_delta
      WHERE time > timestamp '2026-02-01T13:00:00' GROUP BY queryid ORDER BY ms DESC LIMIT 20";
+
+/// An answer that must be carried.
+const MANY: &str = "SELECT * FROM pg_stat_statements_delta WHERE time > timestamp '2026-02-01T13:40:00' LIMIT 50000";
+#[cfg(target_os = "linux")]
+const WORKER: &str = "sql-worker";
 
 struct Statement {
     keys: [i64; 3],
@@ -131,9 +136,24 @@ async fn fill(folder: &Path, active: usize) -> SqliteStore {
     store
 }
 
-async fn ask(store: &SqliteStore, sql: &str) -> usize {
+async fn ask(runner: &dyn SqlRunner, sql: &str) -> usize {
     let query = SqlGuard::default().check(sql, Vec::new(), SqlPrincipal::new(TenantId::DEFAULT)).unwrap();
-    store.query(query).await.unwrap().into_answer().await.unwrap().rows()
+    runner.run(query).await.unwrap().into_answer().await.unwrap().rows()
+}
+
+/// The store's own engine, and workers, which are this program with the name of a
+/// folder.
+async fn runners(store: SqliteStore, folder: &Path) -> Vec<(&'static str, Box<dyn SqlRunner>)> {
+    let here: (_, Box<dyn SqlRunner>) = ("", Box::new(InProcess::new(Arc::new(store))));
+    #[cfg(target_os = "linux")]
+    {
+        use pganalytics_store::sql::worker::{WorkerOptions, WorkerPool};
+        let mut options = WorkerOptions::new("/proc/self/exe", [WORKER.as_ref(), folder.as_os_str()]);
+        options.workers = 1;
+        vec![here, (", in a worker", Box::new(WorkerPool::start(options).await.unwrap()))]
+    }
+    #[cfg(not(target_os = "linux"))]
+    vec![here]
 }
 
 fn queries(criterion: &mut Criterion) {
@@ -141,19 +161,43 @@ fn queries(criterion: &mut Criterion) {
     for active in ACTIVE {
         let folder = tempfile::tempdir().unwrap();
         let store = runtime.block_on(fill(folder.path(), active));
-        let begun = Instant::now();
-        assert_eq!(runtime.block_on(ask(&store, TOP)), 20);
-        println!("{active} % active: first answer, cold, in {:?}", begun.elapsed());
+        let runners = runtime.block_on(runners(store, folder.path()));
+        for (place, runner) in &runners {
+            let begun = Instant::now();
+            assert_eq!(runtime.block_on(ask(&**runner, TOP)), 20);
+            println!("{active} % active{place}: first answer, cold, in {:?}", begun.elapsed());
+        }
         let mut group = criterion.benchmark_group(format!("statements {active} % active"));
         group.sample_size(10);
-        for (name, sql) in [("top 20 of 24 h", TOP), ("time line of 24 h", SERIES), ("top 20 of 1 h", LATEST_HOUR)] {
-            group.bench_function(name, |bencher| {
-                bencher.iter(|| black_box(runtime.block_on(ask(&store, sql))));
-            });
+        let asked = [
+            ("select 1", "SELECT 1"),
+            ("top 20 of 24 h", TOP),
+            ("time line of 24 h", SERIES),
+            ("top 20 of 1 h", LATEST_HOUR),
+            ("many rows", MANY),
+        ];
+        for (name, sql) in asked {
+            for (place, runner) in &runners {
+                group.bench_function(format!("{name}{place}"), |bencher| {
+                    bencher.iter(|| black_box(runtime.block_on(ask(&**runner, sql))));
+                });
+            }
         }
         group.finish();
     }
 }
 
 criterion_group!(benches, queries);
-criterion_main!(benches);
+
+fn main() {
+    #[cfg(target_os = "linux")]
+    if let [_, first, folder] = std::env::args().collect::<Vec<_>>().as_slice()
+        && first == WORKER
+    {
+        use pganalytics_store::{sql::worker, sqlite::SqliteReader};
+        worker::serve(Arc::new(SqliteReader::open(folder).unwrap())).unwrap();
+        return;
+    }
+    benches();
+    Criterion::default().configure_from_args().final_summary();
+}

@@ -11,13 +11,13 @@ use pganalytics_core::{Secret, catalog::Catalog};
 use pganalytics_store::{
     MetaStore, MetricStore,
     meta_store::Role,
-    sql::{SqlGuard, SqlLimits},
+    sql::{InProcess, PerPrincipal, SqlGuard, SqlLimits, SqlRunner},
 };
 use utoipa::openapi::OpenApi;
 
 use crate::{
     admin,
-    api::{self, setup},
+    api::{self, answer::Answers, setup},
     auth::{
         access_token::Signer,
         authenticate::TokenCache,
@@ -28,7 +28,7 @@ use crate::{
     },
     edge::edge,
     error::ServerError,
-    ingest::{admission::Admission, decoders::Decoders, senders::Senders},
+    ingest::{admission::Admission, decoders::Decoders, schemas::KnownSchemas, senders::Senders},
     prometheus::Counters,
     rate::Rates,
     settings::{FirstAdmin, Settings},
@@ -44,6 +44,7 @@ pub struct ServerBuilder {
     metrics: Option<Arc<dyn MetricStore>>,
     meta: Option<Arc<dyn MetaStore>>,
     catalog: Option<Arc<Catalog>>,
+    sql: Option<Arc<dyn SqlRunner>>,
     settings: Settings,
 }
 
@@ -65,6 +66,15 @@ impl ServerBuilder {
     #[must_use]
     pub fn meta_store(mut self, store: Arc<dyn MetaStore>) -> Self {
         self.meta = Some(store);
+        self
+    }
+
+    /// What runs people's SQL; default the metric store, [in this
+    /// process](InProcess). On Linux, a server of strangers is better off with
+    /// worker processes, `pganalytics_store::sql::worker`.
+    #[must_use]
+    pub fn sql_runner(mut self, runner: Arc<dyn SqlRunner>) -> Self {
+        self.sql = Some(runner);
         self
     }
 
@@ -98,7 +108,13 @@ impl ServerBuilder {
         let limits =
             SqlLimits { max_rows: settings.query.max_rows, timeout: settings.query.timeout, ..SqlLimits::default() };
         let guard = SqlGuard::new(limits).knowing(catalog.iter().map(|known| Arc::clone(known.schema())));
+        let sql = self.sql.unwrap_or_else(|| Arc::new(InProcess::new(Arc::clone(&metrics))));
+        tracing::info!("people's SQL runs {}", sql.place());
+        let sql = Arc::new(PerPrincipal::new(sql, settings.query.at_once, settings.query.waiting));
+        let answers = Arc::new(Answers::new(&settings.query));
         let app: App = Arc::new(Shared {
+            sql,
+            answers,
             metrics,
             meta,
             catalog,
@@ -110,6 +126,7 @@ impl ServerBuilder {
             admission: Admission::new(&settings.ingest),
             decoders: Decoders::default(),
             senders: Senders::default(),
+            schemas: KnownSchemas::default(),
             guard,
             counters: Counters::default(),
             health: api::health::HealthCache::default(),

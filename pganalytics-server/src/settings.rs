@@ -211,11 +211,26 @@ pub struct QueryLimits {
     pub max_rows: usize,
     /// Longest time.
     pub timeout: Duration,
+    /// Queries of one user, or collector, at once; further ones wait.
+    pub at_once: usize,
+    /// Queries of one user that may wait.
+    pub waiting: usize,
+    /// Bytes of answers that wait for their readers at once.
+    pub answer_bytes: usize,
+    /// A reader that takes nothing of its answer for this long is cut off.
+    pub reader_timeout: Duration,
 }
 
 impl Default for QueryLimits {
     fn default() -> Self {
-        Self { max_rows: 100_000, timeout: Duration::from_secs(30) }
+        Self {
+            max_rows: 100_000,
+            timeout: Duration::from_secs(30),
+            at_once: 2,
+            waiting: 64,
+            answer_bytes: 64 << 20,
+            reader_timeout: Duration::from_secs(30),
+        }
     }
 }
 

@@ -6,11 +6,15 @@ use std::{
 };
 
 use pganalytics_core::{CollectorId, Secret, TenantId, Timestamp, catalog::Catalog};
-use pganalytics_store::{MetaStore, MetricStore, Origin, sql::SqlGuard};
+use pganalytics_store::{
+    MetaStore, MetricStore, Origin,
+    sql::{SqlGuard, SqlRunner},
+};
 
 use crate::{
+    api::answer::Answers,
     auth::{access_token::Signer, authenticate::TokenCache, lockout::Lockout, password::Passwords},
-    ingest::{admission::Admission, decoders::Decoders, senders::Senders},
+    ingest::{admission::Admission, decoders::Decoders, schemas::KnownSchemas, senders::Senders},
     prometheus::Counters,
     rate::Rates,
     settings::Settings,
@@ -30,7 +34,11 @@ pub(crate) struct Shared {
     pub(crate) admission: Admission,
     pub(crate) decoders: Decoders,
     pub(crate) senders: Senders,
+    pub(crate) schemas: KnownSchemas,
     pub(crate) guard: SqlGuard,
+    /// Runs people's SQL; each of them has some turns.
+    pub(crate) sql: Arc<dyn SqlRunner>,
+    pub(crate) answers: Arc<Answers>,
     pub(crate) counters: Counters,
     pub(crate) health: crate::api::health::HealthCache,
     pub(crate) started: Instant,

@@ -7,10 +7,12 @@ use std::{
 };
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use pganalytics_core::{Secret, frame};
 use reqwest::{Certificate, Client, Identity, Response, StatusCode, Url, header, redirect};
 use serde::Deserialize;
 
+use super::schemas::{CutGroup, ToldSchemas};
 use crate::{
     error::CollectError,
     sink::{Delivery, FrameGroup, Rejected, Sink, SinkError},
@@ -20,6 +22,8 @@ use crate::{
 const PUSH_PATH: &str = "api/v1/metrics/push";
 /// A reply lists at most a thousand rejected frames.
 const MAX_REPLY_BYTES: usize = 1 << 20;
+/// The server's word for a frame whose schema it does not know.
+const UNKNOWN_SCHEMA: &str = "unknown_schema";
 
 /// What the agent shows to be let in.
 #[derive(Debug, Clone)]
@@ -129,13 +133,21 @@ impl HttpSinkBuilder {
             Some(Token::File(file)) => Some(file),
             _ => None,
         };
-        Ok(HttpSink { client, server: self.url, url, bearer: Mutex::new(bearer), token_file })
+        Ok(HttpSink {
+            client,
+            server: self.url,
+            url,
+            bearer: Mutex::new(bearer),
+            token_file,
+            told: ToldSchemas::default(),
+        })
     }
 }
 
 /// Pushes frames to a pgAnalytics server over HTTP; see `POST /metrics/push`.
 ///
-/// Bodies are not compressed again: frames are compressed already.
+/// Schemas are sent once for each stream, until the server asks for one again.
+/// Bodies are not compressed again: pushes are compressed already.
 #[derive(Debug)]
 pub struct HttpSink {
     client: Client,
@@ -143,6 +155,7 @@ pub struct HttpSink {
     url: Url,
     bearer: Mutex<Option<Secret<String>>>,
     token_file: Option<PathBuf>,
+    told: ToldSchemas,
 }
 
 impl HttpSink {
@@ -160,7 +173,7 @@ impl HttpSink {
         }
     }
 
-    async fn post(&self, body: bytes::Bytes) -> Result<Response, SinkError> {
+    async fn post(&self, body: Bytes) -> Result<Response, SinkError> {
         let mut request =
             self.client.post(self.url.clone()).header(header::CONTENT_TYPE, frame::CONTENT_TYPE).body(body);
         if let Some(token) = self.bearer() {
@@ -220,8 +233,25 @@ impl HttpSink {
 #[async_trait]
 impl Sink for HttpSink {
     async fn deliver(&self, group: FrameGroup) -> Result<Delivery, SinkError> {
-        let frames: Vec<_> = group.frames.iter().map(|(seq, frame)| ((*seq).into(), frame.clone())).collect();
-        let body = bytes::Bytes::from(frame::encode_push(group.stream, &[], &frames));
+        let cut = CutGroup::new(&group);
+        let mut reply = self.push(self.told.push(&cut)).await?;
+        // It was told, and has forgotten: another server, or one that was started anew.
+        if reply.rejected.iter().any(|rejected| rejected.code == UNKNOWN_SCHEMA) {
+            self.told.forget();
+            reply = self.push(cut.whole()).await?;
+        }
+        self.told.taken(&cut);
+        let rejected = reply.rejected.into_iter().filter_map(|rejected| {
+            let (seq, _) = group.frames.get(rejected.index)?;
+            Some(Rejected { seq: *seq, code: rejected.code, message: rejected.message })
+        });
+        Ok(Delivery { accepted: reply.accepted, duplicates: reply.duplicates, rejected: rejected.collect() })
+    }
+}
+
+impl HttpSink {
+    /// Pushes a body, with a new token if the one that it has was refused.
+    async fn push(&self, body: Bytes) -> Result<Reply, SinkError> {
         let mut response = self.post(body.clone()).await?;
         if response.status() == StatusCode::UNAUTHORIZED && self.renew_token().await {
             response = self.post(body).await?;
@@ -229,14 +259,9 @@ impl Sink for HttpSink {
         if !response.status().is_success() {
             return Err(self.refusal(response).await);
         }
-        let reply = read_reply(response).await.map_err(|message| SinkError::Refused {
+        read_reply(response).await.map_err(|message| SinkError::Refused {
             message: format!("{}: {message}; is [backend] url the address of a pgAnalytics server?", self.server),
-        })?;
-        let rejected = reply.rejected.into_iter().filter_map(|rejected| {
-            let (seq, _) = group.frames.get(rejected.index)?;
-            Some(Rejected { seq: *seq, code: rejected.code, message: rejected.message })
-        });
-        Ok(Delivery { accepted: reply.accepted, duplicates: reply.duplicates, rejected: rejected.collect() })
+        })
     }
 }
 

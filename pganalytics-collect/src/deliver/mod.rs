@@ -18,6 +18,7 @@ mod http_sink;
 mod memory_outbox;
 mod outbox;
 mod retry;
+mod schemas;
 mod sender;
 
 pub use http_sink::{HttpSink, HttpSinkBuilder, Token};

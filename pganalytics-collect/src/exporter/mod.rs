@@ -44,6 +44,7 @@ mod drop_in;
 mod group;
 mod http;
 mod latest;
+pub(crate) mod names;
 mod native;
 mod own;
 mod page;

@@ -8,13 +8,13 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    fs, io,
+    io,
     path::{Path, PathBuf},
 };
 
 use pganalytics_core::Value;
 
-use super::{int, seconds, servers::Postmaster};
+use super::{foreign, int, seconds, servers::Postmaster};
 
 /// Levels of groups that are looked at.
 const MOST_LEVELS: usize = 64;
@@ -97,14 +97,14 @@ impl Hierarchy {
     /// # Errors
     /// Why there is none, in words.
     fn find(root: &Path) -> Result<Self, String> {
-        let mountinfo = fs::read_to_string(root.join("proc/self/mountinfo")).unwrap_or_default();
+        let mountinfo = foreign::read_text(root.join("proc/self/mountinfo")).unwrap_or_default();
         let Some(mount) = mountinfo.lines().find_map(mount_point) else {
             return Err(String::from(
                 "control groups of version 2 are not mounted here; this kernel or engine uses version 1",
             ));
         };
         let top = root.join(mount.strip_prefix('/').unwrap_or(mount));
-        match fs::read_to_string(top.join("cgroup.controllers")) {
+        match foreign::read_text(top.join("cgroup.controllers")) {
             Ok(controllers) if controllers.split_whitespace().next().is_some() => Ok(Self { top }),
             Ok(_) => Err(String::from(
                 "the controllers are those of version 1 (hybrid mode); boot with systemd.unified_cgroup_hierarchy=1 for version 2",
@@ -145,7 +145,7 @@ fn mount_point(line: &str) -> Option<&str> {
 /// The group of a process in the hierarchy of version 2, from
 /// `/proc/<pid>/cgroup`.
 fn path_of(root: &Path, process: &str) -> io::Result<String> {
-    let text = fs::read_to_string(root.join("proc").join(process).join("cgroup"))?;
+    let text = foreign::read_text(root.join("proc").join(process).join("cgroup"))?;
     let path = text.lines().find_map(|line| line.strip_prefix("0::"));
     // The kernel marks a group that was removed.
     let path = path.map(|path| path.strip_suffix(" (deleted)").unwrap_or(path));
@@ -165,7 +165,7 @@ impl Group {
     }
 
     fn read(&mut self, folder: &Path) {
-        let file = |name: &str| fs::read_to_string(folder.join(name)).unwrap_or_default();
+        let file = |name: &str| foreign::read_text(folder.join(name)).unwrap_or_default();
         let cpu = file("cpu.stat");
         self.floats.extend(pairs(&cpu, CPU_TIMES).map(|(column, micros)| (column, seconds(micros, 1_000_000))));
         let memory = file("memory.stat");
@@ -207,7 +207,7 @@ impl Group {
 
     /// Takes note of the limits of a group at or above this one.
     fn limit(&mut self, folder: &Path) {
-        let file = |name: &str| fs::read_to_string(folder.join(name)).unwrap_or_default();
+        let file = |name: &str| foreign::read_text(folder.join(name)).unwrap_or_default();
         if let Some(cpus) = cpu_limit(&file("cpu.max")) {
             let lowest = self.floats.entry("cpu_limit").or_insert(cpus);
             *lowest = lowest.min(cpus);

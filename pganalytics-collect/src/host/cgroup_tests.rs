@@ -1,6 +1,8 @@
 //! File trees as a host, a container and a hybrid machine have them.
 #![allow(clippy::unwrap_used)]
 
+use std::fs;
+
 use super::*;
 
 /// A folder with these files.

@@ -4,6 +4,8 @@ use std::path::Path;
 
 use pganalytics_core::{InstanceId, ServerId, Source};
 
+use super::foreign;
+
 /// Who a host is: an id that stays the same, and the name that people know.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostIdentity {
@@ -18,7 +20,7 @@ impl HostIdentity {
     #[must_use]
     pub fn read(root: &Path) -> Self {
         let read = |file: &str| {
-            let text = std::fs::read_to_string(root.join(file)).ok()?;
+            let text = foreign::read_text(root.join(file)).ok()?;
             let text = text.trim();
             (!text.is_empty()).then(|| text.to_owned())
         };

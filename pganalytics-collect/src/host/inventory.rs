@@ -8,7 +8,7 @@ use std::{
 
 use pganalytics_core::Value;
 
-use super::{kernel::Kernel, mounts::Mount};
+use super::{foreign, kernel::Kernel, mounts::Mount};
 
 /// Facts by the names of their columns.
 #[derive(Debug, Default)]
@@ -37,7 +37,7 @@ impl Inventory {
     pub(super) fn read(root: &Path, data: &[&Mount]) -> Self {
         let mut found = Self::default();
         let read = |file: &str| {
-            Some(fs::read_to_string(root.join(file)).ok()?.trim().to_owned()).filter(|text| !text.is_empty())
+            Some(foreign::read_text(root.join(file)).ok()?.trim().to_owned()).filter(|text| !text.is_empty())
         };
         found.text("os", read("etc/os-release").as_deref().and_then(os_name));
         found.text("kernel", read("proc/sys/kernel/osrelease"));

@@ -6,6 +6,7 @@
 mod cgroup;
 mod devices;
 mod folders;
+pub(crate) mod foreign;
 mod identity;
 mod inventory;
 mod kernel;
@@ -90,7 +91,7 @@ impl HostCollector {
     pub fn new(root: impl Into<PathBuf>) -> Self {
         let root = root.into();
         let source = HostIdentity::read(&root).source();
-        let stat = std::fs::read_to_string(root.join("proc/stat")).unwrap_or_default();
+        let stat = foreign::read_text(root.join("proc/stat")).unwrap_or_default();
         Self {
             source,
             booted: boot_time(&stat).map(Timestamp::from_secs),
@@ -135,8 +136,12 @@ impl HostCollector {
     }
 
     fn read(&self, file: &str) -> Result<String, CollectError> {
+        self.read_bytes(file).map(foreign::text)
+    }
+
+    fn read_bytes(&self, file: &str) -> Result<Vec<u8>, CollectError> {
         let path = self.root.join(file);
-        std::fs::read_to_string(&path).map_err(|source| CollectError::Host { path: path.display().to_string(), source })
+        std::fs::read(&path).map_err(|source| CollectError::Host { path: path.display().to_string(), source })
     }
 
     fn batch<'a, R>(
@@ -159,7 +164,7 @@ impl HostCollector {
         heads: &Arc<[Postmaster]>,
         deadline: Instant,
     ) -> Result<(Batch, Vec<String>), CollectError> {
-        let mounts = real_mounts(&self.read("proc/self/mountinfo")?);
+        let mounts = real_mounts(&self.read_bytes("proc/self/mountinfo")?);
         let roles = self.all_roles(heads).await;
         let below_root = |mount: &Mount| match mount.path.strip_prefix("/") {
             Ok(path) => self.root.join(path),
@@ -275,7 +280,7 @@ impl HostCollector {
         now: Timestamp,
         heads: &Arc<[Postmaster]>,
     ) -> Result<Batch, CollectError> {
-        let mounts = real_mounts(&self.read("proc/self/mountinfo")?);
+        let mounts = real_mounts(&self.read_bytes("proc/self/mountinfo")?);
         let mut roles = self.all_roles(heads).await;
         roles.retain(|(_, role)| role == "data");
         let inventory = self

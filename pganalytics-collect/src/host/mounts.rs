@@ -1,6 +1,13 @@
-//! Which file systems hold data. Pure: text in, mounts out.
+//! Which file systems hold data. Pure: bytes in, mounts out.
 
-use std::{collections::HashMap, path::PathBuf};
+use std::{
+    collections::HashMap,
+    ffi::OsString,
+    os::unix::ffi::OsStringExt,
+    path::{Path, PathBuf},
+};
+
+use super::foreign::text;
 
 /// A mounted file system.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,10 +59,10 @@ const ENGINE_FILES: &[&str] = &["/etc/hosts", "/etc/hostname", "/etc/resolv.conf
 /// The real mounts of `/proc/self/mountinfo`: no pseudo file systems, each file
 /// system once, where it is mounted whole or else at its shortest path. The
 /// root of a container counts, although it is an overlay.
-pub(super) fn real_mounts(mountinfo: &str) -> Vec<Mount> {
+pub(super) fn real_mounts(mountinfo: &[u8]) -> Vec<Mount> {
     // A later mount hides an earlier one at the same path.
     let mut at_path: HashMap<PathBuf, (usize, Entry)> = HashMap::new();
-    for (order, entry) in mountinfo.lines().filter_map(entry).enumerate() {
+    for (order, entry) in mountinfo.split(|byte| *byte == b'\n').filter_map(entry).enumerate() {
         at_path.insert(entry.mount.path.clone(), (order, entry));
     }
     let mut of_device: HashMap<String, (usize, Entry)> = HashMap::new();
@@ -73,7 +80,7 @@ pub(super) fn real_mounts(mountinfo: &str) -> Vec<Mount> {
 struct Entry {
     device_number: String,
     /// The part of the file system that is mounted; `/` for all of it.
-    root: String,
+    root: PathBuf,
     mount: Mount,
 }
 
@@ -85,48 +92,49 @@ impl Entry {
     }
 
     fn rank(&self) -> (bool, usize, &PathBuf) {
-        (self.root != "/", self.mount.path.as_os_str().len(), &self.mount.path)
+        (self.root != Path::new("/"), self.mount.path.as_os_str().len(), &self.mount.path)
     }
 }
 
 /// `36 35 98:0 /root /path rw,noatime shared:1 - ext4 /dev/sda1 rw`
-fn entry(line: &str) -> Option<Entry> {
-    let (left, right) = line.split_once(" - ")?;
-    let mut left = left.split(' ').skip(2);
+fn entry(line: &[u8]) -> Option<Entry> {
+    let middle = memchr::memmem::find(line, b" - ")?;
+    let (left, right) = (line.get(..middle)?, line.get(middle + 3..)?);
+    let mut left = left.split(|byte| *byte == b' ').skip(2);
     let (device_number, root, path, options) = (left.next()?, left.next()?, left.next()?, left.next()?);
-    let mut right = right.split(' ');
+    let mut right = right.split(|byte| *byte == b' ');
     let (fstype, device, of_device) = (right.next()?, right.next()?, right.next().unwrap_or_default());
-    let is_read_only = |options: &str| options.split(',').any(|option| option == "ro");
+    let is_read_only = |options: &[u8]| options.split(|byte| *byte == b',').any(|option| option == b"ro");
     Some(Entry {
-        device_number: device_number.to_owned(),
-        root: unescape(root),
+        device_number: text(device_number.to_vec()),
+        root: OsString::from_vec(unescape(root)).into(),
         mount: Mount {
-            path: unescape(path).into(),
-            device: unescape(device),
-            fstype: fstype.to_owned(),
+            path: OsString::from_vec(unescape(path)).into(),
+            device: text(unescape(device)),
+            fstype: text(fstype.to_vec()),
             read_only: is_read_only(options) || is_read_only(of_device),
         },
     })
 }
 
 /// The kernel writes blanks and backslashes as three octal digits.
-fn unescape(text: &str) -> String {
-    let mut parts = text.split('\\');
-    let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
+fn unescape(text: &[u8]) -> Vec<u8> {
+    let mut parts = text.split(|byte| *byte == b'\\');
+    let mut bytes = parts.next().unwrap_or_default().to_vec();
     for part in parts {
-        let code = part.get(..3).and_then(|digits| u8::from_str_radix(digits, 8).ok());
-        match (code, part.get(3..)) {
+        let digits = part.get(..3).and_then(|digits| std::str::from_utf8(digits).ok());
+        match (digits.and_then(|digits| u8::from_str_radix(digits, 8).ok()), part.get(3..)) {
             (Some(code), Some(rest)) => {
                 bytes.push(code);
-                bytes.extend_from_slice(rest.as_bytes());
+                bytes.extend_from_slice(rest);
             }
             _ => {
                 bytes.push(b'\\');
-                bytes.extend_from_slice(part.as_bytes());
+                bytes.extend_from_slice(part);
             }
         }
     }
-    String::from_utf8_lossy(&bytes).into_owned()
+    bytes
 }
 
 #[cfg(test)]
@@ -134,7 +142,7 @@ mod tests {
     use super::*;
 
     fn paths(mountinfo: &str) -> Vec<String> {
-        real_mounts(mountinfo).iter().map(|mount| mount.path.display().to_string()).collect()
+        real_mounts(mountinfo.as_bytes()).iter().map(|mount| mount.path.display().to_string()).collect()
     }
 
     #[test]
@@ -149,7 +157,7 @@ mod tests {
                     35 28 0:60 / /misc rw - autofs systemd-1 rw\n\
                     36 31 8:33 / /var/lib/postgresql/wal rw - ext4 /dev/sdc1 rw\n";
         assert_eq!(paths(text), ["/", "/var/lib/postgresql", "/mnt/back up", "/var/lib/postgresql/wal"]);
-        let nfs = real_mounts(text).into_iter().find(|mount| mount.fstype == "nfs4");
+        let nfs = real_mounts(text.as_bytes()).into_iter().find(|mount| mount.fstype == "nfs4");
         assert_eq!(nfs.map(|nfs| (nfs.device, nfs.read_only)), Some(("nas:/back up".to_owned(), true)));
     }
 
@@ -162,6 +170,21 @@ mod tests {
                     5 1 8:8 / /mnt rw - ext4 /dev/sdy rw\n\
                     nonsense\n - \n";
         assert_eq!(paths(text), ["/", "/data", "/mnt"]);
-        assert_eq!(real_mounts(text).last().map(|mount| mount.device.as_str()), Some("/dev/sdy"));
+        assert_eq!(real_mounts(text.as_bytes()).last().map(|mount| mount.device.as_str()), Some("/dev/sdy"));
+    }
+
+    #[test]
+    fn odd_names_cost_themselves_only() {
+        let text = b"22 21 8:2 / /data/My\\040Drive rw shared:1 - xfs /dev/mapper/vg-my\\040lv rw\n\
+                     23 21 8:3 / /data/b\\134ack rw - ext4 /dev/cciss/c0d0p1 rw\n\
+                     24 21 8:4 / /data/caf\xe9 rw - ext4 /dev/sdd rw\n\
+                     25 21 8:5 / /data/t\\011ab rw - ext4 /dev/s\xffe rw\n";
+        let mounts = real_mounts(text);
+        let path = |at: usize| mounts.get(at).map(|mount| mount.path.clone().into_os_string().into_vec());
+        assert_eq!(path(0).as_deref(), Some(b"/data/My Drive".as_slice()));
+        assert_eq!(path(1).as_deref(), Some(b"/data/b\\ack".as_slice()));
+        assert_eq!(path(2).as_deref(), Some(b"/data/caf\xe9".as_slice()), "the path that the system knows");
+        assert_eq!(path(3).as_deref(), Some(b"/data/t\tab".as_slice()));
+        assert_eq!(mounts.get(3).map(|mount| mount.device.as_str()), Some("/dev/s\u{fffd}e"));
     }
 }

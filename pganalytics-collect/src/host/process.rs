@@ -6,6 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use super::foreign;
+
 /// Resources of this process; `None` where the system does not say.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct Usage {
@@ -63,8 +65,8 @@ impl Status {
 
     fn of(folder: PathBuf) -> Option<Self> {
         // The name of the program may be any bytes.
-        let stat = read(&folder.join("stat")).ok()?;
-        Self::parse(folder, &String::from_utf8_lossy(&stat), rustix::param::clock_ticks_per_second())
+        let stat = read_text(&folder.join("stat")).ok()?;
+        Self::parse(folder, &stat, rustix::param::clock_ticks_per_second())
     }
 
     fn parse(folder: PathBuf, stat: &str, hertz: u64) -> Option<Self> {
@@ -128,7 +130,7 @@ impl Status {
 
     /// Its start in seconds since 1970, by the clock as it is set now.
     pub(crate) fn start_time(&self) -> Option<f64> {
-        let stat = fs::read_to_string(self.folder.parent()?.join("stat")).ok()?;
+        let stat = foreign::read_text(self.folder.parent()?.join("stat")).ok()?;
         let booted = super::kernel::boot_time(&stat).and_then(|booted| u64::try_from(booted).ok())?;
         Some(super::seconds(booted, 1) + super::seconds(self.start, rustix::param::clock_ticks_per_second()))
     }
@@ -161,7 +163,7 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 fn read_text(path: &Path) -> io::Result<String> {
-    String::from_utf8(read(path)?).map_err(|_| io::ErrorKind::InvalidData.into())
+    read(path).map(foreign::text)
 }
 
 #[cfg(test)]

@@ -15,7 +15,10 @@ use pganalytics_core::{
 use tokio::sync::Notify;
 
 use super::files::{self, Stamp};
-use crate::error::CollectError;
+use crate::{
+    error::CollectError,
+    exporter::names::{Conflict, Names},
+};
 
 /// Most files of a folder.
 pub const MAX_FILES: usize = 500;
@@ -278,7 +281,19 @@ impl CatalogFolder {
         let texts = order
             .into_iter()
             .filter_map(|(name, known)| Some((self.path.join(name).display().to_string(), text(name, known)?)));
-        let (catalog, errors) = Catalog::load_files(texts);
+        let mut names = Names::builtin();
+        let mut conflicts = Vec::new();
+        let texts: Vec<_> = texts
+            .filter(|(file, text)| match conflict(&mut names, file, text) {
+                Some(conflict) => {
+                    conflicts.push(conflict);
+                    false
+                }
+                None => true,
+            })
+            .collect();
+        let (catalog, mut errors) = Catalog::load_files(texts);
+        errors.append(&mut conflicts);
         let by_file: BTreeMap<String, CatalogError> =
             errors.into_iter().map(|error| (error.file().to_owned(), error)).collect();
         let fault = |name: &String| {
@@ -287,4 +302,22 @@ impl CatalogFolder {
         };
         (catalog, self.known.keys().filter_map(fault).collect())
     }
+}
+
+/// What of a file would be called for Prometheus as something else is.
+fn conflict(names: &mut Names, file: &str, text: &str) -> Option<CatalogError> {
+    let measurement = Measurement::parse(text, file).ok()?;
+    // Said by the catalog itself.
+    if Catalog::builtin().get(measurement.name().as_str()).is_some() {
+        return None;
+    }
+    let Conflict { column, problem } = names.add(&measurement).err()?;
+    let named = |line: &str, value: &str| {
+        line.split_once('=')
+            .is_some_and(|(key, text)| key.trim() == "name" && text.split(['"', '\'']).nth(1) == Some(value))
+    };
+    let value = column.as_deref().unwrap_or(measurement.name().as_str());
+    let line = text.lines().position(|line| named(line, value)).map_or(1, |at| at + 1);
+    let field = column.as_ref().map_or_else(|| String::from("name"), |column| format!("column {column}: name"));
+    Some(CatalogError::new(file, line, field, problem))
 }

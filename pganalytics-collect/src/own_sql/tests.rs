@@ -204,3 +204,26 @@ fn the_example_of_the_page_is_good() {
     let folder = Folder::with(&[("app_orders.toml", files[0].to_owned())]);
     assert!(folder.has("app_orders", "amount"), "{:?}", folder.folder.errors());
 }
+
+/// One of two would be lost for Prometheus without a word.
+#[test]
+fn two_columns_with_one_name_for_prometheus_are_refused() {
+    let text = "name = 'app_wait'\nscope = 'cluster'\n[[query]]\nsql = 'select 1'\n\
+                [[column]]\nname = 'wait_ms'\nkind = 'gauge'\ntype = 'float'\nunit = 'ms'\n\
+                [[column]]\nname = 'wait'\nkind = 'gauge'\ntype = 'float'\nunit = 's'\n";
+    let folder = Folder::with(&[
+        ("app_wait.toml", text.to_owned()),
+        ("stat_database.toml", file("stat_database", "numbackends")),
+        ("up.toml", file("app_up", "n")),
+        ("up_twin.toml", file("pg_app_up", "n")),
+    ]);
+    let error = folder.error("app_wait.toml");
+    assert!(error.starts_with("line 11: column wait: name: ") && error.contains("wait_ms and wait"), "{error}");
+    assert!(error.contains("pg_app_wait_seconds"), "{error}");
+    let error = folder.error("stat_database.toml");
+    assert!(error.contains("pg_stat_database_numbackends") && error.contains("already"), "{error}");
+    assert_eq!(folder.error("up.toml"), "");
+    let error = folder.error("up_twin.toml");
+    assert!(error.contains("pg_app_up_n") && error.contains("made by app_up"), "{error}");
+    assert!(folder.has("app_up", "n") && !folder.has("app_wait", "wait"));
+}

@@ -31,10 +31,10 @@ impl Process {
         }
         let text = tokio::fs::read_to_string(path).await.ok()?;
         let pid: u32 = text.trim().parse().ok()?;
-        let name = tokio::fs::read_to_string(format!("/proc/{pid}/comm")).await.ok()?;
+        let name = tokio::fs::read(format!("/proc/{pid}/comm")).await.ok()?;
         let written = tokio::fs::metadata(path).await.ok()?.modified().ok()?;
         let micros = i64::try_from(written.duration_since(UNIX_EPOCH).ok()?.as_micros()).ok()?;
-        (name.trim() == "pgbouncer").then_some(Self { pid, started: Timestamp::from_micros(micros) })
+        (name.trim_ascii() == b"pgbouncer").then_some(Self { pid, started: Timestamp::from_micros(micros) })
     }
 
     /// What it costs now; `None` when it has ended.

@@ -251,13 +251,25 @@ pub(super) fn session_settings(config: &PostgresConfig) -> Vec<(&'static str, St
         ("jit", String::from("off")),
         // A monitor takes no workers from those it watches.
         ("max_parallel_workers_per_gather", String::from("0")),
+        // What roles and databases may have set otherwise, and answers or our sessions depend on.
         ("timezone", String::from("UTC")),
-        ("datestyle", String::from("ISO")),
+        ("datestyle", String::from("ISO, YMD")),
+        ("intervalstyle", String::from("postgres")),
+        ("bytea_output", String::from("hex")),
+        ("extra_float_digits", String::from("1")),
+        ("standard_conforming_strings", String::from("on")),
+        ("row_security", String::from("on")),
+        ("idle_session_timeout", String::from("0")),
+        // A serializable transaction that may be deferred waits until no other is in its way.
+        ("default_transaction_isolation", String::from("read committed")),
+        ("default_transaction_deferrable", String::from("off")),
     ]
 }
 
 fn startup_options(config: &PostgresConfig) -> String {
-    session_settings(config).iter().map(|(name, value)| format!("-c {name}={value}")).collect::<Vec<_>>().join(" ")
+    let option =
+        |(name, value): &(&str, String)| format!("-c {name}={}", value.replace('\\', "\\\\").replace(' ', "\\ "));
+    session_settings(config).iter().map(option).collect::<Vec<_>>().join(" ")
 }
 
 /// Runs a connection until both sides have closed it.

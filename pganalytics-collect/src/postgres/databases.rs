@@ -10,6 +10,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -57,6 +58,25 @@ struct Place {
     /// What has been collected there.
     known: BTreeSet<MeasurementName>,
     catalogs: CatalogWatch,
+    refused: Option<Refused>,
+}
+
+/// A database that the server lets nobody of us enter. Each try is a `FATAL` in its log, so they
+/// become rare.
+struct Refused {
+    message: String,
+    pause: Duration,
+    until: Instant,
+}
+
+impl Refused {
+    const FIRST: Duration = Duration::from_secs(300);
+    const LONGEST: Duration = Duration::from_secs(900);
+
+    fn again(before: Option<Self>, message: String) -> Self {
+        let pause = before.map_or(Self::FIRST, |before| (before.pause * 2).min(Self::LONGEST));
+        Self { message, pause, until: Instant::now() + pause }
+    }
 }
 
 impl DatabasesCollector {
@@ -134,6 +154,13 @@ impl DatabasesCollector {
         let mut owed: Vec<_> = self.measurements.iter().filter(|m| place.owed.contains(m.name())).cloned().collect();
         let here = Source { database: Some(Arc::clone(database)), ..shared.last_source() };
         let here = place.source.clone().unwrap_or(here);
+        if let Some(refused) = place.refused.as_ref().filter(|refused| began < refused.until) {
+            let outcome = Outcome::Failed { message: refused.message.clone() };
+            report_all(collected, &owed, &here, &outcome, began);
+            place.visited = Some(began);
+            place.owed.clear();
+            return Ok(());
+        }
 
         let (mut session, in_recovery) = match shared.enter(&self.keeper, database, cx.deadline).await {
             Ok(entered) => entered,
@@ -151,11 +178,15 @@ impl DatabasesCollector {
                 place.visited = Some(began);
                 place.owed.clear();
                 return match problem.fault {
-                    ConnectFault::NoDatabase | ConnectFault::NotAllowed | ConnectFault::Other => Ok(()),
+                    ConnectFault::NoDatabase | ConnectFault::NotAllowed | ConnectFault::Other => {
+                        place.refused = Some(Refused::again(place.refused.take(), problem.message));
+                        Ok(())
+                    }
                     _ => Err(problem),
                 };
             }
         };
+        place.refused = None;
         // Not before it was due once: it may be switched off.
         let schema = self.measurements.iter().find(|measurement| measurement.name().as_str() == SCHEMA);
         if let Some(schema) = schema.filter(|schema| place.known.contains(schema.name()))

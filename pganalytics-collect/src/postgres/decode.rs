@@ -5,12 +5,12 @@
 //! `pg_lsn` and whole `numeric` as int, any number and `interval` (seconds) as
 //! float, any scalar as text.
 
-use std::fmt::Write as _;
+use std::{borrow::Cow, fmt::Write as _};
 
 use pganalytics_core::{ColumnType, Timestamp, Value};
 use tokio_postgres::types::{FromSql, Kind, Type};
 
-use super::numeric;
+use super::{numeric, text::ServerEncoding};
 
 /// How values of one column are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,8 +89,28 @@ impl Codec {
 
     /// Reads a value. `scratch` holds text that has to be made. `None` when the
     /// bytes are not of this type or the number does not fit.
-    pub(super) fn read<'a>(self, raw: &'a [u8], to: ColumnType, scratch: &'a mut String) -> Option<Value<'a>> {
+    pub(super) fn read<'a>(
+        self,
+        raw: &'a [u8],
+        to: ColumnType,
+        encoding: ServerEncoding,
+        scratch: &'a mut String,
+    ) -> Option<Value<'a>> {
         scratch.clear();
+        let text = match self {
+            Self::Text => Some(raw),
+            Self::Jsonb => Some(raw.get(1..)?),
+            _ => None,
+        };
+        if let Some(raw) = text {
+            return Some(Value::Text(match encoding.decode(raw) {
+                Cow::Borrowed(text) => text,
+                Cow::Owned(text) => {
+                    *scratch = text;
+                    scratch
+                }
+            }));
+        }
         let value = match self {
             Self::Int2 => Value::Int(i16::from_be_bytes(raw.try_into().ok()?).into()),
             Self::Int4 => Value::Int(i32::from_be_bytes(raw.try_into().ok()?).into()),
@@ -103,8 +123,7 @@ impl Codec {
                 [byte] => Value::Bool(*byte != 0),
                 _ => return None,
             },
-            Self::Text => return std::str::from_utf8(raw).ok().map(Value::Text),
-            Self::Jsonb => return std::str::from_utf8(raw.get(1..)?).ok().map(Value::Text),
+            Self::Text | Self::Jsonb => return None,
             Self::Numeric => {
                 *scratch = numeric::text_of(raw)?;
                 return match to {
@@ -178,7 +197,9 @@ mod tests {
 
     fn read(from: &Type, to: ColumnType, raw: &[u8]) -> Option<String> {
         let mut scratch = String::new();
-        Codec::of(from, to)?.read(raw, to, &mut scratch).map(|value| format!("{value:?}"))
+        Codec::of(from, to)?
+            .read(raw, to, ServerEncoding::named("UTF8"), &mut scratch)
+            .map(|value| format!("{value:?}"))
     }
 
     #[test]

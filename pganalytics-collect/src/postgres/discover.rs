@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use super::{config::PostgresConfig, query_fault::QueryFault, session::Session};
 
-/// Databases that the role may connect to. `datconnlimit = -2` marks what an
-/// interrupted `DROP DATABASE` left behind.
+/// Databases that the role may connect to: each try elsewhere would be a `FATAL` in the server's
+/// log. `datconnlimit = -2` marks what an interrupted `DROP DATABASE` left behind, 0 lets only
+/// superusers in.
 const DATABASES: &str = "
 select d.datname::text
 from pg_catalog.pg_database d
 where d.datallowconn and not d.datistemplate and d.datconnlimit <> -2
+  and (d.datconnlimit <> 0 or pg_catalog.current_setting('is_superuser') = 'on')
   and pg_catalog.has_database_privilege(d.oid, 'CONNECT')";
 
 /// The databases to watch, in order of the alphabet, and how many were left out

@@ -17,6 +17,7 @@ use super::{
 
 /// What a statement of epochs says: its timestamps and integers by name.
 async fn ask(session: &mut Session, sql: &str) -> Result<Vec<(String, i64)>, QueryFault> {
+    let encoding = session.facts.encoding;
     let values = session
         .first(sql, |row| {
             let mut scratch = String::new();
@@ -26,7 +27,9 @@ async fn ask(session: &mut Session, sql: &str) -> Result<Vec<(String, i64)>, Que
                 for to in target {
                     let Some(codec) = Codec::of(column.type_(), to) else { continue };
                     let Ok(Some(Raw(raw))) = row.try_get::<_, Option<Raw<'_>>>(at) else { continue };
-                    if let Some(Value::Int(value) | Value::Timestamp(value)) = codec.read(raw, to, &mut scratch) {
+                    if let Some(Value::Int(value) | Value::Timestamp(value)) =
+                        codec.read(raw, to, encoding, &mut scratch)
+                    {
                         values.push((column.name().to_owned(), value));
                     }
                 }

@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{config::Host, session::Session, visit::Shared};
+use super::{config::Host, session::Session, text::Lossy, visit::Shared};
 use crate::host::{Folders, Told};
 
 /// How often it is asked.
@@ -41,8 +41,8 @@ impl Teller {
         self.told = Some(Instant::now());
         let mut found: Vec<(String, PathBuf)> = Vec::new();
         let read = session.read(FOLDERS, None, |row| {
-            if let (Ok(role), Ok(path)) = (row.try_get::<_, String>(0), row.try_get::<_, String>(1)) {
-                found.push((role, path.into()));
+            if let (Ok(role), Ok(path)) = (row.try_get::<_, Lossy>(0), row.try_get::<_, Lossy>(1)) {
+                found.push((role.0, path.0.into()));
             }
             Ok(())
         });

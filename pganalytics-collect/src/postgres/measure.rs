@@ -222,7 +222,7 @@ impl Visit<'_> {
                 None => Epoch::default(),
             };
             let collected_at = self.clock.now();
-            let mut reader = RowReader::new(measurement, session.facts.version);
+            let mut reader = RowReader::new(measurement, session.facts.version, session.facts.encoding);
             session.read(sql, keys, |row| reader.take(row)).await?;
             // A reset between the stamp and the values would make the values
             // count twice: the next batch, with the new stamp, has them whole.
@@ -271,6 +271,7 @@ impl Visit<'_> {
             user: &self.config.user,
             monitors: session.facts.monitors,
             database: &session.database,
+            in_utf8: session.facts.encoding.is_utf8,
             extension,
             statement_timeout: self.config.statement_timeout,
             lock_timeout: self.config.lock_timeout,

@@ -67,6 +67,7 @@ mod server;
 mod server_log;
 mod session;
 mod stream;
+mod text;
 mod tls;
 mod visit;
 

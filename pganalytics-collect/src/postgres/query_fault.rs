@@ -46,6 +46,8 @@ pub(super) struct Asker<'a> {
     pub(super) user: &'a str,
     pub(super) monitors: bool,
     pub(super) database: &'a str,
+    /// Whether that database is in UTF8.
+    pub(super) in_utf8: bool,
     pub(super) extension: Option<&'a str>,
     pub(super) statement_timeout: std::time::Duration,
     pub(super) lock_timeout: std::time::Duration,
@@ -121,6 +123,15 @@ impl QueryFault {
         if code == SqlState::INSUFFICIENT_PRIVILEGE {
             return Some(Mend { statement: grant(self.denied(), asker)?, because: "" });
         }
+        // pg_stat_statements turns all texts into the encoding of the database that asks, and some
+        // pairs of encodings have no conversion.
+        let converting = asker.extension == Some("pg_stat_statements") && !asker.in_utf8;
+        if converting
+            && [SqlState::UNDEFINED_FUNCTION, SqlState::CHARACTER_NOT_IN_REPERTOIRE, SqlState::UNTRANSLATABLE_CHARACTER]
+                .contains(&code)
+        {
+            return None;
+        }
         let gone = [SqlState::UNDEFINED_COLUMN, SqlState::UNDEFINED_FUNCTION, SqlState::UNDEFINED_TABLE];
         let extension = asker.extension.filter(|_| gone.contains(&code))?;
         let statement = format!("ALTER EXTENSION {} UPDATE", quoted(extension));
@@ -148,6 +159,11 @@ impl Asker<'_> {
             format!("GRANT pg_monitor TO {}, or the right that is missing", quoted(self.user))
         } else if *code == SqlState::READ_ONLY_SQL_TRANSACTION {
             String::from("a measurement may only read; change its sql")
+        } else if self.extension == Some("pg_stat_statements") && !self.in_utf8 && *code != SqlState::UNDEFINED_COLUMN {
+            format!(
+                "texts of statements from databases of other encodings can't be read in {database}; name a database \
+                 in UTF8 as database of this server in the settings"
+            )
         } else if *code == SqlState::FEATURE_NOT_SUPPORTED && message.contains("cached plan") {
             String::from("a table was changed; it is tried again at the next visit")
         } else if matches!(*code, SqlState::UNDEFINED_COLUMN | SqlState::UNDEFINED_FUNCTION | SqlState::UNDEFINED_TABLE)

@@ -7,6 +7,7 @@ use super::{
     decode::{Codec, Raw},
     query_fault::QueryFault,
     redact::redact,
+    text::ServerEncoding,
 };
 
 /// Reads the rows of one measurement.
@@ -21,6 +22,7 @@ pub(super) struct RowReader<'m> {
     /// Columns that should have come on this version and did not.
     pub(super) missing: Vec<String>,
     version: u32,
+    encoding: ServerEncoding,
 }
 
 /// Where a column's values come from.
@@ -31,7 +33,7 @@ struct Place {
 }
 
 impl<'m> RowReader<'m> {
-    pub(super) fn new(measurement: &'m Measurement, version: u32) -> Self {
+    pub(super) fn new(measurement: &'m Measurement, version: u32, encoding: ServerEncoding) -> Self {
         let schema = measurement.schema();
         Self {
             measurement,
@@ -42,6 +44,7 @@ impl<'m> RowReader<'m> {
             unexpected: Vec::new(),
             missing: Vec::new(),
             version,
+            encoding,
         }
     }
 
@@ -75,7 +78,7 @@ impl<'m> RowReader<'m> {
             };
             let value = match raw {
                 None => Some(Value::Null),
-                Some((raw, codec)) => codec.read(raw, place.ty, &mut self.scratch),
+                Some((raw, codec)) => codec.read(raw, place.ty, self.encoding, &mut self.scratch),
             };
             let pushed = match value {
                 Some(Value::Text(text)) if place.redacted => column.push(Value::Text(&redact(text))),

@@ -26,6 +26,7 @@ use super::{
     connect::{Link, session_settings},
     fault::{ConnectFault, ConnectProblem},
     query_fault::QueryFault,
+    text::{Lossy, ServerEncoding},
 };
 
 /// What a server said of itself when the session began.
@@ -43,6 +44,8 @@ pub(super) struct Facts {
     pub(super) superuser: bool,
     /// The cluster's `system_identifier`, where we may know it.
     pub(super) system_identifier: Option<i64>,
+    /// The encoding of the database.
+    pub(super) encoding: ServerEncoding,
 }
 
 /// An extension of a database.
@@ -88,7 +91,10 @@ select current_setting('server_version_num')::int4,
        current_setting('pg_stat_statements.max', true) is not null,
        pg_catalog.pg_has_role('pg_monitor', 'usage'),
        current_setting('is_superuser') = 'on',
-       pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'execute')";
+       pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'execute'),
+       current_setting('server_encoding'),
+       coalesce(current_setting('transaction_timeout', true), '0') <> '0',
+       coalesce(current_setting('stats_fetch_consistency', true), 'cache') <> 'cache'";
 
 const EXTENSIONS: &str = "
 select e.extname::text, e.extversion::text, n.nspname::text
@@ -115,7 +121,7 @@ impl Session {
             Err(_) => return Err(ConnectProblem::timeout(config, &link.host, "the first answer")),
         };
         let row = row.ok_or_else(|| ConnectProblem::new(ConnectFault::Other, format!("{}: no answer", link.host)))?;
-        let text = |at: usize| row.try_get::<_, String>(at).unwrap_or_default();
+        let text = |at: usize| row.try_get::<_, Lossy>(at).unwrap_or_default().0;
         let yes = |at: usize| row.try_get::<_, bool>(at).unwrap_or_default();
         let may_identify = yes(6);
         let mut facts = Facts {
@@ -125,7 +131,25 @@ impl Session {
             monitors: yes(4),
             superuser: yes(5),
             system_identifier: None,
+            encoding: ServerEncoding::named(&text(7)),
         };
+        // Settings that not every version has, and a database of another encoding is asked for its
+        // bytes as they are.
+        let mut more = Vec::new();
+        if !facts.encoding.is_utf8 {
+            more.push(("client_encoding", "SQL_ASCII"));
+        }
+        if yes(8) {
+            more.push(("transaction_timeout", "0"));
+        }
+        if yes(9) {
+            more.push(("stats_fetch_consistency", "cache"));
+        }
+        let pooled = !(link.took_options && yes(2));
+        if !pooled && !more.is_empty() {
+            let sql: String = more.iter().map(|(name, value)| format!("SET {name} = '{value}'; ")).collect();
+            link.client.batch_execute(&sql).await.map_err(|error| failed(&error))?;
+        }
         if may_identify {
             let sql = "select system_identifier from pg_catalog.pg_control_system()";
             let rows = link.client.query_typed(sql, &[]).await.map_err(|error| failed(&error))?;
@@ -133,10 +157,11 @@ impl Session {
         }
         let address = link.host.to_string();
         let server_id = facts.system_identifier.map_or_else(|| unidentified(config), ServerId::of_cluster);
-        let settings: Vec<_> =
-            session_settings(config).iter().map(|(name, value)| format!("SET LOCAL {name} = '{value}'; ")).collect();
+        let settings = session_settings(config);
+        let settings = settings.iter().map(|(name, value)| (*name, value.as_str())).chain(more);
+        let settings: String = settings.map(|(name, value)| format!("SET LOCAL {name} = '{value}'; ")).collect();
         Ok(Self {
-            pooled: !(link.took_options && yes(2)),
+            pooled,
             client: link.client,
             database,
             facts,
@@ -144,7 +169,7 @@ impl Session {
             instance_id: InstanceId::of_address(server_id, &address),
             born: Instant::now(),
             statements: HashMap::new(),
-            settings: format!("BEGIN READ ONLY; {}", settings.concat()),
+            settings: format!("BEGIN ISOLATION LEVEL READ COMMITTED, READ ONLY, NOT DEFERRABLE; {settings}"),
             limit: config.statement_timeout + GRACE,
             broken: false,
             ended: link.ended,

@@ -1,6 +1,7 @@
 //! Delivery over HTTP, against a small server that answers as it is told.
 
 use std::{
+    collections::HashSet,
     path::PathBuf,
     sync::{Arc, Mutex},
     time::Duration,
@@ -10,10 +11,12 @@ use bytes::Bytes;
 use pganalytics_collect::{
     FrameGroup, HttpSink, MemoryOutbox, Outbox, Sink, SinkError,
     deliver::{Backoff, GapReason, Sender, Token},
+    scrape::empty_scrape,
 };
 use pganalytics_core::{
-    Secret, Seq, StreamId,
-    frame::{CONTENT_TYPE, PushBody, PushLimits},
+    InstanceId, Secret, Seq, ServerId, Source, StreamId, Timestamp,
+    catalog::Catalog,
+    frame::{self, CONTENT_TYPE, PushBody, PushLimits},
 };
 use rustls::{RootCertStore, ServerConfig, server::WebPkiClientVerifier};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
@@ -172,6 +175,51 @@ async fn a_push_is_as_the_contract_says() {
     assert_eq!(request.header("content-type"), Some(CONTENT_TYPE));
     assert_eq!(request.header("authorization"), Some("Bearer the-token"));
     assert_eq!(request.header("content-encoding"), None, "frames are compressed already");
+}
+
+#[tokio::test]
+async fn a_schema_is_sent_once_and_again_when_the_server_has_forgotten_it() {
+    let known: Arc<Mutex<HashSet<u64>>> = Arc::default();
+    let server_knows = Arc::clone(&known);
+    let server = Server::start(move |request| {
+        let push = PushBody::parse(request.body.clone(), &PushLimits::default()).unwrap();
+        let mut known = server_knows.lock().unwrap();
+        known.extend(push.schemas.iter().map(|schema| schema.fingerprint()));
+        let named = push.frames.iter().map(|(_, frame)| frame::schema_fingerprint(frame).unwrap().unwrap());
+        let unknown = named.enumerate().filter(|(_, named)| !known.contains(named)).map(|(index, _)| index);
+        let rejected: Vec<String> =
+            unknown.map(|index| format!(r#"{{"index":{index},"code":"unknown_schema","message":"?"}}"#)).collect();
+        let (accepted, rejected) = (push.frames.len() - rejected.len(), rejected.join(","));
+        (200, "", format!(r#"{{"status":"success","accepted":{accepted},"duplicates":0,"rejected":[{rejected}]}}"#))
+    })
+    .await;
+    let sink = server.sink();
+    let stream = StreamId::random();
+    let frames = ["pg_stat_database", "pg_stat_wal"].map(|name| {
+        let measurement = Catalog::builtin().get(name).unwrap();
+        let id = ServerId::random();
+        let source =
+            Source { server_id: id, instance_id: InstanceId::of_address(id, "a"), server: "a".into(), database: None };
+        Bytes::from(frame::encode(&empty_scrape(measurement, source, Timestamp::from_secs(1))).unwrap())
+    });
+    let group =
+        |seq: u64, frames: &[Bytes]| FrameGroup { stream, frames: (seq..).map(Seq).zip(frames.to_vec()).collect() };
+    let schemas = || {
+        let of = |request: Request| PushBody::parse(request.body, &PushLimits::default()).unwrap().schemas.len();
+        server.requests().into_iter().map(of).collect::<Vec<_>>()
+    };
+    for (seq, frames) in [(1, &frames[..1]), (2, &frames[..]), (4, &frames[..])] {
+        let delivery = sink.deliver(group(seq, frames)).await.unwrap();
+        assert_eq!((delivery.accepted, delivery.rejected.len()), (frames.len(), 0));
+    }
+    assert_eq!(schemas(), [1, 1, 0]);
+    known.lock().unwrap().clear();
+    assert_eq!(sink.deliver(group(6, &frames)).await.unwrap().accepted, 2);
+    assert_eq!(schemas(), [1, 1, 0, 0, 2]);
+    // Frames of another stream bring theirs anew.
+    let other = FrameGroup { stream: StreamId::random(), ..group(1, &frames) };
+    sink.deliver(other).await.unwrap();
+    assert_eq!(schemas(), [1, 1, 0, 0, 2, 2]);
 }
 
 #[tokio::test]

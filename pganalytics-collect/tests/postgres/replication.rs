@@ -101,6 +101,49 @@ async fn a_slot_that_nobody_reads_holds_back_wal() {
     assert!(int(horizon, row, "xmin_age").unwrap() >= 3);
 }
 
+/// 0 would say that it is in step.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slot_without_a_position_retains_nobody_knows_how_much() {
+    for version in versions() {
+        let settings = [
+            ("max_slot_wal_keep_size", "1MB"),
+            ("max_wal_size", "32MB"),
+            ("min_wal_size", "32MB"),
+            ("wal_level", "logical"),
+        ];
+        let builder =
+            settings.iter().fold(Cluster::builder(version), |builder, (name, value)| builder.setting(name, value));
+        let cluster = builder.start().await.unwrap();
+        let make = "select pg_create_physical_replication_slot('lost', true);
+                    select pg_create_physical_replication_slot('never_used');
+                    select pg_create_logical_replication_slot('lost_logical', 'pgoutput');
+                    create table t (a text)";
+        cluster.sql("postgres", make).await.unwrap();
+        for _ in 0..4 {
+            let fill = "insert into t select repeat(md5(i::text), 30) from generate_series(1, 20000) i; select pg_switch_wal()";
+            cluster.sql("postgres", fill).await.unwrap();
+            cluster.sql("postgres", "checkpoint").await.unwrap();
+        }
+        let mut watch = Watch::new(&cluster.monitor_url("postgres"), only(&["pg_replication_slots"]));
+        let lost = |batch: &Batch| {
+            ["lost", "lost_logical"]
+                .iter()
+                .all(|slot| row_where(batch, &[("slot_name", slot), ("wal_status", "lost")]).is_some())
+        };
+        let slots = watch.until("pg_replication_slots", "lost slots", lost).await;
+        for slot in ["lost", "lost_logical", "never_used"] {
+            let row = row_where(&slots, &[("slot_name", slot)]).unwrap();
+            if int(&slots, row, "restart_lsn").is_none() {
+                assert_eq!(int(&slots, row, "retained_bytes"), None, "{version} {slot}");
+            } else {
+                assert!(int(&slots, row, "retained_bytes") > Some(0), "{version} {slot}");
+            }
+        }
+        let never = row_where(&slots, &[("slot_name", "never_used")]).unwrap();
+        assert_eq!(int(&slots, never, "restart_lsn"), None, "{version}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_subscription_works_and_then_fails() {
     let all = versions();

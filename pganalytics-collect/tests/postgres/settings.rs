@@ -59,7 +59,7 @@ async fn every_figure_has_a_value_and_no_secret_leaves() {
         is("max_connections", 100.0, None);
         for name in ["archive_command", "restore_command", "ssl_passphrase_command", "data_directory"] {
             let row = setting(settings, name);
-            assert_eq!(text(settings, row, "setting"), Some("…"), "{version} {name}");
+            assert_eq!(text(settings, row, "setting"), Some("..."), "{version} {name}");
             assert_eq!(value(settings, row, "hidden"), Value::Bool(true), "{version} {name}");
         }
         let row = setting(settings, "primary_conninfo");
@@ -108,7 +108,7 @@ async fn a_changed_setting_is_an_event_with_both_values() {
     }
     seen.sort();
     let expected = [
-        ["setting", "archive_command", "", "…"],
+        ["setting", "archive_command", "", "..."],
         ["setting", "primary_conninfo", "", "host=other"],
         ["setting", "work_mem", "4194304 bytes", "8388608 bytes"],
         ["setting_pending", "max_connections", "no restart needed", "restart needed"],

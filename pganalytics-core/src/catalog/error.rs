@@ -17,7 +17,8 @@ pub struct CatalogError {
 }
 
 impl CatalogError {
-    pub(crate) fn new(file: &str, line: usize, field: impl Into<String>, problem: impl Into<String>) -> Self {
+    /// That a field at a line of a file has this problem; lines count from 1.
+    pub fn new(file: &str, line: usize, field: impl Into<String>, problem: impl Into<String>) -> Self {
         Self { file: file.to_owned(), line, field: field.into(), problem: problem.into() }
     }
 

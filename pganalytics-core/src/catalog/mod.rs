@@ -101,4 +101,6 @@ pub use version::VersionRange;
 pub use wants::{Want, Wanted};
 
 #[cfg(test)]
+mod sql_rules;
+#[cfg(test)]
 mod tests;

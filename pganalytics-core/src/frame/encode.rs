@@ -10,7 +10,7 @@ use super::{
     scrapes::put_scrapes,
     strip::{self, Written},
     strip_place::put_checked,
-    wire::put_varint,
+    wire::{put_slice, put_varint},
 };
 use crate::{
     batch::{Batch, Block, Scrape},
@@ -27,9 +27,18 @@ use crate::{
 /// # Errors
 /// When the rows do not fit the schema.
 pub fn encode(batch: &Batch) -> Result<Vec<u8>, FrameError> {
-    let Batch { schema, source, scrape, rows } = batch;
-    let scrapes = &[*scrape];
-    Draft { schema, source, scrapes, scrape_of_row: &[], links: &[], rows, effort: Effort::Wire }.write()
+    let mut bytes = encode_without_schema(batch)?;
+    bytes.extend(encode_schema(&batch.schema));
+    Ok(bytes)
+}
+
+/// The same without the schema, for who sends or keeps it by itself (see
+/// [`encode_schema`]).
+///
+/// # Errors
+/// When the rows do not fit the schema.
+pub fn encode_without_schema(batch: &Batch) -> Result<Vec<u8>, FrameError> {
+    Draft::of_batch(batch).write()
 }
 
 /// A block as a frame at rest; it takes more effort than [`encode`] and is
@@ -38,16 +47,9 @@ pub fn encode(batch: &Batch) -> Result<Vec<u8>, FrameError> {
 /// # Errors
 /// When the rows do not fit the schema.
 pub fn encode_block(block: &Block) -> Result<Vec<u8>, FrameError> {
-    let draft = Draft {
-        schema: block.schema(),
-        source: block.source(),
-        scrapes: block.scrapes(),
-        scrape_of_row: block.scrape_of_row(),
-        links: block.links(),
-        rows: block.rows(),
-        effort: Effort::Rest,
-    };
-    draft.write()
+    let mut bytes = Draft::of_block(block).write()?;
+    bytes.extend(encode_schema(block.schema()));
+    Ok(bytes)
 }
 
 /// What becomes a frame.
@@ -72,14 +74,34 @@ struct Strips {
     keys: Vec<u8>,
 }
 
-impl Draft<'_> {
+impl<'a> Draft<'a> {
+    fn of_batch(batch: &'a Batch) -> Self {
+        let scrapes = std::slice::from_ref(&batch.scrape);
+        let Batch { schema, source, rows, .. } = batch;
+        Self { schema, source, scrapes, scrape_of_row: &[], links: &[], rows, effort: Effort::Wire }
+    }
+
+    fn of_block(block: &'a Block) -> Self {
+        Self {
+            schema: block.schema(),
+            source: block.source(),
+            scrapes: block.scrapes(),
+            scrape_of_row: block.scrape_of_row(),
+            links: block.links(),
+            rows: block.rows(),
+            effort: Effort::Rest,
+        }
+    }
+
     fn write(&self) -> Result<Vec<u8>, FrameError> {
+        let links = links::write(self.links, self.effort)?;
+        self.write_with(links.into_iter().map(|links| (links::SECTION, links)).collect())
+    }
+
+    /// With these sections, by their numbers.
+    fn write_with(&self, sections: Vec<(u64, Vec<u8>)>) -> Result<Vec<u8>, FrameError> {
         check(self.schema, self.rows)?;
         let mut strips = self.strips()?;
-        let links = links::write(self.links, self.effort)?;
-        if links.is_some() {
-            strips.flags |= SECTIONS;
-        }
         let kind = if self.rows.len() > PAGE_ROWS { Kind::Paged } else { Kind::Packed };
         let (mut directory, mut pages) = (Vec::new(), Vec::new());
         for (ty, strip) in &strips.all {
@@ -88,16 +110,18 @@ impl Draft<'_> {
                 _ => strip.put_packed(*ty, &mut directory),
             }
         }
-        if let Some(links) = links {
-            put_varint(&mut directory, 1);
-            put_varint(&mut directory, links::SECTION);
+        if !sections.is_empty() {
+            strips.flags |= SECTIONS;
+            put_varint(&mut directory, sections.len() as u64);
+        }
+        for (number, section) in sections {
+            put_varint(&mut directory, number);
             if kind == Kind::Paged {
                 let start = pages.len();
-                put_checked(&links, &mut pages);
+                put_checked(&section, &mut pages);
                 put_varint(&mut directory, (pages.len() - start) as u64);
             } else {
-                put_varint(&mut directory, links.len() as u64);
-                directory.extend_from_slice(&links);
+                put_slice(&mut directory, &section);
             }
         }
         let (rows, gone) = (self.rows.len(), self.rows.gone().is_some());
@@ -114,7 +138,6 @@ impl Draft<'_> {
         head.extend_from_slice(&directory);
         let mut out = seal(kind, &head);
         out.extend_from_slice(&pages);
-        out.extend(encode_schema(self.schema));
         Ok(out)
     }
 
@@ -196,4 +219,12 @@ fn check(schema: &Schema, rows: &Rows) -> Result<(), FrameError> {
         }
     }
     Ok(())
+}
+
+/// A block with a section that nobody knows, for tests.
+#[cfg(test)]
+pub(super) fn encode_with_section(block: &Block, number: u64, section: &[u8]) -> Result<Vec<u8>, FrameError> {
+    let mut bytes = Draft::of_block(block).write_with(vec![(number, section.to_vec())])?;
+    bytes.extend(encode_schema(block.schema()));
+    Ok(bytes)
 }

@@ -140,6 +140,22 @@ proptest! {
     }
 
     #[test]
+    fn sections_that_nobody_knows_are_skipped_and_their_damage_is_found(
+        block in large_blocks(),
+        number in 100_u64..1000,
+        section in vec(any::<u8>(), 1..50),
+    ) {
+        let mut bytes = encode::encode_with_section(&block, number, &section).unwrap();
+        let frame = parse(&bytes).unwrap();
+        prop_assert!(same_block(&frame.to_block().unwrap(), &block));
+        frame.verify().unwrap();
+        // It stands at the end of the pages, or of the head.
+        let end = frame.without_schema().len() - 5;
+        bytes[end] ^= 1;
+        prop_assert!(parse(&bytes).and_then(|frame| frame.verify()).is_err());
+    }
+
+    #[test]
     fn a_cut_block_is_an_error(block in large_blocks(), at in any::<prop::sample::Index>()) {
         let bytes = encode_block(&block).unwrap();
         prop_assert!(parse(&bytes[..at.index(bytes.len())]).is_err());

@@ -254,6 +254,19 @@ pub fn decoded_bytes(bytes: &[u8]) -> Result<u64, FrameError> {
     }
 }
 
+/// By what fingerprint a frame names its schema; `None` for a gap, which has
+/// none. It looks at the first bytes only, and checks no more.
+///
+/// # Errors
+/// When the bytes do not begin as a frame does.
+pub fn schema_fingerprint(bytes: &[u8]) -> Result<Option<u64>, FrameError> {
+    let (kind, _, mut reader) = open_prefix(bytes, &Limits { max_frame_bytes: usize::MAX, ..Limits::default() })?;
+    match kind {
+        Kind::Gap => Ok(None),
+        Kind::Packed | Kind::Paged => Ok(Some(u64::from_le_bytes(reader.array()?))),
+    }
+}
+
 /// Takes the schema off a frame: the frame that only names it, and the schema as
 /// [`decode_schema`] reads it, if the frame carries one.
 ///

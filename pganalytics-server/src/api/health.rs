@@ -66,7 +66,7 @@ pub(crate) struct Check {
 /// How the server is.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Health {
-    /// `healthy`, or `degraded` when a store is down.
+    /// `healthy`, or `degraded` when a part is down.
     #[schema(example = "healthy")]
     status: &'static str,
     /// Version of the server.
@@ -84,7 +84,7 @@ pub(crate) struct Health {
 /// How the server is
 #[utoipa::path(get, path = "/api/v1/health", tag = "server", responses(
     (status = 200, description = "All is well", body = Health),
-    (status = 503, description = "A store is down; see Retry-After", body = Health)))]
+    (status = 503, description = "A part is down; see Retry-After", body = Health)))]
 pub(crate) async fn health(State(app): State<App>) -> Response {
     answer(&app).await
 }
@@ -99,7 +99,7 @@ pub(crate) async fn live() -> Json<BTreeMap<&'static str, &'static str>> {
 /// Whether the server can take and answer
 #[utoipa::path(get, path = "/api/v1/health/ready", tag = "server", responses(
     (status = 200, description = "It can", body = Health),
-    (status = 503, description = "A store is down; see Retry-After", body = Health)))]
+    (status = 503, description = "A part is down; see Retry-After", body = Health)))]
 pub(crate) async fn ready(State(app): State<App>) -> Response {
     answer(&app).await
 }
@@ -151,24 +151,25 @@ async fn checks(app: &App) -> Arc<Checks> {
     }
 }
 
-/// Why a store is down stands in the log, not in an answer to strangers.
+/// Why a part is down stands in the log, not in an answer to strangers.
 async fn look(app: &App) -> Checks {
     let metrics = timeout(PATIENCE, app.metrics.check());
     let meta = timeout(PATIENCE, async { app.meta.user(Uuid::nil()).await.map(|_| ()) });
-    let (metrics, meta) = tokio::join!(metrics, meta);
+    let sql = tokio::time::timeout(PATIENCE, app.sql.check());
+    let (metrics, meta, sql) = tokio::join!(metrics, meta, sql);
     let flat = |name, result: Result<Result<(), StoreError>, _>| {
         let status = match result {
             Ok(Ok(())) => "healthy",
             Ok(Err(error)) => {
-                tracing::error!(store = name, %error, "a store is down");
+                tracing::error!(part = name, %error, "a part is down");
                 "unavailable"
             }
             Err(_) => {
-                tracing::error!(store = name, "a store does not answer");
+                tracing::error!(part = name, "a part does not answer");
                 "unavailable"
             }
         };
         (name, Check { status })
     };
-    BTreeMap::from([flat("metric_store", metrics), flat("meta_store", meta)])
+    BTreeMap::from([flat("metric_store", metrics), flat("meta_store", meta), flat("sql", sql)])
 }

@@ -1,5 +1,6 @@
 //! The REST API: one file a resource.
 
+pub(crate) mod answer;
 pub(crate) mod auth;
 pub(crate) mod collectors;
 pub(crate) mod docs;

@@ -4,26 +4,21 @@ use std::time::Instant;
 
 use axum::{
     extract::State,
-    http::{HeaderMap, StatusCode, header},
-    response::{IntoResponse, Response},
+    http::{HeaderMap, StatusCode},
+    response::Response,
 };
-use futures::StreamExt as _;
-use pganalytics_store::sql::{
-    RecordStream, SqlError, SqlParam, SqlPrincipal, SqlQuery, column_types, csv_header, to_csv, to_json_rows,
-};
+use pganalytics_store::sql::{SqlError, SqlParam, SqlPrincipal, SqlQuery};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::answer::Form;
 use crate::{
     error::{ApiResult, Problem},
     extract::Body,
     principal::Principal,
     state::App,
 };
-
-/// Longest answer; rows beyond it are cut off, and the answer says so.
-const MAX_ANSWER_BYTES: usize = 64 << 20;
 
 /// A query.
 #[derive(Deserialize, ToSchema)]
@@ -50,6 +45,12 @@ pub(crate) struct AnswerColumn {
     ty: &'static str,
 }
 
+impl AnswerColumn {
+    pub(crate) fn all(types: Vec<(String, &'static str)>) -> Vec<Self> {
+        types.into_iter().map(|(name, ty)| Self { name, ty }).collect()
+    }
+}
+
 /// An answer.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Answer {
@@ -70,8 +71,9 @@ pub(crate) struct Answer {
 pub(crate) fn problem(error: &SqlError) -> Problem {
     let status = match error {
         SqlError::Internal(_) => return Problem::internal(error),
-        SqlError::Busy { .. } => return Problem::unavailable(error.code(), error.to_string()),
-        SqlError::Failed(_) | SqlError::Timeout { .. } | SqlError::OutOfMemory { .. } => {
+        SqlError::Busy { .. } | SqlError::Killed => return Problem::unavailable(error.code(), error.to_string()),
+        SqlError::TooManyOfYours { .. } => return Problem::too_many(error.code(), error.to_string(), 1),
+        SqlError::Failed(_) | SqlError::Timeout { .. } | SqlError::OutOfMemory { .. } | SqlError::OutOfCpu { .. } => {
             StatusCode::UNPROCESSABLE_ENTITY
         }
         _ => StatusCode::BAD_REQUEST,
@@ -81,18 +83,27 @@ pub(crate) fn problem(error: &SqlError) -> Problem {
 
 /// Lets a query of this principal through the guard.
 pub(crate) fn guarded(app: &App, principal: &Principal, sql: &str, params: Vec<SqlParam>) -> ApiResult<SqlQuery> {
-    let tenant = SqlPrincipal::new(principal.tenant);
-    app.guard.check(sql, params, tenant).map_err(|error| problem(&error))
+    let mut asks = SqlPrincipal::new(principal.tenant);
+    // A user's tokens take the user's turns.
+    let id = principal.user().or_else(|| principal.collector().map(|collector| collector.as_uuid()));
+    if let Some(id) = id {
+        asks = asks.named(id.to_string());
+    }
+    app.guard.check(sql, params, asks).map_err(|error| problem(&error))
 }
 
 /// Run SQL
 ///
 /// Every measurement `m` is a table; `m_delta` has its counters as increases, `m_latest` the newest rows.
-/// The answer is JSON, or CSV with `Accept: text/csv`.
+/// The answer is JSON; CSV with `Accept: text/csv`; an Arrow IPC stream with
+/// `Accept: application/vnd.apache.arrow.stream`. A large one follows while it is computed; if that fails, the
+/// body breaks off. At most two queries of one user run at once, further ones wait.
 #[utoipa::path(post, path = "/api/v1/sql", tag = "query", request_body = Query, responses(
-    (status = 200, description = "Rows", content((Answer = "application/json"), (String = "text/csv"))),
+    (status = 200, description = "Rows", content((Answer = "application/json"), (String = "text/csv"), (Vec<u8> = "application/vnd.apache.arrow.stream"))),
     (status = 406, description = "A form that there is not", body = ref("ProblemDocument"), content_type = "application/problem+json"),
-    (status = 422, description = "The query failed, took too long or too much memory", body = ref("ProblemDocument"), content_type = "application/problem+json")))]
+    (status = 422, description = "The query failed, took too long or too much memory", body = ref("ProblemDocument"), content_type = "application/problem+json"),
+    (status = 429, description = "Too many queries of this user wait", body = ref("ProblemDocument"), content_type = "application/problem+json"),
+    (status = 503, description = "All workers are taken, or the system ended the query's process", body = ref("ProblemDocument"), content_type = "application/problem+json")))]
 pub(crate) async fn sql(
     State(app): State<App>,
     principal: Principal,
@@ -106,31 +117,8 @@ pub(crate) async fn sql(
     if let Some(rows) = query.max_rows {
         guarded = guarded.with_max_rows(rows);
     }
-    let stream = app.metrics.query(guarded).await?;
-    match form {
-        Form::Json => json(stream, started).await,
-        Form::Csv => csv(stream).await,
-    }
-}
-
-enum Form {
-    Json,
-    Csv,
-}
-
-impl Form {
-    fn wanted(headers: &HeaderMap) -> ApiResult<Self> {
-        let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("*/*");
-        for range in accept.split(',') {
-            match range.split(';').next().unwrap_or_default().trim() {
-                "application/json" | "application/*" | "*/*" | "" => return Ok(Self::Json),
-                "text/csv" | "text/*" => return Ok(Self::Csv),
-                _ => {}
-            }
-        }
-        let detail = "answers are application/json or text/csv";
-        Err(Problem::new(StatusCode::NOT_ACCEPTABLE, "not_acceptable", detail))
-    }
+    let rows = app.sql.run(guarded).await?;
+    app.answers.respond(rows, form, started).await
 }
 
 fn param((at, value): (usize, Value)) -> ApiResult<SqlParam> {
@@ -150,49 +138,4 @@ fn param((at, value): (usize, Value)) -> ApiResult<SqlParam> {
 fn bad_param(at: usize) -> Problem {
     let detail = format!("parameter ${}: only null, true, false, numbers and texts can be parameters", at + 1);
     Problem::bad_request("bad_parameters", detail)
-}
-
-async fn json(mut stream: RecordStream, started: Instant) -> ApiResult<Response> {
-    let columns: Vec<AnswerColumn> =
-        column_types(stream.schema()).into_iter().map(|(name, ty)| AnswerColumn { name, ty }).collect();
-    // Rows are written down as they come: text is a small part of what their values take.
-    let mut body = serde_json::to_vec(&columns).map_err(|error| Problem::internal(&error))?;
-    body.splice(0..0, *b"{\"columns\":");
-    body.extend_from_slice(b",\"rows\":[");
-    let (mut count, mut cut) = (0_usize, false);
-    'batches: while let Some(batch) = stream.next().await {
-        for row in to_json_rows(&batch?) {
-            if body.len() > MAX_ANSWER_BYTES {
-                cut = true;
-                break 'batches;
-            }
-            if count > 0 {
-                body.push(b',');
-            }
-            serde_json::to_writer(&mut body, &row).map_err(|error| Problem::internal(&error))?;
-            count += 1;
-        }
-        tokio::task::yield_now().await;
-    }
-    let truncated = cut || stream.truncated();
-    let elapsed = started.elapsed().as_millis();
-    body.extend_from_slice(
-        format!("],\"row_count\":{count},\"truncated\":{truncated},\"elapsed_ms\":{elapsed}}}").as_bytes(),
-    );
-    Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
-}
-
-async fn csv(mut stream: RecordStream) -> ApiResult<Response> {
-    let mut body = csv_header(stream.schema());
-    let mut cut = false;
-    while let Some(batch) = stream.next().await {
-        if body.len() > MAX_ANSWER_BYTES {
-            cut = true;
-            break;
-        }
-        body.push_str(&to_csv(&batch?));
-    }
-    let truncated = if cut || stream.truncated() { "true" } else { "false" };
-    let headers = [(header::CONTENT_TYPE.as_str(), "text/csv; charset=utf-8"), ("x-truncated", truncated)];
-    Ok((headers, body).into_response())
 }

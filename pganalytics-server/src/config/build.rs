@@ -48,6 +48,10 @@ pub struct Config {
     pub monitors: Vec<Secret<String>>,
     /// Folder with measurement files of the user's own.
     pub catalog_dir: Option<PathBuf>,
+    /// Processes that run people's SQL; 0: none, it runs in the server.
+    pub sql_workers: usize,
+    /// Memory that each of them may take for a query.
+    pub sql_worker_memory: usize,
     /// Settings of the server itself.
     pub settings: Settings,
     /// What should be said at start.
@@ -90,10 +94,21 @@ impl Config {
             tls,
             monitors: gathered.all("monitor"),
             catalog_dir: gathered.get("catalog_dir").map(PathBuf::from),
+            sql_workers: number(gathered, "sql_workers")?,
+            sql_worker_memory: worker_memory(gathered)?,
             settings,
             warnings,
         })
     }
+}
+
+fn worker_memory(gathered: &Gathered) -> Result<usize, ServerError> {
+    const LEAST: usize = 32 << 20;
+    let bytes = number(gathered, "sql_worker_memory")?;
+    if bytes < LEAST {
+        return Err(gathered.error("sql_worker_memory", format!("a worker needs at least {LEAST} bytes")));
+    }
+    Ok(bytes)
 }
 
 fn refuse_other_stores(gathered: &Gathered) -> Result<(), ServerError> {
@@ -169,6 +184,8 @@ fn settings_of(gathered: &Gathered, environment: Environment, tls: bool) -> Resu
     settings.ingest = ingest(gathered)?;
     settings.query.timeout = seconds(gathered, "query_timeout")?;
     settings.query.max_rows = number(gathered, "query_max_rows")?;
+    settings.query.at_once = number(gathered, "query_at_once")?;
+    settings.query.answer_bytes = number(gathered, "query_answer_memory")?;
     settings.connections = connections(gathered)?;
     settings.drain_timeout = seconds(gathered, "drain_timeout")?;
     let days: u32 = number(gathered, "default_retention_days")?;

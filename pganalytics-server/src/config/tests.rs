@@ -50,6 +50,8 @@ fn the_defaults_are_the_librarys_own() {
     assert_eq!(made.settings.max_collectors, own.max_collectors);
     assert_eq!(made.settings.ingest, own.ingest);
     assert_eq!(made.settings.query.timeout, own.query.timeout);
+    assert_eq!(made.settings.query.at_once, own.query.at_once);
+    assert_eq!(made.settings.query.answer_bytes, own.query.answer_bytes);
     assert_eq!(made.settings.drain_timeout, own.drain_timeout);
     assert_eq!(made.settings.default_retention, own.default_retention);
     assert_eq!(made.settings.connections, own.connections);
@@ -85,6 +87,7 @@ fn mistakes_say_what_where_and_what_to_do() {
         (&[("PGANALYTICS_WRITE_TIMEOUT", "0")], "", "at least 1 second"),
         (&[("PGANALYTICS_LOCAL_ACCESS", "maybe")], "", "neither true nor false"),
         (&[("JWT_EXPIRATION", "0")], "", "at least 1 second"),
+        (&[("PGANALYTICS_SQL_WORKER_MEMORY", "1000")], "", "a worker needs at least 33554432 bytes"),
         (
             &[("ENVIRONMENT", "production"), ("JWT_SECRET", "change-me-change-me-change-me-change-me")],
             "",

@@ -24,4 +24,5 @@ pub(crate) mod frames;
 #[cfg(feature = "agent")]
 pub(crate) mod local_sink;
 pub(crate) mod push;
+pub(crate) mod schemas;
 pub(crate) mod senders;

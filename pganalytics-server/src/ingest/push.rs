@@ -157,7 +157,8 @@ async fn push_frames(
         app.decoders.run(move || PushBody::parse(bytes, &limits)).await?
     };
     let body = parsed.map_err(|error| unreadable(&error))?;
-    let (checked, place) = frames::verify(app, body.frames, body.schemas, received_at, place).await?;
+    let schemas = app.schemas.of_push(principal.tenant, body.schemas, &body.frames);
+    let (checked, place) = frames::verify(app, body.frames, schemas, received_at, place).await?;
     let origin = app.origin(principal.tenant, collector, received_at);
     let answer = checked.store(app, &origin, body.stream).await?;
     // It is held until the store has the bytes.

@@ -154,7 +154,7 @@ pub(crate) fn now() -> Timestamp {
 /// A collector's frames: frame `n` has one row with the key `n`.
 pub(crate) struct Spool {
     pub(crate) stream: StreamId,
-    schema: Arc<Schema>,
+    pub(crate) schema: Arc<Schema>,
     pub(crate) source: Source,
 }
 

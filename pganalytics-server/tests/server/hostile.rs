@@ -3,12 +3,16 @@
 
 use std::{
     io::Write,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
 use flate2::{Compression, write::GzEncoder};
-use pganalytics_core::{Seq, frame::encode_push};
+use pganalytics_core::{
+    Schema, Seq,
+    frame::{encode_push, split_schema},
+};
 use reqwest::StatusCode;
 use serde_json::json;
 use tokio::{
@@ -55,6 +59,31 @@ async fn a_bad_frame_rejects_itself_and_no_neighbour() {
     let places: Vec<_> = rejected.iter().map(|item| (item["index"].clone(), item["seq"].clone())).collect();
     assert_eq!(places, [(json!(1), json!(2)), (json!(2), json!(3)), (json!(3), json!(4)), (json!(4), json!(5))]);
     assert!(rejected.iter().all(|item| item["code"].is_string() && item["message"].as_str().unwrap().len() > 10));
+}
+
+#[tokio::test]
+async fn a_schema_that_nobody_sent_is_asked_for_and_known_from_then_on() {
+    let (server, token) = agent().await;
+    let spool = Spool::new("schemas", "db1");
+    let bare = |number: u64| {
+        let (position, whole) = spool.frame_at(number, now());
+        (position, split_schema(&whole).unwrap().0)
+    };
+    let push = async |schemas: &[Arc<Schema>], numbers: std::ops::Range<u64>| {
+        let frames: Vec<_> = numbers.map(bare).collect();
+        let answer = server.push(&token, encode_push(spool.stream, schemas, &frames)).send().await.unwrap();
+        read(answer, StatusCode::OK).await
+    };
+    let answer = push(&[], 1..3).await;
+    assert_eq!(
+        (&answer["accepted"], &answer["rejected"][1]["code"]),
+        (&json!(0), &json!("unknown_schema")),
+        "{answer}"
+    );
+    let answer = push(&[Arc::clone(&spool.schema)], 1..3).await;
+    assert_eq!(answer["accepted"], 2, "{answer}");
+    let answer = push(&[], 3..5).await;
+    assert_eq!(answer["accepted"], 2, "{answer}");
 }
 
 #[tokio::test]

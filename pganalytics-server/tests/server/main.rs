@@ -5,6 +5,8 @@ mod crash;
 mod documents;
 mod fixture;
 mod hostile;
+#[cfg(target_os = "linux")]
+mod hostile_sql;
 mod ingest;
 mod monitoring;
 mod nesting;
@@ -14,3 +16,5 @@ mod push;
 mod sessions;
 mod shutdown;
 mod sql;
+#[cfg(target_os = "linux")]
+mod workers;

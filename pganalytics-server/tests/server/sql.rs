@@ -32,6 +32,71 @@ async fn rows_come_as_json_and_csv() {
     problem(ask(few, "image/png").await.unwrap(), StatusCode::NOT_ACCEPTABLE).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_large_answer_follows_while_it_is_computed() {
+    let server = start().await;
+    let token = server.admin_token().await;
+    let ask = |sql: &str, accept: &'static str| {
+        let request = server.post("sql").bearer_auth(&token).header("Accept", accept).header("TE", "trailers");
+        let request = request.json(&json!({"sql": sql, "max_rows": 30_000}));
+        async move { request.send().await.unwrap() }
+    };
+    let sql = "select value, repeat('x', 100) as text from generate_series(1, 40000)";
+    let answer = ask(sql, "application/json").await;
+    assert!(answer.content_length().is_none(), "it is not complete when its headers go");
+    let answer = read(answer, StatusCode::OK).await;
+    assert_eq!((&answer["row_count"], &answer["truncated"]), (&json!(30_000), &json!(true)));
+    let rows = answer["rows"].as_array().unwrap();
+    assert_eq!((rows.len(), &rows[29_999][0]), (30_000, &json!(30_000)));
+
+    let csv = ask(sql, "text/csv").await;
+    assert_eq!(csv.headers()["trailer"], "x-truncated");
+    assert_eq!(csv.text().await.unwrap().lines().count(), 30_001);
+    let small = ask("select 1 as one", "text/csv").await;
+    assert_eq!((small.content_length(), &small.headers()["x-truncated"]), (Some(6), &"false".parse().unwrap()));
+
+    let arrow = ask(sql, "application/vnd.apache.arrow.stream").await;
+    assert_eq!(arrow.headers()["content-type"], "application/vnd.apache.arrow.stream");
+    let bytes = arrow.bytes().await.unwrap();
+    // Begin and end of a stream of Arrow messages.
+    assert!(bytes.starts_with(&[255; 4]) && bytes.ends_with(&[255, 255, 255, 255, 0, 0, 0, 0]));
+    assert!(bytes.len() > 3_000_000, "{}", bytes.len());
+
+    // What fails before anything has gone out has its own status; later, the body breaks off.
+    let early = ask("select 1 / (value - 3) from generate_series(1, 10)", "application/json").await;
+    assert_eq!(problem(early, StatusCode::UNPROCESSABLE_ENTITY).await.0, "query_failed");
+    let late = "select 1 / (value - 25000), repeat('x', 100) from generate_series(1, 40000)";
+    let late = ask(late, "application/json").await;
+    assert_eq!(late.status(), StatusCode::OK);
+    assert!(late.bytes().await.is_err(), "nobody takes it for the whole answer");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn readers_that_stall_are_cut_off_and_hold_no_turn() {
+    let mut short = settings();
+    short.query.reader_timeout = Duration::from_millis(500);
+    short.query.answer_bytes = 16 << 20;
+    let server = start_with(short).await;
+    let token = server.admin_token().await;
+    let large = json!({"sql": "select repeat('x', 10000) from generate_series(1, 6000)"});
+    let mut stalled = Vec::new();
+    for _ in 0..6 {
+        let answer = server.post("sql").bearer_auth(&token).json(&large).send().await.unwrap();
+        // Kept, not read.
+        if answer.status() != StatusCode::OK {
+            panic!("{}", answer.text().await.unwrap());
+        }
+        stalled.push(answer);
+    }
+    let answer = server.post("sql").bearer_auth(&token).json(&json!({"sql": "select 1"})).send().await.unwrap();
+    assert_eq!(read(answer, StatusCode::OK).await["rows"], json!([[1]]));
+    let mut broken = 0;
+    for answer in stalled {
+        broken += usize::from(answer.bytes().await.is_err());
+    }
+    assert!(broken >= 4, "{broken} were cut off");
+}
+
 #[tokio::test]
 async fn what_is_not_reading_is_refused_with_the_reason() {
     let server = start().await;

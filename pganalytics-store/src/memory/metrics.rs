@@ -430,7 +430,7 @@ impl MetricStore for MemoryStore {
     }
 
     async fn check(&self) -> Result<(), StoreError> {
-        Ok(())
+        self.inner.engine.check()
     }
 }
 

@@ -98,18 +98,32 @@ enum Origin {
 
 /// Reads a column of a frame as the stored schema has it.
 pub(super) fn read_column(frame: &Frame, shape: &Shape, column: usize) -> Result<ArrayRef, DataFusionError> {
+    let read = |position| frame.column(position).map(Some).map_err(corrupt);
+    let array = read_as(frame.schema(), shape, column, frame.rows(), read)?;
+    Ok(array.unwrap_or_else(|| new_null_array(&DataType::Null, frame.rows())))
+}
+
+/// Reads a column of a chunk as the stored schema has it; `read` reads it by its
+/// position in the chunk's own schema. `None` when `read` gives none.
+pub(super) fn read_as(
+    given: &Schema,
+    shape: &Shape,
+    column: usize,
+    rows: usize,
+    read: impl FnOnce(usize) -> Result<Option<ColumnData>, DataFusionError>,
+) -> Result<Option<ArrayRef>, DataFusionError> {
     let Some(wanted) = shape.schema.columns().get(column) else {
         return Err(DataFusionError::Internal(format!("no column {column}")));
     };
-    let null = || Ok(new_null_array(&arrow_type(wanted.ty), frame.rows()));
-    let same_place = frame.schema().columns().get(column).is_some_and(|given| given.name == wanted.name);
-    let position = if same_place { Some(column) } else { frame.schema().position(&wanted.name) };
+    let null = || Ok(Some(new_null_array(&arrow_type(wanted.ty), rows)));
+    let same_place = given.columns().get(column).is_some_and(|given| given.name == wanted.name);
+    let position = if same_place { Some(column) } else { given.position(&wanted.name) };
     let Some(position) = position else { return null() };
-    let given = frame.schema().columns().get(position).map(|given| given.ty);
-    match given {
-        Some(given) if given == wanted.ty => Ok(to_arrow(frame.column(position).map_err(corrupt)?)),
+    match given.columns().get(position).map(|given| given.ty) {
+        Some(given) if given == wanted.ty => Ok(read(position)?.map(to_arrow)),
         Some(ColumnType::Int) if wanted.ty == ColumnType::Float => {
-            Ok(cast(&to_arrow(frame.column(position).map_err(corrupt)?), &DataType::Float64)?)
+            let Some(data) = read(position)? else { return Ok(None) };
+            Ok(Some(cast(&to_arrow(data), &DataType::Float64)?))
         }
         _ => null(),
     }

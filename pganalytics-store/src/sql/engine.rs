@@ -1,10 +1,10 @@
 //! Runs queries: on threads of their own, within time, memory and rows.
 
-use std::{collections::HashSet, num::NonZero, sync::Arc, time::Duration};
+use std::{any::Any, collections::HashSet, num::NonZero, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use datafusion::{
     arrow::datatypes::SchemaRef,
-    common::{DataFusionError, ScalarValue},
+    common::{DataFusionError, ScalarValue, tree_node::TreeNodeRecursion},
     config::Dialect,
     execution::{
         SessionState, SessionStateBuilder,
@@ -17,7 +17,7 @@ use datafusion::{
     physical_plan::{SendableRecordBatchStream, execute_stream},
     prelude::{SessionConfig, SessionContext},
 };
-use futures::StreamExt as _;
+use futures::{FutureExt as _, StreamExt as _};
 use pganalytics_core::Schema;
 use tokio::{
     runtime::Runtime,
@@ -26,12 +26,14 @@ use tokio::{
 };
 
 use super::{
+    copies,
     error::{SqlError, translate},
     fact_cache::FactCache,
     growth,
     guard::{SqlParam, SqlQuery},
     stream::{AbortOnDrop, Message, RecordStream},
     table::{self, Tables},
+    underway::Underway,
     watch::{Stop, watched},
 };
 use crate::{chunk::ChunkSource, error::StoreError};
@@ -77,6 +79,7 @@ struct Inner {
     template: SessionState,
     cache: Arc<FactCache>,
     options: EngineOptions,
+    underway: Underway,
 }
 
 impl Drop for Inner {
@@ -117,8 +120,32 @@ impl Engine {
                 template,
                 cache: Arc::new(FactCache::new(options.cache_bytes)),
                 options,
+                underway: Underway::default(),
             }),
         })
+    }
+
+    /// Waits until no query runs; false when one goes on for longer than this.
+    #[cfg(target_os = "linux")]
+    pub(super) async fn is_idle_within(&self, patience: Duration) -> bool {
+        let all = u32::try_from(self.inner.options.concurrent_queries.max(1)).unwrap_or(u32::MAX);
+        matches!(tokio::time::timeout(patience, self.inner.permits.acquire_many(all)).await, Ok(Ok(_)))
+    }
+
+    /// Whether the engine can take queries.
+    ///
+    /// # Errors
+    /// When all of its threads, or all of its places, are with queries that did
+    /// not end at their deadline. Only a restart of the process helps then.
+    pub fn check(&self) -> Result<(), StoreError> {
+        let options = &self.inner.options;
+        let lost = self.inner.underway.lost();
+        if lost < options.threads.min(options.concurrent_queries).max(1) {
+            return Ok(());
+        }
+        Err(StoreError::Unavailable(format!(
+            "{lost} queries did not end at their deadline and keep the SQL engine's threads; restart the server"
+        )))
     }
 
     /// Runs a query over what a store holds. Returns when the first rows can
@@ -130,7 +157,8 @@ impl Engine {
     /// the store's own errors.
     pub async fn execute(&self, source: Arc<dyn ChunkSource>, query: SqlQuery) -> Result<RecordStream, StoreError> {
         let inner = &self.inner;
-        let seconds = query.timeout().as_secs();
+        self.check()?;
+        let seconds = query.seconds();
         let deadline = Instant::now() + query.timeout();
         let stop = Arc::new(Stop::after(query.timeout()));
         let turn = timeout_at(deadline, Arc::clone(&inner.permits).acquire_owned()).await;
@@ -151,12 +179,15 @@ impl Engine {
             query,
             stop: Arc::clone(&stop),
         };
+        let place = inner.underway.until(deadline);
         let task = runtime.spawn(async move {
-            let _permit = permit;
-            let end = match timeout_at(deadline, run.run(head, &rows)).await {
-                Ok(Ok(truncated)) => Message::Done { truncated },
-                Ok(Err(error)) => Message::Failed(error),
-                Err(_) => Message::Failed(SqlError::Timeout { seconds }.into()),
+            let _held = (permit, place);
+            let answer = AssertUnwindSafe(timeout_at(deadline, run.run(head, &rows))).catch_unwind();
+            let end = match answer.await {
+                Ok(Ok(Ok(truncated))) => Message::Done { truncated },
+                Ok(Ok(Err(error))) => Message::Failed(error),
+                Ok(Err(_)) => Message::Failed(SqlError::Timeout { seconds }.into()),
+                Err(panic) => Message::Failed(of_panic(&*panic).into()),
             };
             // Whoever asked may be gone.
             drop(rows.send(end).await);
@@ -173,6 +204,17 @@ impl Engine {
             Err(_) => Err(SqlError::Timeout { seconds }.into()),
         }
     }
+}
+
+/// What it means that the engine panicked: Arrow does where an array would need
+/// offsets that it has no bits for.
+fn of_panic(panic: &(dyn Any + Send)) -> SqlError {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("it panicked");
+    if text.contains("overflow") {
+        return SqlError::Failed("the query makes texts or lists of more than 2 GB; ask for less at once".to_owned());
+    }
+    SqlError::Internal(text.to_owned())
 }
 
 /// What all queries have in common: configuration and functions.
@@ -255,10 +297,12 @@ impl Run {
             .with_allow_statements(false)
             .verify_plan(&plan)?;
         let plan = with_params(plan, self.query.params())?;
+        narrow_enough(&plan, self.query.max_columns())?;
         let plan = at_most(plan, self.query.max_rows())?;
         let frame = context.execute_logical_plan(plan).await?;
         let task = Arc::new(frame.task_ctx());
-        let plan = watched(frame.create_physical_plan().await?, &self.stop)?;
+        let plan = copies::bounded(frame.create_physical_plan().await?)?;
+        let plan = watched(plan, &self.stop)?;
         Ok(execute_stream(plan, task)?)
     }
 }
@@ -325,6 +369,20 @@ fn with_params(plan: LogicalPlan, params: &[SqlParam]) -> Result<LogicalPlan, Fa
         })
         .collect();
     Ok(plan.with_param_values(values)?)
+}
+
+/// Refuses plans with a step of very many columns, as `*` of many joined tables.
+fn narrow_enough(plan: &LogicalPlan, limit: usize) -> Result<(), Failure> {
+    let mut widest = 0;
+    plan.apply_with_subqueries(|node| {
+        widest = widest.max(node.schema().fields().len());
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    if widest > limit {
+        let what = "columns in one step; name those that you need in place of *";
+        return Err(SqlError::TooComplex { what: what.into(), given: widest, limit }.into());
+    }
+    Ok(())
 }
 
 /// One row more than is allowed: then it is known that there are more.

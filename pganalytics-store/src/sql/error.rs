@@ -1,14 +1,17 @@
 //! Errors of SQL queries: what is wrong, and what to do.
 
+use std::borrow::Cow;
+
 use datafusion::{
     arrow::error::ArrowError,
     common::{DataFusionError, SchemaError},
 };
+use serde::{Deserialize, Serialize};
 
 use crate::error::StoreError;
 
 /// Why a query was refused or ended early.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[non_exhaustive]
 pub enum SqlError {
     /// The text is not SQL.
@@ -24,7 +27,7 @@ pub enum SqlError {
     #[error("the query is too complex: {what}: {given}, at most {limit} are allowed; split it into smaller queries")]
     TooComplex {
         /// What there is too much of.
-        what: &'static str,
+        what: Cow<'static, str>,
         /// How much was given.
         given: usize,
         /// The limit.
@@ -61,6 +64,14 @@ pub enum SqlError {
         /// Seconds allowed.
         seconds: u64,
     },
+    /// Too many queries of one principal wait for their turn.
+    #[error("{running} of your queries run and {waiting} wait, no more are taken; wait for their answers")]
+    TooManyOfYours {
+        /// How many of one principal may run at once.
+        running: usize,
+        /// How many may wait.
+        waiting: usize,
+    },
     /// Other queries kept the engine busy until the deadline.
     #[error("{running} queries are running, no more are allowed at once; try again later")]
     Busy {
@@ -76,6 +87,21 @@ pub enum SqlError {
         /// Megabytes allowed.
         megabytes: usize,
     },
+    /// The query took more processor time than it may.
+    #[error(
+        "the query took more than the {seconds} s of processor time that it may have; \
+         ask for a shorter time range, fewer servers, or aggregate more"
+    )]
+    OutOfCpu {
+        /// Seconds allowed.
+        seconds: u64,
+    },
+    /// The system ended the process that ran the query.
+    #[error(
+        "the system ended the process that ran the query, as it does when the machine has no memory left; \
+         try again later, or ask for less"
+    )]
+    Killed,
     /// A fault of the engine itself.
     #[error("the query engine failed: {0}; please report it")]
     Internal(String),
@@ -100,8 +126,11 @@ impl SqlError {
             Self::Parameters(_) => "bad_parameters",
             Self::Failed(_) => "query_failed",
             Self::Timeout { .. } => "timeout",
+            Self::TooManyOfYours { .. } => "too_many_of_yours",
             Self::Busy { .. } => "too_many_queries",
             Self::OutOfMemory { .. } => "out_of_memory",
+            Self::OutOfCpu { .. } => "out_of_cpu",
+            Self::Killed => "query_killed",
             Self::Internal(_) => "internal",
         }
     }
@@ -109,7 +138,7 @@ impl SqlError {
     /// Whether the query's author can do something about it.
     #[must_use]
     pub fn is_users(&self) -> bool {
-        !matches!(self, Self::Internal(_) | Self::Busy { .. })
+        !matches!(self, Self::Internal(_) | Self::Busy { .. } | Self::Killed)
     }
 }
 

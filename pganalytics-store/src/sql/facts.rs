@@ -16,7 +16,7 @@ use datafusion::{
 use pganalytics_core::{Mask, frame::Frame};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
-use super::decoded::{Decoded, Shape, corrupt, read_column};
+use super::decoded::{Decoded, Shape, corrupt, read_as, read_column};
 
 /// A key: a hash of its values, long enough to stand for them.
 pub(super) type Key = u128;
@@ -41,8 +41,17 @@ pub(super) struct KeyFacts {
 }
 
 impl KeyFacts {
-    /// Looks at the keys of a frame.
+    /// Looks at the keys of a frame: at each once, where it has a directory of
+    /// them.
     pub(super) fn of_frame(frame: &Frame, shape: &Shape) -> Result<Self, DataFusionError> {
+        match Self::of_directory(frame, shape)? {
+            Some(facts) => Ok(facts),
+            None => Self::of_rows(frame, shape),
+        }
+    }
+
+    /// Looks at the key of each row.
+    pub(super) fn of_rows(frame: &Frame, shape: &Shape) -> Result<Self, DataFusionError> {
         let mut hashes = vec![Lanes::default(); frame.rows()];
         for &column in &shape.keys {
             let name = shape.schema.columns().get(column).map_or("", |column| column.name.as_str());
@@ -50,6 +59,42 @@ impl KeyFacts {
         }
         let keys: Vec<Key> = hashes.into_iter().map(Lanes::key).collect();
         Ok(Self::of_keys(&keys, frame.scrape_of_row().map_err(corrupt)?, frame.gone().map_err(corrupt)?))
+    }
+
+    /// `None` where there is no directory, or rows are not what it promises: each
+    /// key once, its scrapes ascending.
+    pub(super) fn of_directory(frame: &Frame, shape: &Shape) -> Result<Option<Self>, DataFusionError> {
+        let Some(directory) = frame.head().keys(frame.without_schema()).map_err(corrupt)? else { return Ok(None) };
+        let mut hashes = vec![Lanes::default(); directory.len()];
+        for &column in &shape.keys {
+            let name = shape.schema.columns().get(column).map_or("", |column| column.name.as_str());
+            let distinct = |position: usize| {
+                let found = directory.columns().iter().find(|(at, _)| *at == position);
+                Ok(found.map(|(_, data)| data.clone()))
+            };
+            match read_as(frame.schema(), shape, column, directory.len(), distinct)? {
+                Some(array) => add_hashes(&array, name, &mut hashes),
+                // It was no key when the block was made.
+                None => return Ok(None),
+            }
+        }
+        let keys = hashes.into_iter().map(Lanes::key).enumerate();
+        let run = |(at, key): (usize, Key)| {
+            let rows = directory.rows(at);
+            Some(Run { key, start: u32::try_from(rows.start).ok()?, end: u32::try_from(rows.end).ok()? })
+        };
+        let Some(runs) = keys.map(run).collect::<Option<Box<[Run]>>>() else { return Ok(None) };
+        let scrapes = frame.scrape_of_row().map_err(corrupt)?;
+        let mut seen = HashSet::with_capacity(runs.len());
+        let good = |run: &Run| {
+            let scrapes = scrapes.get(run.start as usize..run.end as usize).unwrap_or_default();
+            scrapes.is_sorted_by(|a, b| a < b) && seen.insert(run.key)
+        };
+        if !runs.iter().all(good) {
+            return Ok(None);
+        }
+        let gone = frame.gone().map_err(corrupt)?;
+        Ok(Some(Self { order: None, runs, scrape_of_row: scrapes.into(), gone }))
     }
 
     /// Each row for itself: rows of events take nobody's place.

@@ -16,7 +16,7 @@ use datafusion::sql::{
 };
 use pganalytics_core::{Schema, TenantId, Timestamp};
 
-use super::error::SqlError;
+use super::{budget, error::SqlError};
 
 /// How large a query may be and how much it may ask for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +31,19 @@ pub struct SqlLimits {
     pub max_depth: usize,
     /// Most parameters.
     pub max_params: usize,
+    /// Most tables that are read; those of a WITH query count at each use of it.
+    pub max_tables: usize,
+    /// Most parts of expressions (columns, values, operators, calls), if each
+    /// column of a subquery is written down to what it is made of.
+    pub max_parts: usize,
+    /// Most queries one inside the other, WITH queries put where they are used.
+    pub max_queries_deep: usize,
+    /// Most values of an IN list.
+    pub max_list: usize,
+    /// Most groupings of a GROUP BY: CUBE makes many of few columns.
+    pub max_grouping_sets: usize,
+    /// Most columns at any step of the plan.
+    pub max_columns: usize,
     /// Most rows of an answer; further rows are left out and the answer says so.
     pub max_rows: usize,
     /// Longest time that a query may take, waiting for its turn included.
@@ -45,6 +58,12 @@ impl Default for SqlLimits {
             max_operators: 1_000,
             max_depth: 48,
             max_params: 256,
+            max_tables: 64,
+            max_parts: 50_000,
+            max_queries_deep: 64,
+            max_list: 1_000,
+            max_grouping_sets: 64,
+            max_columns: 1_664,
             max_rows: 100_000,
             timeout: Duration::from_secs(30),
         }
@@ -75,13 +94,22 @@ pub enum SqlParam {
 pub struct SqlPrincipal {
     /// Only this tenant's rows are seen.
     pub tenant: TenantId,
+    /// Who it is, for [`PerPrincipal`](super::PerPrincipal): who has the same name
+    /// shares one's turns. `None`: nobody in particular, who is not counted.
+    pub name: Option<Arc<str>>,
 }
 
 impl SqlPrincipal {
     /// Somebody who may see all of a tenant.
     #[must_use]
     pub fn new(tenant: TenantId) -> Self {
-        Self { tenant }
+        Self { tenant, name: None }
+    }
+
+    /// The same with a name.
+    #[must_use]
+    pub fn named(self, name: impl Into<Arc<str>>) -> Self {
+        Self { name: Some(name.into()), ..self }
     }
 }
 
@@ -94,6 +122,9 @@ pub struct SqlQuery {
     principal: SqlPrincipal,
     known: Arc<[Arc<Schema>]>,
     max_rows: usize,
+    max_columns: usize,
+    /// How deep its text may nest, for who parses it again.
+    max_depth: usize,
     timeout: Duration,
 }
 
@@ -149,9 +180,68 @@ impl SqlQuery {
         self
     }
 
+    /// Whole seconds that it may take, for messages.
+    pub(super) fn seconds(&self) -> u64 {
+        // What waiting for a turn took off is not worth a second less.
+        (self.timeout + Duration::from_millis(50)).as_secs()
+    }
+
+    /// What another process needs to know of it.
+    #[cfg(target_os = "linux")]
+    pub(super) fn parts(&self) -> QueryParts<'_> {
+        QueryParts {
+            text: &self.text,
+            params: &self.params,
+            principal: &self.principal,
+            max_rows: self.max_rows,
+            max_columns: self.max_columns,
+            max_depth: self.max_depth,
+            timeout: self.timeout,
+        }
+    }
+
+    /// The query that the guard of another process let through.
+    #[cfg(target_os = "linux")]
+    pub(super) fn of_parts(parts: &QueryParts<'_>, known: Arc<[Arc<Schema>]>) -> Result<Self, SqlError> {
+        let statement = parse(parts.text, parts.max_depth)?;
+        only_reads(&statement)?;
+        Ok(Self {
+            text: parts.text.to_owned(),
+            statement,
+            params: parts.params.to_vec(),
+            principal: parts.principal.clone(),
+            known,
+            max_rows: parts.max_rows,
+            max_columns: parts.max_columns,
+            max_depth: parts.max_depth,
+            timeout: parts.timeout,
+        })
+    }
+
+    #[cfg(target_os = "linux")]
+    pub(super) fn shared_known(&self) -> &Arc<[Arc<Schema>]> {
+        &self.known
+    }
+
+    pub(super) fn max_columns(&self) -> usize {
+        self.max_columns
+    }
+
     pub(super) fn statement(&self) -> &Statement {
         &self.statement
     }
+}
+
+/// What a query is made of, without its tree.
+#[cfg(target_os = "linux")]
+pub(super) struct QueryParts<'a> {
+    pub(super) text: &'a str,
+    pub(super) params: &'a [SqlParam],
+    pub(super) principal: &'a SqlPrincipal,
+    pub(super) max_rows: usize,
+    pub(super) max_columns: usize,
+    pub(super) max_depth: usize,
+    pub(super) timeout: Duration,
 }
 
 /// Lets through what only reads.
@@ -198,18 +288,9 @@ impl SqlGuard {
     /// What is wrong with it.
     pub fn check(&self, sql: &str, params: Vec<SqlParam>, principal: SqlPrincipal) -> Result<SqlQuery, SqlError> {
         self.measure(sql, params.len())?;
-        let mut statements = DFParserBuilder::new(sql)
-            .with_dialect(&PostgreSqlDialect {})
-            // Each level of nesting is several levels of the grammar.
-            .with_recursion_limit(self.limits.max_depth.saturating_mul(4))
-            .build()
-            .and_then(|mut parser| parser.parse_statements())
-            .map_err(|error| syntax(&error))?;
-        let count = statements.len();
-        let (Some(statement), true) = (statements.pop_front(), count == 1) else {
-            return Err(SqlError::StatementCount(count));
-        };
+        let statement = parse(sql, self.limits.max_depth)?;
         only_reads(&statement)?;
+        within_budget(&statement, &self.limits)?;
         Ok(SqlQuery {
             text: sql.to_owned(),
             statement,
@@ -217,6 +298,8 @@ impl SqlGuard {
             principal,
             known: Arc::clone(&self.known),
             max_rows: self.limits.max_rows,
+            max_columns: self.limits.max_columns,
+            max_depth: self.limits.max_depth,
             timeout: self.limits.timeout,
         })
     }
@@ -224,8 +307,8 @@ impl SqlGuard {
     /// Refuses what could exhaust the stack before anything recurses into it.
     fn measure(&self, sql: &str, params: usize) -> Result<(), SqlError> {
         let limits = &self.limits;
-        let at_most = |what, given, limit| {
-            if given > limit { Err(SqlError::TooComplex { what, given, limit }) } else { Ok(()) }
+        let at_most = |what: &'static str, given, limit| {
+            if given > limit { Err(SqlError::TooComplex { what: what.into(), given, limit }) } else { Ok(()) }
         };
         at_most("bytes of text", sql.len(), limits.max_text_bytes)?;
         at_most("parameters", params, limits.max_params)?;
@@ -275,6 +358,22 @@ impl SqlGuard {
     }
 }
 
+/// The one statement of a text.
+fn parse(sql: &str, max_depth: usize) -> Result<Statement, SqlError> {
+    let mut statements = DFParserBuilder::new(sql)
+        .with_dialect(&PostgreSqlDialect {})
+        // Each level of nesting is several levels of the grammar.
+        .with_recursion_limit(max_depth.saturating_mul(4))
+        .build()
+        .and_then(|mut parser| parser.parse_statements())
+        .map_err(|error| syntax(&error))?;
+    let count = statements.len();
+    match (statements.pop_front(), count) {
+        (Some(statement), 1) => Ok(statement),
+        _ => Err(SqlError::StatementCount(count)),
+    }
+}
+
 fn syntax(error: &datafusion::common::DataFusionError) -> SqlError {
     use datafusion::{common::DataFusionError, sql::sqlparser::parser::ParserError};
     match error.find_root() {
@@ -298,6 +397,15 @@ fn only_reads(statement: &Statement) -> Result<(), SqlError> {
         },
         Statement::Explain(explain) => only_reads(&explain.statement),
         other => Err(SqlError::NotReadOnly(first_words(&other.to_string()))),
+    }
+}
+
+fn within_budget(statement: &Statement, limits: &SqlLimits) -> Result<(), SqlError> {
+    match statement {
+        Statement::Statement(statement) => budget::check(&**statement, limits),
+        Statement::Explain(explain) => within_budget(&explain.statement, limits),
+        // Refused before.
+        _ => Ok(()),
     }
 }
 

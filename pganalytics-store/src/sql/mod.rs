@@ -44,7 +44,10 @@
 //! * A query ends at its deadline, holds no more memory than its share, and
 //!   runs on threads of its own.
 
+mod budget;
 mod changes;
+mod copies;
+mod counted;
 mod decoded;
 mod engine;
 mod error;
@@ -56,24 +59,38 @@ mod guard;
 mod history;
 mod merge;
 mod output;
+mod pieces;
 mod pushdown;
 mod queue;
 mod reader;
 mod rows;
+mod runner;
 mod scan;
 mod stream;
 mod table;
 #[cfg(test)]
 mod tests;
+mod underway;
 mod watch;
+#[cfg(target_os = "linux")]
+pub mod worker;
 
 use std::time::Duration;
+
+/// Arrow's types, of the version that answers have.
+pub use datafusion::arrow::{
+    array::RecordBatch,
+    datatypes::{Schema, SchemaRef},
+    error::ArrowError,
+};
 
 pub use self::{
     engine::{Engine, EngineOptions},
     error::SqlError,
     guard::{SqlGuard, SqlLimits, SqlParam, SqlPrincipal, SqlQuery},
     output::{column_types, csv_header, to_csv, to_json_rows},
+    pieces::ArrowPieces,
+    runner::{InProcess, PerPrincipal, SqlRunner},
     stream::{Answer, RecordStream},
 };
 

@@ -11,7 +11,7 @@ use datafusion::arrow::{
     array::RecordBatch,
     datatypes::{Schema, SchemaRef},
 };
-use futures::{Stream, StreamExt as _};
+use futures::{Stream, StreamExt as _, stream::BoxStream};
 use tokio::{
     sync::mpsc,
     task::AbortHandle,
@@ -45,9 +45,12 @@ pub struct RecordStream {
     schema: SchemaRef,
     source: Source,
     truncated: bool,
+    /// Dropped after the source, with which it ends.
+    held: Option<Box<dyn Send>>,
 }
 
 enum Source {
+    Messages(BoxStream<'static, Message>),
     Engine { messages: mpsc::Receiver<Message>, deadline: Pin<Box<Sleep>>, seconds: u64, _task: AbortOnDrop },
     Given(std::vec::IntoIter<RecordBatch>),
     Ended,
@@ -62,7 +65,23 @@ impl RecordStream {
     ) -> Self {
         let deadline = Box::pin(tokio::time::sleep_until(deadline));
         let source = Source::Engine { messages, deadline, seconds, _task: task };
-        Self { schema: SchemaRef::new(Schema::empty()), source, truncated: false }
+        Self { schema: SchemaRef::new(Schema::empty()), source, truncated: false, held: None }
+    }
+
+    /// Rows that come from elsewhere; the last message is no batch.
+    #[cfg(target_os = "linux")]
+    pub(super) fn of_messages(schema: SchemaRef, messages: BoxStream<'static, Message>) -> Self {
+        Self { schema, source: Source::Messages(messages), truncated: false, held: None }
+    }
+
+    /// Keeps something until the rows have ended, or nobody wants them any more.
+    #[must_use]
+    pub fn holding(self, what: impl Send + 'static) -> Self {
+        let held: Box<dyn Send> = match self.held {
+            Some(before) => Box::new((before, what)),
+            None => Box::new(what),
+        };
+        Self { held: Some(held), ..self }
     }
 
     pub(super) fn with_schema(self, schema: SchemaRef) -> Self {
@@ -73,7 +92,7 @@ impl RecordStream {
     /// elsewhere and for tests.
     #[must_use]
     pub fn of_batches(schema: SchemaRef, batches: Vec<RecordBatch>, truncated: bool) -> Self {
-        Self { schema, source: Source::Given(batches.into_iter()), truncated }
+        Self { schema, source: Source::Given(batches.into_iter()), truncated, held: None }
     }
 
     /// Names and types of the columns.
@@ -117,6 +136,10 @@ impl Stream for RecordStream {
         let item = match &mut this.source {
             Source::Ended => return Poll::Ready(None),
             Source::Given(batches) => batches.next().map(Ok),
+            Source::Messages(messages) => match std::task::ready!(messages.poll_next_unpin(cx)) {
+                Some(Message::Batch(batch)) => return Poll::Ready(Some(Ok(batch))),
+                last => end(last, &mut this.truncated),
+            },
             Source::Engine { messages, deadline, seconds, .. } => {
                 // The engine watches the deadline too; this one also holds
                 // when its threads are too busy to look at the clock.
@@ -125,20 +148,29 @@ impl Stream for RecordStream {
                 } else {
                     match std::task::ready!(messages.poll_recv(cx)) {
                         Some(Message::Batch(batch)) => return Poll::Ready(Some(Ok(batch))),
-                        Some(Message::Done { truncated }) => {
-                            this.truncated = truncated;
-                            None
-                        }
-                        Some(Message::Failed(error)) => Some(Err(error)),
-                        None => Some(Err(SqlError::Internal("it stopped in the middle of a query".to_owned()).into())),
+                        last => end(last, &mut this.truncated),
                     }
                 }
             }
         };
         if !matches!((&item, &this.source), (Some(Ok(_)), Source::Given(_))) {
             this.source = Source::Ended;
+            this.held = None;
         }
         Poll::Ready(item)
+    }
+}
+
+/// What a reader gets of the last message.
+fn end(last: Option<Message>, truncated: &mut bool) -> Option<Result<RecordBatch, StoreError>> {
+    match last {
+        Some(Message::Batch(batch)) => Some(Ok(batch)),
+        Some(Message::Done { truncated: cut }) => {
+            *truncated = cut;
+            None
+        }
+        Some(Message::Failed(error)) => Some(Err(error)),
+        None => Some(Err(SqlError::Internal("it stopped in the middle of a query".to_owned()).into())),
     }
 }
 

@@ -18,6 +18,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::{counted::Counted, error::SqlError};
+use crate::error::StoreError;
 use datafusion::{
     arrow::{
         array::RecordBatch,
@@ -25,27 +27,21 @@ use datafusion::{
     },
     common::{
         DataFusionError,
-        tree_node::{Transformed, TreeNode as _, TreeNodeRecursion},
+        tree_node::{Transformed, TreeNode as _},
     },
-    execution::{TaskContext, memory_pool::MemoryConsumer},
     logical_expr::ColumnarValue,
     physical_plan::{
-        DisplayAs, DisplayFormatType, ExecutionPlan, PhysicalExpr, PlanProperties, SendableRecordBatchStream,
+        ExecutionPlan, PhysicalExpr,
         coop::CooperativeExec,
         execution_plan::{ChildrenPropertiesMode, ReplaceChildrenOptions},
         joins::{
             CrossJoinExec, HashJoinExec, NestedLoopJoinExec, NestedLoopJoinExecBuilder, PiecewiseMergeJoinExec,
             SortMergeJoinExec, SymmetricHashJoinExec, utils::JoinFilter,
         },
-        stream::RecordBatchStreamAdapter,
         unnest::UnnestExec,
         windows::WindowAggExec,
     },
 };
-use futures::StreamExt as _;
-
-use super::error::SqlError;
-use crate::error::StoreError;
 
 /// When a query must stop.
 #[derive(Debug)]
@@ -99,7 +95,7 @@ pub(super) fn watched(
         } else {
             return match (plan.is::<WindowAggExec>(), plan.children().as_slice()) {
                 (true, [input]) => {
-                    let counted = Arc::new(Counted { input: Arc::clone(input) });
+                    let counted = Counted::held(input);
                     let recompute = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
                     Ok(Transformed::yes(plan.replace_children(vec![counted], recompute)?))
                 }
@@ -170,60 +166,5 @@ impl PhysicalExpr for Watch {
 
     fn fmt_sql(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.inner.fmt_sql(f)
-    }
-}
-
-/// Counts all that goes through as held until the stream ends.
-#[derive(Debug)]
-struct Counted {
-    input: Arc<dyn ExecutionPlan>,
-}
-
-impl DisplayAs for Counted {
-    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Counted")
-    }
-}
-
-impl ExecutionPlan for Counted {
-    fn name(&self) -> &'static str {
-        "Counted"
-    }
-
-    fn properties(&self) -> &Arc<PlanProperties> {
-        self.input.properties()
-    }
-
-    fn maintains_input_order(&self) -> Vec<bool> {
-        vec![true]
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.input]
-    }
-
-    fn apply_expressions(
-        &self,
-        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion, DataFusionError>,
-    ) -> Result<TreeNodeRecursion, DataFusionError> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn with_new_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
-        let Some(input) = children.into_iter().next() else { return Ok(self) };
-        Ok(Arc::new(Self { input }))
-    }
-
-    fn execute(&self, partition: usize, task: Arc<TaskContext>) -> Result<SendableRecordBatchStream, DataFusionError> {
-        let held = MemoryConsumer::new("window").register(task.memory_pool());
-        let batches = self.input.execute(partition, task)?.map(move |batch| {
-            let batch = batch?;
-            held.try_grow(batch.get_array_memory_size())?;
-            Ok(batch)
-        });
-        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), batches)))
     }
 }

@@ -9,6 +9,7 @@ use super::{
     options::SqliteOptions,
     pool::Readers,
     read::SchemaCache,
+    reader::SqliteReader,
     writer::Writer,
 };
 use crate::{error::StoreError, sql::Engine};
@@ -16,7 +17,7 @@ use crate::{error::StoreError, sql::Engine};
 pub(super) struct Inner {
     pub(super) writer: Writer,
     pub(super) readers: Arc<Readers>,
-    pub(super) schemas: SchemaCache,
+    pub(super) schemas: Arc<SchemaCache>,
     pub(super) engine: Engine,
     /// One job at a time: they take chunks away, each must see what it saw.
     pub(super) jobs: Mutex<()>,
@@ -31,6 +32,11 @@ impl Inner {
         let readers = Arc::new(Readers::new(file, options.idle_readers));
         let writer = Writer::start(connection, lock, &options)?;
         let engine = Engine::new(options.engine)?;
-        Ok(Self { writer, readers, schemas: SchemaCache::default(), engine, jobs: Mutex::default() })
+        Ok(Self { writer, readers, schemas: Arc::default(), engine, jobs: Mutex::default() })
+    }
+
+    /// What only reads.
+    pub(super) fn reader(&self) -> SqliteReader {
+        SqliteReader { readers: Arc::clone(&self.readers), schemas: Arc::clone(&self.schemas) }
     }
 }

@@ -17,7 +17,8 @@
 //! * Readers see commits in order, one moment each, and wait on nobody.
 //! * What a collector has is counted in the tables; the quotas hold across
 //!   restarts, and retention gives back what nothing hangs on any more.
-//! * One process writes a store; a second one is told who has it.
+//! * One process writes a store; a second one is told who has it. Others may read
+//!   it ([`SqliteReader`]).
 //! * The file is readable by its owner only.
 //!
 //! # Failure modes
@@ -45,6 +46,7 @@ mod options;
 mod owners;
 mod pool;
 mod read;
+mod reader;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -57,7 +59,7 @@ use futures::stream::BoxStream;
 use pganalytics_core::{CollectorId, StreamId, TenantId, Timestamp, frame::VerifiedFrame};
 
 use self::inner::Inner;
-pub use self::options::SqliteOptions;
+pub use self::{options::SqliteOptions, reader::SqliteReader};
 use crate::{
     chunk::{Chunk, ChunkSelect, ChunkSource, StoredMeasurement},
     error::StoreError,
@@ -161,6 +163,7 @@ impl MetricStore for SqliteStore {
         if !self.inner.writer.is_running() {
             return Err(StoreError::Unavailable("the writer has stopped; restart the server".to_owned()));
         }
+        self.inner.engine.check()?;
         self.inner.readers.run(|_| Ok(())).await
     }
 }
@@ -168,11 +171,10 @@ impl MetricStore for SqliteStore {
 #[async_trait]
 impl ChunkSource for SqliteStore {
     async fn stored(&self, tenant: TenantId) -> Result<Vec<StoredMeasurement>, StoreError> {
-        let inner = Arc::clone(&self.inner);
-        self.inner.readers.run(move |connection| read::stored(connection, &inner.schemas, tenant)).await
+        self.inner.reader().stored(tenant).await
     }
 
     async fn chunks(&self, select: ChunkSelect) -> Result<BoxStream<'static, Result<Chunk, StoreError>>, StoreError> {
-        Ok(read::chunks(Arc::clone(&self.inner), select))
+        self.inner.reader().chunks(select).await
     }
 }

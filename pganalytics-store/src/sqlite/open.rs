@@ -133,9 +133,21 @@ pub(super) fn reader(file: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(file, flags).doing(&what)?;
     connection
-        .execute_batch("PRAGMA query_only = ON; PRAGMA busy_timeout = 10000; PRAGMA cache_size = -8192;")
+        .execute_batch("PRAGMA query_only = ON; PRAGMA temp_store = MEMORY; PRAGMA busy_timeout = 10000; PRAGMA cache_size = -8192;")
         .doing(&what)?;
     Ok(connection)
+}
+
+/// Refuses a store that this program can't read as it is.
+pub(super) fn check_version(connection: &Connection) -> Result<(), StoreError> {
+    let what = "opening the store to read";
+    match version(connection, what)? {
+        seen if seen == MIGRATIONS.len() => Ok(()),
+        seen => Err(StoreError::Unavailable(format!(
+            "{what}: its tables have version {seen}, this program reads {}; open it for writing first",
+            MIGRATIONS.len()
+        ))),
+    }
 }
 
 /// How many migrations the tables have seen; 0 for a new file. Changes nothing, so that what

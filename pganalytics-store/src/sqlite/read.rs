@@ -18,8 +18,8 @@ use rusqlite::{Connection, MAIN_DB, Row, params};
 
 use super::{
     error::{Doing, meaning},
-    inner::Inner,
     pool::{Reader, blocking},
+    reader::SqliteReader,
     value::Id,
 };
 use crate::{
@@ -143,8 +143,8 @@ pub(super) fn sources(connection: &Connection, tenant: TenantId) -> Result<Vec<S
 }
 
 /// Chunks in the promised order, read as they are asked for.
-pub(super) fn chunks(inner: Arc<Inner>, select: ChunkSelect) -> BoxStream<'static, Result<Chunk, StoreError>> {
-    let state = State::Unasked(inner, select);
+pub(super) fn chunks(store: SqliteReader, select: ChunkSelect) -> BoxStream<'static, Result<Chunk, StoreError>> {
+    let state = State::Unasked(store, select);
     stream::unfold(state, |state| async move {
         match state {
             State::Ended => None,
@@ -160,9 +160,9 @@ pub(super) fn chunks(inner: Arc<Inner>, select: ChunkSelect) -> BoxStream<'stati
 
 enum State {
     /// Nothing is held for a stream that nobody reads yet.
-    Unasked(Arc<Inner>, ChunkSelect),
+    Unasked(SqliteReader, ChunkSelect),
     /// One snapshot from the first chunk to the last.
-    Reading(Arc<Inner>, Reader, VecDeque<(CollectorId, Place)>),
+    Reading(SqliteReader, Reader, VecDeque<(CollectorId, Place)>),
     Ended,
 }
 
@@ -191,23 +191,23 @@ type Read = (Vec<Result<Chunk, StoreError>>, State);
 
 impl State {
     fn read(self) -> Result<Read, StoreError> {
-        let (inner, reader, mut places) = match self {
-            Self::Unasked(inner, select) => {
-                let reader = inner.readers.snapshot()?;
+        let (store, reader, mut places) = match self {
+            Self::Unasked(store, select) => {
+                let reader = store.readers.snapshot()?;
                 let places = find(&reader, &select)?;
-                (inner, reader, places)
+                (store, reader, places)
             }
-            Self::Reading(inner, reader, places) => (inner, reader, places),
+            Self::Reading(store, reader, places) => (store, reader, places),
             Self::Ended => return Ok((Vec::new(), Self::Ended)),
         };
         let (mut chunks, mut bytes) = (Vec::new(), 0);
         while bytes < READ_BYTES {
             let Some((collector, place)) = places.pop_front() else { return Ok((chunks, Self::Ended)) };
-            let frame = frame(&reader, &inner.schemas, &place)?;
+            let frame = frame(&reader, &store.schemas, &place)?;
             bytes += frame.bytes().len();
             chunks.push(Ok(Chunk { collector, id: u64::try_from(place.id).ok(), frame }));
         }
-        Ok((chunks, Self::Reading(inner, reader, places)))
+        Ok((chunks, Self::Reading(store, reader, places)))
     }
 }
 

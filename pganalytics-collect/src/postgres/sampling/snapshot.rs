@@ -13,7 +13,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 use super::{
-    super::{query_fault::QueryFault, session::Session},
+    super::{query_fault::QueryFault, session::Session, text::Lossy},
     profile::Key,
 };
 
@@ -91,8 +91,8 @@ async fn learn(
     known.extend(unknown.iter().map(|oid| (*oid, oid.to_string().into())));
     session
         .read(sql, Some(&unknown), |row| {
-            if let (Ok(oid), Ok(name)) = (row.try_get::<_, i64>(0), row.try_get::<_, &str>(1)) {
-                known.insert(oid, name.into());
+            if let (Ok(oid), Ok(name)) = (row.try_get::<_, i64>(0), row.try_get::<_, Lossy>(1)) {
+                known.insert(oid, name.0.into());
             }
             Ok(())
         })
@@ -133,7 +133,7 @@ async fn take_in(session: &mut Session, names: &mut Names) -> Result<Snapshot, Q
                 return Ok(());
             }
             let number = |at| row.try_get::<_, Option<i64>>(at).map_err(misfit);
-            let text = |at| row.try_get::<_, Option<&str>>(at).map(Option::unwrap_or_default).map_err(misfit);
+            let text = |at| row.try_get::<_, Lossy>(at).map(|text| text.0).map_err(misfit);
             let key = Key {
                 application_name: text(3)?.into(),
                 backend_type: text(4)?.into(),

@@ -27,8 +27,12 @@ pub(crate) struct Args {
 
 pub(crate) enum Command {
     Serve,
-    Config { json: bool },
+    Config {
+        json: bool,
+    },
     OpenApi,
+    /// Started by `serve`.
+    SqlWorker,
     People(People),
 }
 
@@ -58,6 +62,7 @@ fn chosen(matches: &ArgMatches) -> Command {
     match matches.subcommand() {
         Some(("config", matches)) => Command::Config { json: matches.get_flag("json") },
         Some(("openapi", _)) => Command::OpenApi,
+        Some(("sql-worker", _)) => Command::SqlWorker,
         Some(("user", matches)) => Command::People(match matches.subcommand() {
             Some(("add", matches)) => People::AddUser {
                 name: text(matches, "name"),
@@ -122,6 +127,7 @@ fn command() -> clap::Command {
                 .arg(json),
         )
         .subcommand(clap::Command::new("openapi").about("Print the API's description (OpenAPI 3.1)"))
+        .subcommand(clap::Command::new("sql-worker").about("Run SQL for a server that started this").hide(true))
         .subcommand(user)
         .subcommand(token)
         .arg(

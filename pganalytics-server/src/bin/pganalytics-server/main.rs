@@ -5,6 +5,7 @@ mod catalog;
 mod people;
 mod serve;
 mod show;
+mod sql_worker;
 
 use std::{
     fmt,
@@ -69,6 +70,10 @@ fn main() -> ExitCode {
 }
 
 fn run(args: Args) -> Result<(), Failure> {
+    if matches!(args.command, Command::SqlWorker) {
+        // Before anything that holds a secret is read.
+        return sql_worker::run(&args.flags);
+    }
     let file = settings_file(args.config.as_deref())?;
     let gathered = Gathered::read(&args.flags, &|name| std::env::var(name).ok(), file.as_ref())?;
     let config = Config::build(&gathered)?;
@@ -96,7 +101,7 @@ fn run(args: Args) -> Result<(), Failure> {
             Command::OpenApi => show::openapi().await,
             Command::People(command) => people::run(&config, command).await,
             // Answered above, before there was anything to start.
-            Command::Config { .. } => Ok(()),
+            Command::Config { .. } | Command::SqlWorker => Ok(()),
         }
     });
     // A thread that waits for a dead file system must not hold the exit.

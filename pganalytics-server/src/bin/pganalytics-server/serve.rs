@@ -9,7 +9,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{FAILED, Failure, catalog, open_store, say};
+use super::{FAILED, Failure, catalog, open_store, say, sql_worker};
 
 pub(crate) async fn serve(config: Config) -> Result<(), Failure> {
     // Everything that can be wrong without the store comes before it: the first
@@ -24,8 +24,13 @@ pub(crate) async fn serve(config: Config) -> Result<(), Failure> {
 
     let folder = config.data_dir.clone();
     let store = tokio::task::spawn_blocking(move || open_store(&folder)).await.map_err(Failure::new)??;
+    let runner = sql_worker::runner(&config).await?;
     let store = Arc::new(store);
-    let mut server = Server::builder()
+    let mut builder = Server::builder();
+    if let Some(runner) = runner {
+        builder = builder.sql_runner(runner);
+    }
+    let mut server = builder
         .metric_store(store.clone())
         .meta_store(store)
         .catalog(Arc::new(catalog::load(config.catalog_dir.as_deref())))

@@ -39,7 +39,7 @@ const ENDLESS: &[&str] = &[
     "SELECT count(*) FROM m a JOIN m b ON a.id <> b.id JOIN m c ON b.calls < c.calls",
     "SELECT count(*) FROM m a JOIN m b ON a.id <> b.id JOIN m c ON b.calls + c.calls + a.calls < 0",
     "SELECT count(*) FROM m a JOIN m b USING (server) JOIN m c ON a.server = c.server AND a.id + c.id < b.id - 9999",
-    "SELECT count(*) FROM (SELECT unnest(l) FROM (SELECT array_agg(id) AS l FROM m) x, m a, m b, m c) y",
+    "SELECT count(*) FROM (SELECT unnest([a.id, b.id, c.id, d.id]) FROM m a, m b, m c, m d) y",
     "WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t) SELECT count(*) FROM t",
     "WITH RECURSIVE t(n) AS (SELECT id FROM m UNION ALL SELECT t.n + 1 FROM t, m WHERE m.id = 1) SELECT max(n) FROM t",
     "SELECT count(*) FROM generate_series(1, 9000000000000000) AS s",
@@ -128,6 +128,44 @@ async fn rows_past_the_limit_are_left_out_and_it_is_said() {
     assert_eq!(ask("SELECT * FROM m WHERE id < 0", 10).await, (0, false));
     assert_eq!(ask("SELECT * FROM generate_series(1, 100000000)", 100).await, (100, true));
     assert_eq!(ask("SELECT count(*) FROM m", 1).await, (1, false));
+}
+
+/// What would be copied for each row of a join, a window or an unnest.
+#[tokio::test(flavor = "multi_thread")]
+async fn values_are_not_copied_without_end() {
+    let feed = feed(EngineOptions { query_memory_bytes: 16 << 20, ..options() }).await;
+    for sql in [
+        "SELECT count(*) FROM (SELECT array_agg(id) l FROM m) x CROSS JOIN m WHERE cardinality(l) + m.id > 0",
+        "SELECT count(l) FROM (SELECT array_agg(id) l, 1 AS k FROM m) x JOIN m ON m.id = x.k WHERE cardinality(l) > 0",
+        "SELECT count(l) FROM (SELECT array_agg(id) l, 1 AS k FROM m) x LEFT JOIN m ON m.id < x.k",
+        "SELECT unnest(l), l FROM (SELECT array_agg(id) l FROM m) x",
+        "SELECT array_agg(id) OVER (ORDER BY id) FROM m",
+        "SELECT string_agg(server, ',') OVER (ORDER BY id) FROM m",
+    ] {
+        let error = run(&feed, sql, SqlLimits::default()).await.expect_err(sql);
+        assert!(matches!(error, StoreError::Sql(SqlError::Invalid(_))), "{sql}: {error}");
+    }
+    let long = "SELECT count(s) FROM (SELECT string_agg(server || id::text, ',') s FROM m) x CROSS JOIN m WHERE length(s) + m.id > 0";
+    let error = run(&feed, long, SqlLimits::default()).await.expect_err(long);
+    assert!(matches!(error, StoreError::Sql(SqlError::OutOfMemory { megabytes: 16 })), "{error}");
+    for sql in [
+        "SELECT count(*) FROM m a JOIN m b ON a.server = b.server AND a.id = b.id",
+        "SELECT max(length(s)) FROM (SELECT string_agg(server, ',') s, id FROM m GROUP BY id) x JOIN m USING (id)",
+        "SELECT count(*) FROM (SELECT unnest(l) FROM (SELECT array_agg(id) l FROM m) x) y",
+        "SELECT count(*) FROM (SELECT unnest(l), server FROM (SELECT array_agg(id) l, server FROM m GROUP BY server) x) y",
+        "SELECT sum(calls) OVER (ORDER BY id), lag(server) OVER (ORDER BY id) FROM m",
+    ] {
+        run(&feed, sql, SqlLimits::default()).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_of_very_many_columns_is_refused() {
+    let feed = feed(options()).await;
+    let limits = SqlLimits { max_columns: 20, ..SqlLimits::default() };
+    let error = run(&feed, "SELECT * FROM m a, m b, m c", limits.clone()).await.unwrap_err();
+    assert!(matches!(error, StoreError::Sql(SqlError::TooComplex { limit: 20, .. })), "{error}");
+    assert_eq!(run(&feed, "SELECT * FROM m a JOIN m b USING (id) LIMIT 1", limits).await.unwrap().rows(), 1);
 }
 
 /// Files, the network and what changes anything are out of reach.

@@ -1,0 +1,24 @@
+-- Much out of little.
+select max(length(to_char(to_timestamp(value), repeat('x', 400000)))) from generate_series(1, 8192);
+select max(length(to_char(to_timestamp(value), repeat('x', 1000000)))) from generate_series(1, 8192);
+select length(repeat('x', 2000000000));
+select length(repeat(repeat('x', 1000000), 1000000));
+select sum(length(repeat('ab', id::int * 1000))) from bomb;
+select length(lpad('x', 2000000000, 'y'));
+select sum(length(rpad(id::text, 1000000, 'z'))) from bomb;
+select length(replace(repeat('x', 1000000), 'x', repeat('y', 1000000)));
+select length(regexp_replace(repeat('x', 1000000), 'x', repeat('y', 100000), 'g'));
+select levenshtein(repeat('x', 1000000), repeat('y', 1000000));
+select sum(levenshtein(repeat('x', 5000 + id::int), repeat('y', 5000))) from bomb;
+select regexp_like(repeat('a', 100000), '(a*)*(a*)*(a*)*b');
+select regexp_like('x', '((((a{100}){100}){100}){100}){100}');
+select count(*) from bomb where id::text ~ repeat('(x?)', 5000);
+select length(translate(repeat('abc', 1000000), repeat('a', 100000), repeat('b', 100000)));
+select length(encode(repeat('x', 100000000)::bytea, 'hex'));
+select md5(repeat('x', 500000000));
+select split_part(repeat('x,', 50000000), ',', 40000000);
+select concat(repeat('x', 1000000), repeat('y', 1000000), repeat('z', 1000000), repeat('w', 1000000)) from bomb a, bomb b;
+select upper(lower(reverse(initcap(repeat('x', 100000000)))));
+select factorial(2000000000);
+select power(10, 1000000)::text;
+select (1e308 * 1e308)::numeric;

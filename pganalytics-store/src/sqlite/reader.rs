@@ -1,0 +1,57 @@
+//! The store as a process sees it that only reads.
+
+use std::{fmt, path::Path, sync::Arc};
+
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+use pganalytics_core::TenantId;
+
+use super::{
+    open,
+    pool::Readers,
+    read::{self, SchemaCache},
+};
+use crate::{
+    chunk::{Chunk, ChunkSelect, ChunkSource, StoredMeasurement},
+    error::StoreError,
+};
+
+/// A store that another process writes, open to read: for the SQL workers of that
+/// process. Cheap to clone.
+#[derive(Clone)]
+pub struct SqliteReader {
+    pub(super) readers: Arc<Readers>,
+    pub(super) schemas: Arc<SchemaCache>,
+}
+
+impl fmt::Debug for SqliteReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteReader").field("readers", &self.readers).finish_non_exhaustive()
+    }
+}
+
+impl SqliteReader {
+    /// Opens the store in this folder, or this file, as
+    /// [`SqliteStore::open`](super::SqliteStore::open) does. It must be there; the
+    /// process that writes it may run. Blocks while it opens.
+    ///
+    /// # Errors
+    /// When the file can't be read, is none of ours, or was made by another version.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
+        let readers = Arc::new(Readers::new(open::file_of(path.as_ref()), 4));
+        open::check_version(&*readers.snapshot()?)?;
+        Ok(Self { readers, schemas: Arc::default() })
+    }
+}
+
+#[async_trait]
+impl ChunkSource for SqliteReader {
+    async fn stored(&self, tenant: TenantId) -> Result<Vec<StoredMeasurement>, StoreError> {
+        let schemas = Arc::clone(&self.schemas);
+        self.readers.run(move |connection| read::stored(connection, &schemas, tenant)).await
+    }
+
+    async fn chunks(&self, select: ChunkSelect) -> Result<BoxStream<'static, Result<Chunk, StoreError>>, StoreError> {
+        Ok(read::chunks(self.clone(), select))
+    }
+}
