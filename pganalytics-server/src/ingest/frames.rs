@@ -198,8 +198,8 @@ impl Verifier {
         let find = |fingerprint| schemas.get(&fingerprint).cloned();
         let mut checked = Checked::default();
         for (index, ((position, bytes), needs)) in self.frames.into_iter().zip(measured.each).enumerate() {
-            let content = needs.and_then(|_| Content::parse(bytes, &self.rules.frame, &find));
-            let content = match content {
+            let content = needs.and_then(|needs| Ok((needs, Content::parse(bytes, &self.rules.frame, &find)?)));
+            let (needs, content) = match content {
                 Ok(content) => content,
                 Err(error) => {
                     checked.reject(index, Some(position.seq), error.code(), error.to_string());
@@ -210,10 +210,11 @@ impl Verifier {
                 checked.reject(index, Some(position.seq), code, message);
                 continue;
             }
-            let head = content.frame().map_or(0, head_bytes);
+            // A gap is all head.
+            let head = content.frame().map_or_else(|| usize::try_from(needs).unwrap_or(usize::MAX), head_bytes);
             match VerifiedFrame::check(position, content) {
                 Ok(frame) => {
-                    held += head;
+                    held = held.saturating_add(head);
                     self.place.add(head)?;
                     checked.take(index, frame);
                 }
@@ -270,6 +271,7 @@ impl Checked {
             answer.rejected.sort_by_key(|item| item.index);
         }
         app.counters.pushed(answer.accepted, answer.duplicates, answer.rejected.len());
+        app.counters.rejected(answer.rejected.iter().map(|item| item.code.as_str()));
         Ok(answer)
     }
 }

@@ -105,12 +105,18 @@ pub(crate) async fn push(
             return Err(refusal);
         }
     };
-    let (bytes, place) = read(&app, body, length, encoding, place).await?;
-    app.counters.ingested(bytes.len());
-    let answer = match form {
-        Form::Json => documents::push(&app, &principal, claimed, bytes, received_at, place).await,
-        Form::Frames => push_frames(&app, &principal, claimed, bytes, received_at, place).await,
+    let take = async {
+        let (bytes, place) = read(&app, body, length, encoding, place).await?;
+        app.counters.ingested(bytes.len());
+        match form {
+            Form::Json => documents::push(&app, &principal, claimed, bytes, received_at, place).await,
+            Form::Frames => push_frames(&app, &principal, claimed, bytes, received_at, place).await,
+        }
     };
+    let answer = take.await;
+    if let Err(Problem { code: "too_much_in_flight" | "overloaded" | "push_too_large", .. }) = &answer {
+        app.counters.refused();
+    }
     answer.map(Json)
 }
 

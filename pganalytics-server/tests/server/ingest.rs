@@ -87,6 +87,8 @@ async fn a_frame_is_refused_by_its_head_and_its_neighbours_are_taken() {
     let expected = [(1, "frame_too_large"), (2, "span_too_long"), (3, "span_too_long"), (4, "frame_too_large")];
     let expected: Vec<_> = expected.iter().map(|(index, code)| (*index, (*code).to_owned())).collect();
     assert_eq!((codes(&answer), &answer["accepted"]), (expected, &json!(3)), "{answer}");
+    let page = server.get("/metrics").send().await.unwrap().text().await.unwrap();
+    assert!(page.contains("pganalytics_ingest_rejected_frames_total{code=\"span_too_long\"} 2"), "{page}");
 }
 
 #[tokio::test]
