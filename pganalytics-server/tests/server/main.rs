@@ -9,6 +9,7 @@ mod floods;
 mod hostile;
 #[cfg(target_os = "linux")]
 mod hostile_sql;
+mod ingest;
 mod monitoring;
 mod nesting;
 mod permissions;
