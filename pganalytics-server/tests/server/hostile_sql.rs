@@ -229,6 +229,12 @@ async fn no_statement_takes_the_server_down() {
     for attacker in attackers {
         attacker.await.unwrap();
     }
+    // Many at once: two run, some wait, the others are told so.
+    let endless = "select count(*) from bomb a, bomb b, bomb c, bomb d";
+    let burst = futures::future::join_all((0..100).map(|_| target.ask(&target.viewer, endless))).await;
+    let of = |wanted: &str| burst.iter().filter(|(_, code, _)| code == wanted).count();
+    let (late, refused) = (of("timeout"), of("too_many_of_yours"));
+    assert!(late >= 2 && refused >= 34 && late + refused == burst.len(), "{burst:?}");
     stop.store(true, Relaxed);
     for task in [watching, balancer, neighbour] {
         task.await.unwrap();
