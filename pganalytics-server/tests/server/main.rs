@@ -19,6 +19,6 @@ mod push;
 mod sessions;
 mod shutdown;
 mod sql;
+mod wire;
 #[cfg(target_os = "linux")]
 mod workers;
-mod wire;
