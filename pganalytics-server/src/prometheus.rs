@@ -73,11 +73,11 @@ impl Counters {
     pub(crate) fn rejected<'a>(&self, codes: impl Iterator<Item = &'a str>) {
         let mut reasons = self.reasons.lock().unwrap_or_else(PoisonError::into_inner);
         for code in codes {
-            match reasons.get_mut(code) {
-                Some(count) => *count += 1,
-                // They come from a fixed set of names; a store of somebody else's may have others.
-                None if reasons.len() < MOST_REASONS => drop(reasons.insert(code.to_owned(), 1)),
-                None => {}
+            if let Some(count) = reasons.get_mut(code) {
+                *count += 1;
+            // They come from a fixed set of names; a store of somebody else's may have others.
+            } else if reasons.len() < MOST_REASONS {
+                reasons.insert(code.to_owned(), 1);
             }
         }
     }
