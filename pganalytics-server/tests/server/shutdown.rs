@@ -3,10 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use pganalytics_core::{StreamId, TenantId, frame::VerifiedFrame};
+use pganalytics_core::{CollectorId, StreamId, TenantId, Timestamp, frame::VerifiedFrame};
 use pganalytics_server::Server;
 use pganalytics_store::{
-    AppendOutcome, Job, JobReport, MetricStore, Origin, SeenSource, StoreError, StoredGap, StoredMeasurement,
+    AppendOutcome, Job, JobReport, MetricStore, Origin, Owned, SeenSource, StoreError, StoredGap, StoredMeasurement,
     memory::MemoryStore,
     sql::{EngineOptions, RecordStream, SqlQuery},
 };
@@ -82,6 +82,15 @@ impl MetricStore for Dead {
         Err(dead())
     }
     async fn gaps(&self, _: TenantId) -> Result<Vec<StoredGap>, StoreError> {
+        Err(dead())
+    }
+    async fn hand_over(
+        &self,
+        _: TenantId,
+        _: Owned,
+        _: Option<CollectorId>,
+        _: Timestamp,
+    ) -> Result<u64, StoreError> {
         Err(dead())
     }
     async fn maintain(&self, _: Job) -> Result<JobReport, StoreError> {
