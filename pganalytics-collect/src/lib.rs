@@ -184,6 +184,7 @@ pub mod pgbackrest;
 pub mod pgbouncer;
 pub mod postgres;
 pub mod reference;
+pub mod resources;
 pub mod scheduler;
 pub mod scrape;
 pub mod sink;

@@ -7,6 +7,7 @@ mod list;
 mod once;
 mod run;
 mod table;
+mod tune;
 
 use std::{
     io::{IsTerminal, Write},
@@ -28,6 +29,9 @@ const MISUSED: u8 = 2;
 fn main() -> ExitCode {
     let args = Args::parse();
     let command = args.command.unwrap_or(Command::Run);
+    if let Command::Tune(wanted) = &command {
+        return tune::tune(wanted, args.json);
+    }
     let (json, shows_password) = (args.json, args.shows_password());
     let loaded = args.into_flags().and_then(|flags| Config::load(&flags, &Environment::process()));
     let config = match loaded {
@@ -47,7 +51,7 @@ fn main() -> ExitCode {
         Command::Config => return list::config(&config, json),
         Command::Measurements { markdown: true } => return list::page(&config),
         Command::Measurements { markdown: false } => return list::measurements(&config, json),
-        Command::Run | Command::Once | Command::Check => {}
+        Command::Run | Command::Once | Command::Check | Command::Tune(_) => {}
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let runtime = match runtime {
