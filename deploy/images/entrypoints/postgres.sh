@@ -64,12 +64,11 @@ hba() {
   cidr=${POSTGRES_ALLOW_CIDR:-samenet}
   case $cidr in *[!a-zA-Z0-9.:/]*) die "POSTGRES_ALLOW_CIDR: $cidr is no network; write as 10.10.5.0/24" ;; esac
   host=host; [ "${POSTGRES_SSL:-off}" != on ] || host=hostssl
-  sed -e "s|\${POSTGRES_ALLOW_CIDR}|$cidr|" -e "s|\${HOST}|$host|" "$CONFIGS/pg_hba.conf" >"$RUN/pg_hba.conf"
+  sed -e "s|\${POSTGRES_ALLOW_CIDR}|$cidr|" -e "s|\${HOST}|$host|" "${STACK_HBA_FILE:-$CONFIGS/pg_hba.conf}" >"$RUN/pg_hba.conf"
 }
 
 mkdir -p "$RUN"
 major=$(postgres --version | sed 's/[^0-9]*\([0-9]*\).*/\1/')
-set -- "$@"
 primary=
 if [ "${POSTGRES_ROLE:-primary}" = replica ]; then
   clone
@@ -77,7 +76,7 @@ if [ "${POSTGRES_ROLE:-primary}" = replica ]; then
 fi
 hba
 {
-  echo "include '$CONFIGS/postgresql.conf'"
+  echo "include '${STACK_CONFIG_FILE:-$CONFIGS/postgresql.conf}'"
   [ "$major" -lt 18 ] || echo "include '$CONFIGS/pg18.conf'"
 } >"$RUN/postgresql.conf"
 

@@ -70,6 +70,8 @@ pub(crate) enum Command {
         #[arg(long)]
         markdown: bool,
     },
+    /// Ask the agent that runs here whether it is well; for health checks of containers and units
+    Health,
     /// Print settings for a PostgreSQL server of this size; nothing is changed
     Tune(Tune),
 }

@@ -3,6 +3,7 @@
 
 mod args;
 mod check;
+mod health;
 mod list;
 mod once;
 mod run;
@@ -49,6 +50,7 @@ fn main() -> ExitCode {
     }
     match command {
         Command::Config => return list::config(&config, json),
+        Command::Health => return health::health(&config),
         Command::Measurements { markdown: true } => return list::page(&config),
         Command::Measurements { markdown: false } => return list::measurements(&config, json),
         Command::Run | Command::Once | Command::Check | Command::Tune(_) => {}
