@@ -122,7 +122,7 @@ fn of_interval(value: IntervalMonthDayNano) -> Moment {
 }
 
 /// An interval as PostgreSQL writes it.
-pub(crate) fn interval_text(value: IntervalMonthDayNano) -> String {
+pub(in crate::sql) fn interval_text(value: IntervalMonthDayNano) -> String {
     let mut text = String::new();
     let mut negative = false;
     let parts = [(value.months / 12, "year"), (value.months % 12, "mon"), (value.days, "day")];
@@ -155,7 +155,7 @@ pub(crate) fn interval_text(value: IntervalMonthDayNano) -> String {
 }
 
 /// The difference of two times, which PostgreSQL writes with days.
-pub(crate) fn elapsed_text(micros: i64) -> String {
+pub(in crate::sql) fn elapsed_text(micros: i64) -> String {
     const DAY: i64 = 86_400_000_000;
     let days = i32::try_from(micros / DAY).unwrap_or(if micros < 0 { i32::MIN } else { i32::MAX });
     interval_text(IntervalMonthDayNano::new(0, days, micros % DAY * 1_000))
