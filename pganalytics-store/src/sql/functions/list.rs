@@ -174,7 +174,6 @@ pub(in crate::sql) const AGGREGATES: &[(&str, Size)] = &[
     ("sum", Counted),
     ("var_pop", Counted),
     ("var_samp", Counted),
-    ("variance", Counted),
 ];
 
 /// Functions over a window.
@@ -229,7 +228,7 @@ pub(in crate::sql) fn instead(name: &str) -> Option<&'static str> {
         "from_unixtime" | "to_timestamp_seconds" | "to_timestamp_millis" | "to_timestamp_micros" => {
             "to_timestamp(seconds)"
         }
-        "var" => "var_samp(x)",
+        "var" | "variance" => "var_samp(x)",
         "mean" => "avg(x)",
         _ => return None,
     })

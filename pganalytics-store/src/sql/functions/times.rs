@@ -64,6 +64,10 @@ pub(super) fn to_char(args: &[ArrayRef]) -> Result<ArrayRef, DataFusionError> {
             continue;
         }
         let picture = pictures.value(row);
+        if picture.is_empty() && !values.data_type().is_numeric() {
+            texts.append_null();
+            continue;
+        }
         let text = match values.data_type() {
             DataType::Int64 => super::number::paint(
                 &values.as_primitive::<datafusion::arrow::datatypes::Int64Type>().value(row).to_string(),
@@ -71,7 +75,8 @@ pub(super) fn to_char(args: &[ArrayRef]) -> Result<ArrayRef, DataFusionError> {
             ),
             DataType::Float64 => {
                 let value = values.as_primitive::<datafusion::arrow::datatypes::Float64Type>().value(row);
-                super::number::paint(&value.to_string(), picture)
+                // All digits that it has, so that it is rounded as what it is.
+                super::number::paint(&format!("{value:.40}"), picture)
             }
             DataType::Interval(_) => {
                 paint(of_interval(values.as_primitive::<IntervalMonthDayNanoType>().value(row)), picture)
