@@ -207,10 +207,6 @@ fn figured(expr: &Expr) -> Option<(String, bool)> {
         },
         Expr::TypedString(typed) => Some((type_name(&typed.data_type), true)),
         Expr::Interval(_) => Some(("interval".to_owned(), true)),
-        Expr::Value(value) => match &value.value {
-            Value::Boolean(_) => Some(("bool".to_owned(), true)),
-            _ => None,
-        },
         Expr::Case { else_result, .. } => match else_result.as_deref().and_then(figured) {
             Some((name, false)) => Some((name, false)),
             _ => Some(("case".to_owned(), true)),

@@ -121,7 +121,7 @@ fn json_values(array: &ArrayRef) -> Vec<Value> {
             values.map(|value| value.map_or(Value::Null, |value| Value::from(interval_text(value)))).collect()
         }
         DataType::Duration(unit) => {
-            let whole = match unit {
+            let whole: DurationMicrosecondArray = match unit {
                 TimeUnit::Second => array.as_primitive::<DurationSecondType>().unary(|n| n.saturating_mul(1_000_000)),
                 TimeUnit::Millisecond => {
                     array.as_primitive::<DurationMillisecondType>().unary(|n| n.saturating_mul(1_000))
@@ -129,7 +129,6 @@ fn json_values(array: &ArrayRef) -> Vec<Value> {
                 TimeUnit::Microsecond => array.as_primitive::<DurationMicrosecondType>().clone(),
                 TimeUnit::Nanosecond => array.as_primitive::<DurationNanosecondType>().unary(|n| n / 1_000),
             };
-            let whole: DurationMicrosecondArray = whole;
             whole.iter().map(|value| value.map_or(Value::Null, |value| Value::from(elapsed_text(value)))).collect()
         }
         DataType::Utf8 => array.as_string::<i32>().iter().map(text).collect(),

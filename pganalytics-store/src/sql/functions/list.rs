@@ -2,7 +2,7 @@
 
 /// How the result of a function grows with its arguments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Size {
+pub(in crate::sql) enum Size {
     /// A number, a time, a truth, a text of some dozen bytes; or a part of one
     /// argument.
     Fixed,
@@ -33,7 +33,7 @@ pub(crate) enum Size {
 use Size::{Counted, Fixed, Join, Letters, Pad, Pattern, Picture, Repeat, Replace, Separated, Sum, Template};
 
 /// Functions of one row.
-pub(crate) const SCALARS: &[(&str, Size)] = &[
+pub(in crate::sql) const SCALARS: &[(&str, Size)] = &[
     ("abs", Fixed),
     ("acos", Fixed),
     ("acosh", Fixed),
@@ -138,7 +138,7 @@ pub(crate) const SCALARS: &[(&str, Size)] = &[
 
 /// Functions of many rows. The engine takes what they hold from the query's
 /// memory.
-pub(crate) const AGGREGATES: &[(&str, Size)] = &[
+pub(in crate::sql) const AGGREGATES: &[(&str, Size)] = &[
     ("any_value", Counted),
     ("array_agg", Counted),
     ("avg", Counted),
@@ -174,11 +174,10 @@ pub(crate) const AGGREGATES: &[(&str, Size)] = &[
     ("sum", Counted),
     ("var_pop", Counted),
     ("var_samp", Counted),
-    ("variance", Counted),
 ];
 
 /// Functions over a window.
-pub(crate) const WINDOWS: &[(&str, Size)] = &[
+pub(in crate::sql) const WINDOWS: &[(&str, Size)] = &[
     ("cume_dist", Counted),
     ("dense_rank", Counted),
     ("first_value", Counted),
@@ -193,19 +192,19 @@ pub(crate) const WINDOWS: &[(&str, Size)] = &[
 ];
 
 /// Functions that are tables; their rows come one batch after the other.
-pub(crate) const TABLES: &[&str] = &["generate_series"];
+pub(in crate::sql) const TABLES: &[&str] = &["generate_series"];
 
 /// Written in place of functions, and no functions to the planner.
 const SYNTAX: &[&str] = &["unnest"];
 
 /// Whether a query may call it.
-pub(crate) fn is_allowed(name: &str) -> bool {
+pub(in crate::sql) fn is_allowed(name: &str) -> bool {
     let listed = |list: &[(&str, Size)]| list.iter().any(|(known, _)| *known == name);
     listed(SCALARS) || listed(AGGREGATES) || listed(WINDOWS) || TABLES.contains(&name) || SYNTAX.contains(&name)
 }
 
 /// What to write in place of a function that is not there.
-pub(crate) fn instead(name: &str) -> Option<&'static str> {
+pub(in crate::sql) fn instead(name: &str) -> Option<&'static str> {
     Some(match name {
         "approx_median" | "median" => "percentile_cont(0.5) within group (order by x)",
         "approx_percentile_cont" | "percentile_disc" => "percentile_cont(f) within group (order by x)",
@@ -229,7 +228,7 @@ pub(crate) fn instead(name: &str) -> Option<&'static str> {
         "from_unixtime" | "to_timestamp_seconds" | "to_timestamp_millis" | "to_timestamp_micros" => {
             "to_timestamp(seconds)"
         }
-        "var" => "var_samp(x)",
+        "var" | "variance" => "var_samp(x)",
         "mean" => "avg(x)",
         _ => return None,
     })

@@ -84,7 +84,8 @@ pub(super) fn paint(at: Moment, picture: &str) -> Result<String, String> {
 fn begins(rest: &str, pattern: &str) -> bool {
     let Some(head) = rest.get(..pattern.len()) else { return false };
     let words = ["MONTH", "MON", "DAY", "DY", "AM", "PM", "A.M.", "P.M.", "AD", "BC", "A.D.", "B.C.", "RM", "TZ"];
-    head == pattern || (!words.contains(&pattern) && head == pattern.to_ascii_lowercase())
+    let is_word = words.iter().any(|word| word.eq_ignore_ascii_case(pattern));
+    head == pattern || (!is_word && head == pattern.to_ascii_lowercase())
 }
 
 fn suffix(number: &str, upper: bool) -> String {

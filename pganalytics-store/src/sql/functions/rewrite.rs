@@ -100,12 +100,15 @@ impl Rewrite {
             _ => Arc::clone(&call.func),
         };
         let writes = matches!(name, "concat" | "concat_ws" | "format");
-        let own = |arg: &Expr| Ok::<_, DataFusionError>(values::has_own_text(&type_of(arg, schema)));
+        let own = |arg: &Expr| {
+            let ty = type_of(arg, schema);
+            ty == DataType::Boolean || values::has_own_text(&ty)
+        };
         let mut args = call.args;
         let mut changed = func != call.func || !Arc::ptr_eq(&func, &call.func);
         if writes {
             for arg in &mut args {
-                if own(arg)? {
+                if own(arg) {
                     *arg = self.text.call(vec![std::mem::take(arg)]);
                     changed = true;
                 }

@@ -64,6 +64,10 @@ pub(super) fn to_char(args: &[ArrayRef]) -> Result<ArrayRef, DataFusionError> {
             continue;
         }
         let picture = pictures.value(row);
+        if picture.is_empty() && !values.data_type().is_numeric() {
+            texts.append_null();
+            continue;
+        }
         let text = match values.data_type() {
             DataType::Int64 => super::number::paint(
                 &values.as_primitive::<datafusion::arrow::datatypes::Int64Type>().value(row).to_string(),
@@ -71,7 +75,8 @@ pub(super) fn to_char(args: &[ArrayRef]) -> Result<ArrayRef, DataFusionError> {
             ),
             DataType::Float64 => {
                 let value = values.as_primitive::<datafusion::arrow::datatypes::Float64Type>().value(row);
-                super::number::paint(&value.to_string(), picture)
+                // All digits that it has, so that it is rounded as what it is.
+                super::number::paint(&format!("{value:.40}"), picture)
             }
             DataType::Interval(_) => {
                 paint(of_interval(values.as_primitive::<IntervalMonthDayNanoType>().value(row)), picture)
@@ -122,7 +127,7 @@ fn of_interval(value: IntervalMonthDayNano) -> Moment {
 }
 
 /// An interval as PostgreSQL writes it.
-pub(crate) fn interval_text(value: IntervalMonthDayNano) -> String {
+pub(in crate::sql) fn interval_text(value: IntervalMonthDayNano) -> String {
     let mut text = String::new();
     let mut negative = false;
     let parts = [(value.months / 12, "year"), (value.months % 12, "mon"), (value.days, "day")];
@@ -155,7 +160,7 @@ pub(crate) fn interval_text(value: IntervalMonthDayNano) -> String {
 }
 
 /// The difference of two times, which PostgreSQL writes with days.
-pub(crate) fn elapsed_text(micros: i64) -> String {
+pub(in crate::sql) fn elapsed_text(micros: i64) -> String {
     const DAY: i64 = 86_400_000_000;
     let days = i32::try_from(micros / DAY).unwrap_or(if micros < 0 { i32::MIN } else { i32::MAX });
     interval_text(IntervalMonthDayNano::new(0, days, micros % DAY * 1_000))

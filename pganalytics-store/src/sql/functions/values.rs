@@ -109,6 +109,8 @@ pub(super) fn text(args: &[ArrayRef]) -> Result<ArrayRef, DataFusionError> {
             }
             DataType::Interval(_) => interval_text(values.as_primitive::<IntervalMonthDayNanoType>().value(row)),
             DataType::Duration(_) => elapsed_text(values.as_primitive::<DurationMicrosecondType>().value(row)),
+            // As `concat` and `format` write it; a cast writes the whole word.
+            DataType::Boolean => (if values.as_boolean().value(row) { "t" } else { "f" }).to_owned(),
             DataType::Float32 => {
                 let value = values.as_primitive::<Float32Type>().value(row);
                 float_text(value.into(), &format!("{value:e}"), &value.to_string(), 6)

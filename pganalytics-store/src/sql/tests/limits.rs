@@ -227,7 +227,7 @@ async fn functions_do_not_write_more_than_a_query_may_hold() {
 /// What a function wrote is given back when its rows have passed.
 #[tokio::test(flavor = "multi_thread")]
 async fn functions_may_write_more_in_all_than_a_query_may_hold() {
-    let feed = feed(EngineOptions { query_memory_bytes: 16 << 20, ..options() }).await;
+    let feed = feed(EngineOptions { query_memory_bytes: 32 << 20, ..options() }).await;
     let limits = SqlLimits::default();
     // 64 MB of texts, each written twice.
     let streamed = "SELECT sum(length(regexp_replace(lpad(value::text, 512, 'x'), '[0-9]+', '?', 'g')) - 512) < 0

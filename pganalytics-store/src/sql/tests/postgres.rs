@@ -5,7 +5,7 @@ use serde_json::Value as Json;
 use tokio_postgres::SimpleQueryMessage;
 
 use super::fixture::{Feed, options, query, rows};
-use crate::sql::SqlLimits;
+use crate::sql::{SqlGuard, SqlLimits, SqlPrincipal};
 
 /// One expression a line, tried on PostgreSQL 17 and on the engine.
 const EXPRESSIONS: &str = include_str!("postgres.sql");
@@ -88,8 +88,9 @@ async fn expressions_mean_what_they_mean_to_postgresql() {
 }
 
 async fn query_of(feed: &Feed, sql: &str) -> Result<(String, Json), String> {
-    let guard = std::panic::catch_unwind(|| query(sql, Vec::new(), feed.origin.tenant, SqlLimits::default()));
-    let query = guard.map_err(|_| "the guard refused it".to_owned())?;
+    let guard = SqlGuard::new(SqlLimits::default());
+    let query =
+        guard.check(sql, Vec::new(), SqlPrincipal::new(feed.origin.tenant)).map_err(|error| error.to_string())?;
     let stream = crate::MetricStore::query(&feed.store, query).await.map_err(|error| error.to_string())?;
     let answer = stream.into_answer().await.map_err(|error| error.to_string())?;
     let name = answer.schema.fields().first().map(|field| field.name().clone()).unwrap_or_default();
