@@ -84,13 +84,7 @@ impl MetricStore for Dead {
     async fn gaps(&self, _: TenantId) -> Result<Vec<StoredGap>, StoreError> {
         Err(dead())
     }
-    async fn hand_over(
-        &self,
-        _: TenantId,
-        _: Owned,
-        _: Option<CollectorId>,
-        _: Timestamp,
-    ) -> Result<u64, StoreError> {
+    async fn hand_over(&self, _: TenantId, _: Owned, _: Option<CollectorId>, _: Timestamp) -> Result<u64, StoreError> {
         Err(dead())
     }
     async fn maintain(&self, _: Job) -> Result<JobReport, StoreError> {
