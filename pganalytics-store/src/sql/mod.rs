@@ -58,6 +58,7 @@ mod growth;
 mod guard;
 mod history;
 mod merge;
+mod narrow;
 mod output;
 mod pieces;
 mod pushdown;
