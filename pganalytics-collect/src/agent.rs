@@ -389,6 +389,7 @@ async fn once(collector: &mut dyn Collector, plan: &Plan, now: Timestamp) -> Vis
         due: wanted.map(|measurement| measurement.name().clone()).collect(),
         now,
         deadline: Instant::now() + ONCE,
+        alone: true,
     };
     let collected = match timeout(ONCE + Duration::from_secs(1), collector.collect(&cx)).await {
         Ok(collected) => collected,

@@ -19,6 +19,9 @@ pub struct CollectContext {
     pub now: Timestamp,
     /// When the scheduler gives up waiting.
     pub deadline: Instant,
+    /// Whether no other visit will follow, as with [`Agent::once`](crate::Agent::once): what might
+    /// become more complete later is brought as it is.
+    pub alone: bool,
 }
 
 impl CollectContext {

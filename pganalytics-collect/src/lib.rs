@@ -183,6 +183,7 @@ pub mod own_sql;
 pub mod pgbackrest;
 pub mod pgbouncer;
 pub mod postgres;
+mod qualified;
 pub mod reference;
 pub mod scheduler;
 pub mod scrape;

@@ -9,7 +9,10 @@ use std::{
 use pganalytics_core::{Batch, MeasurementName, Presence, Source};
 use tokio::{sync::mpsc, time::Instant};
 
-use super::refresh::{Ask, Asker};
+use super::{
+    refresh::{Ask, Asker},
+    texts,
+};
 use crate::collector::{Outcome, Report};
 
 /// Asks that may wait at one collector; a scrape more is not worth waiting for.
@@ -50,6 +53,8 @@ pub(super) struct State {
     pub(super) kept: HashMap<Place, Kept>,
     pub(super) accounts: HashMap<Place, Account>,
     askers: Vec<Arc<Asker>>,
+    /// Whether texts of statements are kept, too.
+    keeps_texts: bool,
 }
 
 /// What was collected last, whole: the exporter reads it, the scheduler fills it.
@@ -84,11 +89,17 @@ impl Latest {
                 state.accounts.insert(place, account);
             }
             for batch in batches {
+                let place = Place::of(batch.schema.measurement(), &batch.source);
                 // Facts that are told once are no series.
                 if batch.schema.presence() == Presence::Append {
+                    if state.keeps_texts && place.measurement.as_str() == texts::MEASUREMENT {
+                        let older = state.kept.get(&place).map(|kept| &*kept.batch);
+                        if let Ok(batch) = texts::joined(batch, older) {
+                            state.kept.insert(place, Kept { batch: Arc::new(batch), at: now });
+                        }
+                    }
                     continue;
                 }
-                let place = Place::of(batch.schema.measurement(), &batch.source);
                 if batch.rows.is_empty() {
                     state.kept.remove(&place);
                 } else {
@@ -96,6 +107,11 @@ impl Latest {
                 }
             }
         });
+    }
+
+    /// Keeps texts of statements from now on.
+    pub(super) fn keep_texts(&self) {
+        self.with(|state| state.keeps_texts = true);
     }
 
     /// Number of places where something is kept.
@@ -137,8 +153,13 @@ impl Latest {
     pub(super) fn forget(&self, limit: impl Fn(&Batch) -> Duration) {
         let now = Instant::now();
         self.with(|state| {
-            state.kept.retain(|_, kept| now.saturating_duration_since(kept.at) <= limit(&kept.batch));
             let day = Duration::from_secs(86_400);
+            // Texts are told again after a day.
+            let limit = |batch: &Batch| match batch.schema.presence() {
+                Presence::Append => day + day,
+                Presence::State => limit(batch),
+            };
+            state.kept.retain(|_, kept| now.saturating_duration_since(kept.at) <= limit(&kept.batch));
             state.accounts.retain(|_, account| now.saturating_duration_since(account.at) <= day);
         });
     }

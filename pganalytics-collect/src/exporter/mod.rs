@@ -53,6 +53,7 @@ mod scene;
 mod scrape;
 mod settings;
 mod text;
+mod texts;
 
 use pganalytics_core::catalog::Measurement;
 

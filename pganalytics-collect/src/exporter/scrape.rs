@@ -20,7 +20,7 @@ use tokio::time::Instant;
 
 use super::{
     audience::{Audience, Topic},
-    drop_in::Sheet,
+    drop_in::{self, Sheet},
     http::Listener,
     latest::{Account, Kept, Latest},
     own,
@@ -86,10 +86,14 @@ impl Exporter {
     #[must_use]
     pub fn new(settings: ExporterSettings, catalog: &Catalog) -> Self {
         let audience = |topic| Mutex::new(Arc::new(Audience::new(topic, catalog, &settings)));
+        let latest = Latest::new();
+        if settings.drop_in && settings.collectors.iter().any(|collector| collector == drop_in::TEXTS) {
+            latest.keep_texts();
+        }
         let inner = Inner {
             postgres: audience(Topic::Postgres),
             pgbouncer: audience(Topic::Pgbouncer),
-            latest: Latest::new(),
+            latest,
             servers: BTreeMap::new(),
             poolers: BTreeMap::new(),
             started: wall_clock(),

@@ -46,6 +46,8 @@ pub(crate) struct Place {
     pub(crate) options: Options,
     /// Begin with what is there already, where nothing was read yet.
     pub(crate) from_start: bool,
+    /// No other visit will follow: entries that might get a `DETAIL` are handed over without.
+    pub(crate) alone: bool,
 }
 
 /// How far all files were read.
@@ -200,6 +202,9 @@ impl Tail {
             } else if open.read > before {
                 open.quiet = 0;
                 open.flushed = false;
+                if place.alone {
+                    open.parser.flush(&mut |entry| each(&name, entry));
+                }
             } else if left > 0 && began.elapsed() < budget.time {
                 open.quiet += 1;
                 if !open.flushed {

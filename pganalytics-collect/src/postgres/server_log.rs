@@ -152,7 +152,7 @@ impl Collector for LogCollector {
         let Some((_, settings)) = self.settings.clone() else { return Ok(Collected::default()) };
         if !self.elsewhere && !settings.is_over_sql(&self.shared.config) {
             let place = match settings.place(&self.shared.config, cx.now, false) {
-                Ok(place) => place,
+                Ok(place) => Place { alone: cx.alone, ..place },
                 Err(reason) => return Ok(self.account(cx, &source, &Outcome::Unsupported { reason }, began)),
             };
             let reader = match self.read_files(cx, settings.clone(), place, began).await {
@@ -166,7 +166,7 @@ impl Collector for LogCollector {
             self.reader = Work::Ready(reader);
         }
         let place = match settings.place(&self.shared.config, cx.now, true) {
-            Ok(place) => place,
+            Ok(place) => Place { alone: cx.alone, ..place },
             Err(reason) => return Ok(self.account(cx, &source, &Outcome::Unsupported { reason }, began)),
         };
         match self.read_over_sql(cx, &settings, &place).await {

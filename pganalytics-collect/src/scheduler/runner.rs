@@ -214,6 +214,7 @@ impl Runner {
             due: self.slots.names_of(due),
             now: self.shared.clock.now(),
             deadline: started + longest.clamp(SHORTEST_VISIT, LONGEST_VISIT),
+            alone: false,
         };
         let collected = {
             let mut warn_at = cx.deadline + Duration::from_secs(1);

@@ -3,7 +3,7 @@
 use std::{net::TcpListener, time::Duration};
 
 use pganalytics_collect::{
-    Agent, Exporter, HostCollector,
+    Agent, Exporter, HostCollector, Plan,
     exporter::{ExporterSettings, Listen},
     postgres::{PostgresConfig, PostgresServer},
 };
@@ -54,7 +54,10 @@ pub(crate) async fn start(servers: &[(&str, &str)], tune: impl FnOnce(&mut Expor
     let mut settings = settings(port);
     tune(&mut settings);
     let mut exporter = Exporter::new(settings, Catalog::builtin());
-    let mut agent = Agent::builder().collector(HostCollector::default());
+    // Off unless somebody asks for it, and among the names that are promised.
+    let mut plan = Plan::default();
+    plan.set_enabled("pg_buffercache_summary", true);
+    let mut agent = Agent::builder().plan(plan).collector(HostCollector::default());
     for (name, url) in servers {
         let config = config(name, url);
         exporter = exporter.server(name, &config.address());

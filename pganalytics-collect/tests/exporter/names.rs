@@ -13,10 +13,8 @@ use crate::{
 
 /// What these clusters can't show, and why.
 const ABSENT: &[(&str, &str)] = &[
-    ("pg_buffercache_summary", "needs an extension that no default collector uses; not collected"),
     ("pg_stat_progress_vacuum", "only while a vacuum runs: see a_running_vacuum_has_its_names"),
     ("pg_stat_activity_autovacuum_timestamp_seconds", "only while an autovacuum runs"),
-    ("pg_stat_statements_query_id", "texts of statements are no labels"),
     ("pg_process_idle_seconds", "a histogram; see idle_sessions_are_a_histogram"),
 ];
 
@@ -62,6 +60,7 @@ async fn primary(version: u16) -> Cluster {
         .unwrap();
     let client = cluster.client("postgres").await.unwrap();
     for sql in [
+        "create extension pg_buffercache",
         "create table t (a int primary key, b text)",
         "insert into t select n, 'x' from generate_series(1, 1000) n",
         "vacuum analyze t",
@@ -80,7 +79,8 @@ async fn every_name_is_there_on_every_version() {
         let primary = primary(version).await;
         let standby = primary.replica().await.unwrap();
         let on = |settings: &mut pganalytics_collect::exporter::ExporterSettings| {
-            settings.collectors = vec!["stat_statements".into(), "statio_user_indexes".into()];
+            settings.collectors =
+                vec!["stat_statements".into(), "stat_statements_query".into(), "statio_user_indexes".into()];
         };
         let on_primary = fixture::start(&[("main", &primary.monitor_url("postgres"))], on).await;
         let on_standby = fixture::start(&[("main", &standby.monitor_url("postgres"))], on).await;

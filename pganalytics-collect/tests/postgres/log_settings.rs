@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use pganalytics_collect::{logs::Redaction, postgres::PostgresConfig};
+use pganalytics_collect::{CollectContext, logs::Redaction, postgres::PostgresConfig};
 use pganalytics_core::Value;
 use pganalytics_testkit::{Cluster, versions};
 use tokio::time::Instant;
 use tokio_postgres::Client;
 
-use crate::watch::{Watch, batches, config, now, only, text, value};
+use crate::watch::{Watch, batches, config, context, now, only, text, value};
 
 fn watch(cluster: &Cluster) -> Watch {
     let mut config: PostgresConfig = config(&cluster.monitor_url("postgres"));
@@ -105,5 +105,32 @@ async fn times_are_right_in_zones_as_posix_writes_them() {
                 assert!((0..120_000_000).contains(&behind), "{version}, {zone}: {behind} µs behind");
             }
         }
+    }
+}
+
+/// `once` has no second visit.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_visit_alone_brings_the_newest_entries_too() {
+    let Some(version) = versions().last().copied() else { return };
+    let cluster = Cluster::builder(version).setting("logging_collector", "on").start().await.unwrap();
+    cluster.sql("postgres", "do $$ begin raise warning 'the newest' using detail = 'and more'; end $$").await.unwrap();
+    for over_sql in [false, true] {
+        let mut config = config(&cluster.monitor_url("postgres"));
+        config.log.from_start = true;
+        config.log.redaction = Redaction::None;
+        config.log.over_sql = over_sql;
+        let rights = "grant execute on function pg_catalog.pg_read_file(text, bigint, bigint, boolean) to monitor;
+                      grant execute on function pg_catalog.pg_read_binary_file(text, bigint, bigint, boolean) to monitor";
+        cluster.sql("postgres", rights).await.unwrap();
+        let mut watch = Watch::with(config, only(&["pg_log"]));
+        let log = watch.collectors.iter_mut().find(|collector| collector.name().starts_with("log ")).unwrap();
+        let cx = CollectContext { alone: true, ..context(&**log, Duration::from_secs(30)) };
+        let collected = log.collect(&cx).await.unwrap();
+        let found = batches(&collected, "pg_log").any(|batch| {
+            (0..batch.rows.len()).any(|row| {
+                text(batch, row, "message") == Some("the newest") && text(batch, row, "detail") == Some("and more")
+            })
+        });
+        assert!(found, "over_sql: {over_sql}: {:?}", collected.reports);
     }
 }

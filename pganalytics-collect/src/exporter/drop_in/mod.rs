@@ -12,6 +12,7 @@ mod progress;
 mod replication;
 mod settings;
 mod stack;
+mod statements;
 mod writes;
 
 pub(super) use mapping::{Mapped, mapped};
@@ -24,7 +25,10 @@ use super::{
 
 /// Collectors that are off unless they are asked for: too many series, or names
 /// that can't tell databases apart.
-pub(super) const OFF: &[&str] = &["stat_statements", "statio_user_indexes"];
+pub(super) const OFF: &[&str] = &["stat_statements", TEXTS, "statio_user_indexes"];
+
+/// The collector of the texts of statements, which is on when it is named.
+pub(super) const TEXTS: &str = "stat_statements_query";
 
 /// Families that are made by a function.
 pub(super) struct Made {
@@ -48,6 +52,7 @@ pub(super) const POSTGRES: &[Made] = &[
         measurements: &["pg_stat_activity", "pg_server"],
         make: activity::long_running,
     },
+    Made { collector: TEXTS, measurements: &["pg_stat_statements", "pg_query_text"], make: statements::query_id },
     Made { collector: "settings", measurements: &["pg_settings"], make: settings::settings },
     Made { collector: "replication", measurements: &["pg_server", "pg_standby"], make: replication::replication },
     Made { collector: "stat_progress_vacuum", measurements: &["pg_stat_progress"], make: progress::vacuum },
@@ -115,6 +120,7 @@ fn databases<'s>(scene: &'s Scene<'_>) -> impl Iterator<Item = &'s str> {
 
 /// Names of the families that functions make, but for settings.
 pub(super) const MADE_NAMES: &[&str] = &[
+    "pg_stat_statements_query_id",
     "pg_connection_usage_current_conn",
     "pg_connection_usage_max_conn",
     "pg_connection_usage_reserved_conn",

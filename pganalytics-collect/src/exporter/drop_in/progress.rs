@@ -1,10 +1,15 @@
 //! Vacuums that run.
 
+use std::borrow::Cow;
+
 use super::Sheet;
-use crate::exporter::{
-    page::Kind,
-    scene::{Row, Scene},
-    text::Number,
+use crate::{
+    exporter::{
+        page::Kind,
+        scene::{Row, Scene},
+        text::Number,
+    },
+    qualified::without_schema,
 };
 
 const PHASES: &[&str] = &[
@@ -17,17 +22,14 @@ const PHASES: &[&str] = &[
     "performing final cleanup",
 ];
 
-fn vacuums<'s>(scene: &'s Scene<'_>) -> impl Iterator<Item = (Row<'s>, &'s str)> {
+fn vacuums<'s>(scene: &'s Scene<'_>) -> impl Iterator<Item = (Row<'s>, Cow<'s, str>)> {
     let vacuums = scene.rows("pg_stat_progress").filter(|row| row.text("kind") == "vacuum");
-    vacuums.map(|row| {
-        let relation = row.text("relation");
-        (row, relation.rsplit_once('.').map_or(relation, |(_, name)| name))
-    })
+    vacuums.map(|row| (row, without_schema(row.text("relation"))))
 }
 
 pub(super) fn vacuum(scene: &Scene<'_>, sheet: &mut Sheet<'_>) {
     for (row, relname) in vacuums(scene) {
-        let labels = [("datname", row.text("datname")), ("relname", relname)];
+        let labels = [("datname", row.text("datname")), ("relname", &*relname)];
         // 17 and later count bytes under these old names.
         let most = row.number("max_dead_tuples").or_else(|| row.number("max_dead_tuple_bytes"));
         let dead = row.number("dead_tuple_bytes").or_else(|| row.number("num_dead_tuples"));
@@ -43,7 +45,7 @@ pub(super) fn vacuum(scene: &Scene<'_>, sheet: &mut Sheet<'_>) {
             sheet.put(scene, (&name, Kind::Gauge, help), &labels, value.map_or(0.0, Number::as_f64));
         }
         for &phase in PHASES {
-            let labels = [("datname", row.text("datname")), ("phase", phase), ("relname", relname)];
+            let labels = [("datname", row.text("datname")), ("phase", phase), ("relname", &*relname)];
             let head = (
                 "pg_stat_progress_vacuum_phase",
                 Kind::Gauge,
@@ -62,6 +64,6 @@ pub(super) fn autovacuum(scene: &Scene<'_>, sheet: &mut Sheet<'_>) {
             Kind::Gauge,
             "Start timestamp of the vacuum process in seconds",
         );
-        sheet.put(scene, head, &[("relname", relname)], row.read_at() - age.as_f64());
+        sheet.put(scene, head, &[("relname", &*relname)], row.read_at() - age.as_f64());
     }
 }

@@ -272,7 +272,7 @@ async fn take(
 ) -> Vec<MeasurementCheck> {
     let began = Instant::now();
     let mut collected = Collected::default();
-    let cx = CollectContext { due: Vec::new(), now: Timestamp::from_secs(0), deadline: began + LIMIT };
+    let cx = CollectContext { due: Vec::new(), now: Timestamp::from_secs(0), deadline: began + LIMIT, alone: true };
     let (clock, source) = (Clock::new(&cx), session.source(&shared.config, database.clone()));
     let there = Arc::clone(&session.database);
     let place = Place { database: &there, user: &shared.config.user, in_recovery };

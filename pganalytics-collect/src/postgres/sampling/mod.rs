@@ -199,7 +199,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 pub(super) async fn check(shared: &Arc<Shared>, measurements: &[Arc<Measurement>]) -> Vec<MeasurementCheck> {
     let mut collector = SamplingCollector::new(Arc::clone(shared), measurements.to_vec());
     let due = measurements.iter().map(|measurement| measurement.name().clone()).collect();
-    let cx = CollectContext { due, now: Timestamp::from_secs(0), deadline: Instant::now() + LIMIT };
+    let cx = CollectContext { due, now: Timestamp::from_secs(0), deadline: Instant::now() + LIMIT, alone: false };
     let collected = collector.collect(&cx).await.unwrap_or_default();
     collected.reports.into_iter().map(MeasurementCheck::from).collect()
 }

@@ -265,6 +265,9 @@ impl SqlTail {
         }
         if open.read > before {
             (open.quiet, open.flushed) = (0, false);
+            if place.alone {
+                open.parser.flush(&mut |entry| each(&name, entry));
+            }
         } else if left.bytes > 0 && Instant::now() < left.until {
             open.quiet += 1;
             if !open.flushed {
@@ -421,7 +424,8 @@ mod tests {
     #[test]
     fn the_first_visit_goes_on_at_the_end_of_the_newest_files() {
         let patterns = vec![Pattern::of_settings("log".into(), "pg-%d.log", None)];
-        let place = Place { patterns, format: Format::Csv, options: Options::default(), from_start: false };
+        let place =
+            Place { patterns, format: Format::Csv, options: Options::default(), from_start: false, alone: false };
         let listed: Vec<_> =
             (0..20).map(|n| Listed { path: format!("pg-{n}.log"), size: 7, written: i64::from(n) }).collect();
         let mut tail = SqlTail::default();

@@ -86,7 +86,7 @@ impl Settings {
                 "syslog" | "messages" => Format::Syslog(prefix()),
                 _ => Format::Stderr(prefix()),
             };
-            return Ok(Place { patterns: given, format, options, from_start });
+            return Ok(Place { patterns: given, format, options, from_start, alone: false });
         }
         if let Some(fault) = &self.fault {
             return Err(fault.clone());
@@ -118,7 +118,7 @@ impl Settings {
         // The server itself may read below its data directory by relative names.
         let folder = if over_sql { folder } else { PathBuf::from(self.value("data_directory")).join(folder) };
         let pattern = Pattern::of_settings(folder, self.value("log_filename"), ending);
-        Ok(Place { patterns: vec![pattern], format, options, from_start })
+        Ok(Place { patterns: vec![pattern], format, options, from_start, alone: false })
     }
 }
 

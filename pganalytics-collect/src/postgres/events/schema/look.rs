@@ -6,6 +6,8 @@ use std::{collections::BTreeMap, fmt};
 
 use pganalytics_core::{Rows, Schema, Value};
 
+use crate::qualified::quote_ident;
+
 /// Which catalog an object is in: OIDs are unique in each of them only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Kept {
@@ -29,14 +31,14 @@ impl Label<'_> {
     pub(super) fn own_name(&self) -> String {
         match self.part {
             Some((_, name)) => name.to_owned(),
-            None => format!("{}.{}", self.schema, self.name),
+            None => format!("{}.{}", quote_ident(self.schema), quote_ident(self.name)),
         }
     }
 }
 
 impl fmt::Display for Label<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}.{}", self.kind, self.schema, self.name)?;
+        write!(f, "{} {}.{}", self.kind, quote_ident(self.schema), quote_ident(self.name))?;
         self.part.map_or(Ok(()), |(kind, name)| write!(f, " {kind} {name}"))
     }
 }
