@@ -30,7 +30,7 @@ use super::{
     error::{SqlError, translate},
     fact_cache::FactCache,
     growth,
-    guard::{SqlParam, SqlQuery},
+    query::{SqlParam, SqlQuery},
     stream::{AbortOnDrop, Message, RecordStream},
     table::{self, Tables},
     underway::Underway,

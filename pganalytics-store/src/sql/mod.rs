@@ -58,9 +58,11 @@ mod growth;
 mod guard;
 mod history;
 mod merge;
+mod narrow;
 mod output;
 mod pieces;
 mod pushdown;
+mod query;
 mod queue;
 mod reader;
 mod rows;
@@ -87,9 +89,10 @@ pub use datafusion::arrow::{
 pub use self::{
     engine::{Engine, EngineOptions},
     error::SqlError,
-    guard::{SqlGuard, SqlLimits, SqlParam, SqlPrincipal, SqlQuery},
+    guard::{SqlGuard, SqlLimits},
     output::{column_types, csv_header, to_csv, to_json_rows},
     pieces::ArrowPieces,
+    query::{SqlParam, SqlPrincipal, SqlQuery},
     runner::{InProcess, PerPrincipal, SqlRunner},
     stream::{Answer, RecordStream},
 };

@@ -8,5 +8,6 @@ mod fixture;
 mod increases;
 mod limits;
 mod model;
+mod narrow;
 mod random;
 mod tenants;
