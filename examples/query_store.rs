@@ -43,7 +43,7 @@ async fn main() -> anyhow::Result<()> {
                 seq += 1;
             }
         }
-        let origin = Origin { tenant: TenantId::DEFAULT, collector, received_at: SystemClock.now() };
+        let origin = Origin::new(TenantId::DEFAULT, collector, SystemClock.now());
         let stored = store.append(&origin, stream, frames).await?;
         println!("stored {} batches", stored.accepted());
         tokio::time::sleep(Duration::from_secs(2)).await;

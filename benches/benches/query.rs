@@ -122,11 +122,7 @@ impl Server {
 /// A store of 26 hours, compacted but for the last two.
 async fn fill(folder: &Path, active: usize) -> SqliteStore {
     let store = SqliteStore::open(folder, SqliteOptions::default()).unwrap();
-    let origin = Origin {
-        tenant: TenantId::DEFAULT,
-        collector: CollectorId::random(),
-        received_at: Timestamp::from_secs(START),
-    };
+    let origin = Origin::new(TenantId::DEFAULT, CollectorId::random(), Timestamp::from_secs(START));
     let (mut server, stream) = (Server::new(active), StreamId::random());
     let begun = Instant::now();
     for minute in 0..MINUTES {

@@ -30,11 +30,7 @@ struct Sender {
 
 impl Sender {
     fn new() -> Self {
-        let origin = Origin {
-            tenant: TenantId::DEFAULT,
-            collector: CollectorId::random(),
-            received_at: Timestamp::from_secs(1_769_860_800),
-        };
+        let origin = Origin::new(TenantId::DEFAULT, CollectorId::random(), Timestamp::from_secs(1_769_860_800));
         Self { origin, stream: StreamId::random(), seq: AtomicU64::new(1) }
     }
 

@@ -9,8 +9,9 @@ use std::{
 use bytes::Bytes;
 use peak_alloc::PeakAlloc;
 use pganalytics_core::{
-    Batch, Block, Column, ColumnKind, ColumnType, CounterFamily, Epoch, InstanceId, MeasurementName, Rows, RowsBuilder,
-    Schema, Scrape, ScrapeClock, ScrapeKind, Seq, ServerId, Source, StreamId, Timestamp, Value,
+    Batch, Block, Column, ColumnKind, ColumnType, CounterFamily, CutSource, Epoch, Gap, GapReason, InstanceId,
+    MeasurementName, Rows, RowsBuilder, Schema, Scrape, ScrapeClock, ScrapeKind, Seq, ServerId, Source, StreamId,
+    Timestamp, Value,
     frame::{self, Frame, Limits, PushBody, PushLimits, VerifiedFrame},
     json::{Defaults, JsonLimits, PushDocument},
 };
@@ -71,6 +72,8 @@ fn batch(rows: i64) -> Batch {
 fn reading_takes_no_more_memory_nor_time_than_the_limits_say() {
     // One test, because memory is counted for the whole process.
     hostile_frames();
+    admitted_frames();
+    hostile_gaps();
     bombs();
     crowded_blocks();
     hostile_json();
@@ -114,6 +117,97 @@ fn hostile_frames() {
     }
 }
 
+/// What a frame announces is what admission goes by: reading it once takes no
+/// more than twice as much, whatever its columns hold and however they are packed.
+fn admitted_frames() {
+    let rows = 60_000_usize;
+    let mut all = batch(1);
+    let long = "x".repeat(300);
+    type Row<'a> = (&'static str, Box<dyn Fn(usize) -> [Value<'a>; 5] + 'a>);
+    let shapes: [Row<'_>; 5] = [
+        (
+            "alike",
+            Box::new(|_| [Value::Text("a"), Value::Text(&long), Value::Int(7), Value::Float(0.5), Value::Bool(true)]),
+        ),
+        (
+            "nothing",
+            Box::new(|row| {
+                if row == 0 {
+                    [Value::Text("a"), Value::Null, Value::Int(1), Value::Float(1.0), Value::Bool(true)]
+                } else {
+                    [Value::Null; 5]
+                }
+            }),
+        ),
+        (
+            "few",
+            Box::new(|row| {
+                let texts = ["one", "two", "three", ""];
+                let few = row % 4;
+                [
+                    Value::Text(texts[few]),
+                    Value::Text(&long[..few * 90]),
+                    Value::Int(few as i64),
+                    Value::Null,
+                    Value::Bool(few == 0),
+                ]
+            }),
+        ),
+        (
+            "half",
+            Box::new(|row| {
+                let random = row.wrapping_mul(2_654_435_761) % 4_294_967_291;
+                if row % 2 == 0 {
+                    [Value::Null; 5]
+                } else {
+                    [
+                        Value::Text(&long[..random % 50]),
+                        Value::Text("b"),
+                        Value::Int(random as i64),
+                        Value::Float(random as f64),
+                        Value::Null,
+                    ]
+                }
+            }),
+        ),
+        (
+            "random",
+            Box::new(|row| {
+                let random = row.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 3;
+                [
+                    Value::Text(&long[..random % 200]),
+                    Value::Text(&long[..random % 3]),
+                    Value::Int(random as i64),
+                    Value::Float(f64::from_bits(random as u64)),
+                    Value::Bool(random % 7 == 0),
+                ]
+            }),
+        ),
+    ];
+    for (name, row) in shapes {
+        let mut builder = RowsBuilder::new(&all.schema);
+        (0..rows).for_each(|number| builder.push(&row(number)).unwrap());
+        let built = builder.finish();
+        all.rows = built;
+        let bytes = Bytes::from(frame::encode(&all).unwrap());
+        let announced = usize::try_from(frame::decoded_bytes(&bytes).unwrap()).unwrap();
+        let peak = peak_of(|| drop(VerifiedFrame::verify(Seq(1), bytes.clone(), &Limits::default()).unwrap()));
+        assert!(peak <= 2 * announced + (1 << 20), "{name}: {peak} bytes, {announced} were announced");
+    }
+}
+
+/// Gaps announce what they take, too.
+fn hostile_gaps() {
+    let name = MeasurementName::new("m").unwrap();
+    let cut = CutSource { source: source(), measurements: vec![name; 500_000] };
+    let (first, last, at) = (Seq(1), Seq(2), Timestamp::from_secs(1));
+    let gap = Gap { first, last, from: at, to: at, reason: GapReason::Quota, detail: String::new(), cut: vec![cut] };
+    let bytes = Bytes::from(frame::encode_gap(&gap));
+    let announced = usize::try_from(frame::decoded_bytes(&bytes).unwrap()).unwrap();
+    let peak = peak_of(|| drop(VerifiedFrame::verify(Seq(1), bytes, &Limits::default()).unwrap()));
+    assert!(peak <= 2 * announced, "{peak} bytes, {announced} were announced");
+}
+
 /// Frames that are small, and would be large.
 fn bombs() {
     let limits = Limits { max_decoded_bytes: 4 << 20, ..Limits::default() };
@@ -138,6 +232,18 @@ fn bombs() {
         assert!(error.to_string().starts_with("schema is malformed"), "{error}");
     });
     assert!(peak < 1 << 20, "{peak}");
+
+    // Schemas that expand to more than a push may bring.
+    let columns = (0..512).map(|at| Column::new(&format!("c{at:062}"), ColumnKind::Gauge, ColumnType::Int)).collect();
+    let wide = Schema::new(MeasurementName::new("wide").unwrap(), CounterFamily::None, columns).unwrap();
+    let many = vec![Arc::new(wide); 100];
+    let bomb = Bytes::from(frame::encode_push(StreamId::random(), &many, &[]));
+    assert!(bomb.len() < 50_000, "{}", bomb.len());
+    let peak = peak_of(|| {
+        let error = PushBody::parse(bomb, &PushLimits::default()).unwrap_err();
+        assert!(error.to_string().contains("bytes of schemas"), "{error}");
+    });
+    assert!(peak < 8 << 20, "{peak}");
 
     // A push that expands to more than it may.
     let same = (0..40).map(|seq| (Seq(seq).into(), vec![0; 1 << 20].into())).collect::<Vec<_>>();

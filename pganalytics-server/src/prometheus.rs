@@ -1,8 +1,12 @@
 //! What the server counts of itself, in Prometheus' text form.
 
 use std::{
+    collections::BTreeMap,
     fmt::Write as _,
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -17,6 +21,9 @@ use crate::{serve::limit::Limit, state::App};
 /// Upper ends of the duration histogram, in microseconds.
 const BUCKETS: [u64; 10] = [1_000, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 1_000_000, 5_000_000, 30_000_000];
 
+/// Most codes of rejections that are counted apart.
+const MOST_REASONS: usize = 100;
+
 /// Counts of this process.
 #[derive(Default)]
 pub(crate) struct Counters {
@@ -27,6 +34,8 @@ pub(crate) struct Counters {
     accepted: AtomicU64,
     duplicates: AtomicU64,
     rejected: AtomicU64,
+    /// Rejected frames by the code of the reason.
+    reasons: Mutex<BTreeMap<String, u64>>,
     expired: AtomicU64,
     bytes: AtomicU64,
     refused: AtomicU64,
@@ -58,6 +67,19 @@ impl Counters {
         add(&self.accepted, accepted);
         add(&self.duplicates, duplicates);
         add(&self.rejected, rejected);
+    }
+
+    /// Frames that will never be taken, by the codes of the reasons.
+    pub(crate) fn rejected<'a>(&self, codes: impl Iterator<Item = &'a str>) {
+        let mut reasons = self.reasons.lock().unwrap_or_else(PoisonError::into_inner);
+        for code in codes {
+            if let Some(count) = reasons.get_mut(code) {
+                *count += 1;
+            // They come from a fixed set of names; a store of somebody else's may have others.
+            } else if reasons.len() < MOST_REASONS {
+                reasons.insert(code.to_owned(), 1);
+            }
+        }
     }
 
     pub(crate) fn expired(&self, frames: usize) {
@@ -128,10 +150,15 @@ pub(crate) async fn exposition(State(app): State<App>) -> Response {
     {
         let _ = writeln!(page.0, "pganalytics_ingest_frames_total{{outcome=\"{outcome}\"}} {}", counter.load(Relaxed));
     }
+    let name = "pganalytics_ingest_rejected_frames_total";
+    page.head(name, "counter", "Frames rejected, by the code of the reason.");
+    for (code, count) in counters.reasons.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+        let _ = writeln!(page.0, "{name}{{code=\"{code}\"}} {count}");
+    }
     for (name, help, counter) in [
         ("pganalytics_ingest_expired_frames_total", "Frames older than they are kept.", &counters.expired),
         ("pganalytics_ingest_bytes_total", "Bytes of bodies taken in, decompressed.", &counters.bytes),
-        ("pganalytics_ingest_refused_total", "Pushes not admitted for want of room.", &counters.refused),
+        ("pganalytics_ingest_refused_total", "Pushes refused for what they would take of memory.", &counters.refused),
         ("pganalytics_connections_total", "Connections accepted.", &counters.connections),
         ("pganalytics_jobs_done_total", "Background jobs that ended well.", &counters.jobs_done),
         ("pganalytics_jobs_failed_total", "Background jobs that failed.", &counters.jobs_failed),
@@ -146,6 +173,11 @@ pub(crate) async fn exposition(State(app): State<App>) -> Response {
     let open = counters.connections_open.load(Relaxed);
     page.single("pganalytics_connections_open", "gauge", "Connections open now.", open);
     let in_flight = app.admission.in_flight();
-    page.single("pganalytics_ingest_bytes_in_flight", "gauge", "Bytes of bodies in memory now.", in_flight);
+    page.single(
+        "pganalytics_ingest_bytes_in_flight",
+        "gauge",
+        "Bytes of pushes in memory now, decoded ones included.",
+        in_flight,
+    );
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], page.0).into_response()
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use pganalytics_core::Secret;
+use pganalytics_store::Quotas;
 
 use crate::{error::ServerError, proxy::Proxies, rate::RateLimits};
 
@@ -147,35 +148,57 @@ pub enum FirstAdmin {
 }
 
 /// Limits of `/metrics/push`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct IngestLimits {
     /// Longest body as it comes.
     pub max_body_bytes: usize,
     /// Longest body once decompressed.
     pub max_expanded_bytes: usize,
+    /// Longest JSON document.
+    pub max_json_bytes: usize,
+    /// Most bytes of one frame once decoded, as its head announces it: eight a
+    /// number, twelve and its length a text, one a bool.
+    pub max_frame_decoded_bytes: usize,
+    /// Most bytes of all frames of a push once decoded.
+    pub max_push_decoded_bytes: usize,
     /// How many times its size a body may grow when decompressed.
     pub max_ratio: usize,
-    /// Bytes of bodies that are worked on at once.
+    /// Bytes of pushes in memory at once: as they came, expanded, and decoded.
     pub bytes_in_flight: usize,
-    /// Of these, what one collector may have; at least what its largest body takes.
+    /// Of these, what one collector may have. A push that takes more is refused.
     pub bytes_per_collector: usize,
     /// Longest time from the first to the last byte of a body.
     pub body_timeout: Duration,
     /// How far ahead of this server's clock a sample may be.
     pub max_ahead: Duration,
+    /// Longest time from the first to the last scrape of a frame.
+    pub max_span: Duration,
+    /// Most rows of a scrape.
+    pub max_rows_per_scrape: u64,
+    /// What each collector may have in the store, and how long its sources are
+    /// its own.
+    pub quotas: Quotas,
 }
 
 impl Default for IngestLimits {
     fn default() -> Self {
         Self {
             max_body_bytes: 8 << 20,
-            max_expanded_bytes: 64 << 20,
+            max_expanded_bytes: 32 << 20,
+            max_json_bytes: 16 << 20,
+            max_frame_decoded_bytes: 64 << 20,
+            max_push_decoded_bytes: 256 << 20,
             max_ratio: 200,
-            bytes_in_flight: 128 << 20,
-            bytes_per_collector: 32 << 20,
+            bytes_in_flight: 512 << 20,
+            // The largest push that is allowed: body, expanded twice, and the
+            // largest frame while it is decoded, or the largest document.
+            bytes_per_collector: 224 << 20,
             body_timeout: Duration::from_secs(30),
             max_ahead: Duration::from_secs(600),
+            max_span: Duration::from_secs(3600),
+            max_rows_per_scrape: 250_000,
+            quotas: Quotas::per_collector(),
         }
     }
 }

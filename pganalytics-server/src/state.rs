@@ -5,16 +5,16 @@ use std::{
     time::Instant,
 };
 
-use pganalytics_core::{Secret, Timestamp, catalog::Catalog};
+use pganalytics_core::{CollectorId, Secret, TenantId, Timestamp, catalog::Catalog};
 use pganalytics_store::{
-    MetaStore, MetricStore,
+    MetaStore, MetricStore, Origin,
     sql::{SqlGuard, SqlRunner},
 };
 
 use crate::{
     api::answer::Answers,
     auth::{access_token::Signer, authenticate::TokenCache, lockout::Lockout, password::Passwords},
-    ingest::{admission::Admission, schemas::KnownSchemas, senders::Senders},
+    ingest::{admission::Admission, decoders::Decoders, schemas::KnownSchemas, senders::Senders},
     prometheus::Counters,
     rate::Rates,
     settings::Settings,
@@ -32,6 +32,7 @@ pub(crate) struct Shared {
     pub(crate) tokens: TokenCache,
     pub(crate) rates: Rates,
     pub(crate) admission: Admission,
+    pub(crate) decoders: Decoders,
     pub(crate) senders: Senders,
     pub(crate) schemas: KnownSchemas,
     pub(crate) guard: SqlGuard,
@@ -47,6 +48,13 @@ pub(crate) struct Shared {
 }
 
 pub(crate) type App = Arc<Shared>;
+
+impl Shared {
+    /// Where frames come from, with what their collector may have.
+    pub(crate) fn origin(&self, tenant: TenantId, collector: CollectorId, received_at: Timestamp) -> Origin {
+        Origin { quotas: self.settings.ingest.quotas, ..Origin::new(tenant, collector, received_at) }
+    }
+}
 
 /// The present, by the wall clock.
 pub(crate) fn now() -> Timestamp {

@@ -70,6 +70,14 @@ impl Ledger {
         self.ranges.range(..=seq.0).next_back().is_some_and(|(_, &last)| last >= seq.0)
     }
 
+    /// How many ranges the number would touch: one that touches none is a range
+    /// of its own, one that touches two makes one of them.
+    #[must_use]
+    pub fn neighbours(&self, seq: Seq) -> u64 {
+        let held = |other: Option<u64>| other.is_some_and(|other| self.contains(Seq(other)));
+        u64::from(held(seq.0.checked_sub(1))) + u64::from(held(seq.0.checked_add(1)))
+    }
+
     /// Adds a number; false, and nothing done, when it was held before.
     pub fn insert(&mut self, seq: Seq) -> bool {
         self.insert_noting(seq, &mut Changes::default())
@@ -139,8 +147,11 @@ mod tests {
             for (first, length, single) in actions {
                 let mut changes = Changes::default();
                 if single {
+                    let touched = ledger.neighbours(Seq(first));
+                    let (before, known) = (ledger.ranges.len() as u64, ledger.contains(Seq(first)));
                     let new = ledger.insert_noting(Seq(first), &mut changes);
                     prop_assert_eq!(new, model.insert(first));
+                    prop_assert!(known || ledger.ranges.len() as u64 + touched == before + 1);
                 } else {
                     ledger.merge(first, first + length, &mut changes);
                     model.extend(first..=first + length);

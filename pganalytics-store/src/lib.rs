@@ -66,7 +66,7 @@
 //!
 //! // Frames of a stream are numbered from 1. Sent again, one is a duplicate.
 //! let origin =
-//!     Origin { tenant: TenantId::DEFAULT, collector: CollectorId::random(), received_at: now };
+//!     Origin::new(TenantId::DEFAULT, CollectorId::random(), now);
 //! let stream = StreamId::random();
 //! let frame = VerifiedFrame::of_batch(Seq(1), &batch)?;
 //! let first = store.append(&origin, stream, vec![frame.clone()]).await?;
@@ -106,6 +106,7 @@ pub mod ledger;
 pub mod memory;
 pub mod meta_store;
 pub mod metric_store;
+pub mod quota;
 pub mod retention;
 pub mod sql;
 #[cfg(feature = "sqlite")]
@@ -115,5 +116,8 @@ pub mod stored_schema;
 pub use chunk::{Chunk, ChunkSelect, ChunkSource, StoredMeasurement};
 pub use error::StoreError;
 pub use meta_store::MetaStore;
-pub use metric_store::{AppendOutcome, FrameOutcome, Job, JobReport, MetricStore, Origin, SeenSource, StoredGap};
+pub use metric_store::{
+    AppendOutcome, FrameOutcome, Job, JobReport, MetricStore, Origin, Owned, SeenSource, StoredGap,
+};
+pub use quota::Quotas;
 pub use sql::{RecordStream, SqlError, SqlQuery};

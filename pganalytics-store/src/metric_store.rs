@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use pganalytics_core::{
-    CollectorId, Gap, MeasurementName, Seq, Source, StreamId, TenantId, Timestamp, frame::VerifiedFrame,
+    CollectorId, Gap, MeasurementName, Seq, ServerId, Source, StreamId, TenantId, Timestamp, frame::VerifiedFrame,
 };
 
 use crate::{
     chunk::StoredMeasurement,
     error::StoreError,
+    quota::Quotas,
     sql::{RecordStream, SqlQuery},
 };
 
@@ -22,6 +23,27 @@ pub struct Origin {
     pub collector: CollectorId,
     /// When the server took the frames in, by its own clock.
     pub received_at: Timestamp,
+    /// What the collector may have. A frame that goes over it is rejected; its
+    /// neighbours are not, nor is what the collector has already.
+    pub quotas: Quotas,
+}
+
+impl Origin {
+    /// An origin that may have whatever it sends.
+    #[must_use]
+    pub const fn new(tenant: TenantId, collector: CollectorId, received_at: Timestamp) -> Self {
+        Self { tenant, collector, received_at, quotas: Quotas::NONE }
+    }
+}
+
+/// What belongs to a collector and can be handed over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Owned {
+    /// All instances that this collector owns.
+    By(CollectorId),
+    /// All instances of this server, whoever owns them.
+    Server(ServerId),
 }
 
 /// What became of one frame.
@@ -132,7 +154,9 @@ pub struct JobReport {
 pub trait MetricStore: Send + Sync {
     /// Stores frames of one stream, each at most once for ever by (collector,
     /// stream, seq). When this returns `Ok`, accepted frames are durable and
-    /// visible to queries; when it returns an error, none is stored.
+    /// visible to queries; when it returns an error, none is stored. A frame that
+    /// goes over a [quota](Origin::quotas), or speaks of an instance that another
+    /// collector owns, is rejected and leaves no trace.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] and [`StoreError::DiskFull`] ask the caller
@@ -168,6 +192,19 @@ pub trait MetricStore: Send + Sync {
     /// # Errors
     /// When the store can't be read.
     async fn gaps(&self, tenant: TenantId) -> Result<Vec<StoredGap>, StoreError>;
+
+    /// Hands instances over to another collector, or, with `None`, lets the next
+    /// that speaks of them have them. Says how many there were.
+    ///
+    /// # Errors
+    /// When the store can't be written.
+    async fn hand_over(
+        &self,
+        tenant: TenantId,
+        what: Owned,
+        to: Option<CollectorId>,
+        now: Timestamp,
+    ) -> Result<u64, StoreError>;
 
     /// Does background work.
     ///

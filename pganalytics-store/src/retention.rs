@@ -4,6 +4,10 @@ use std::{collections::HashMap, time::Duration};
 
 use pganalytics_core::{MeasurementName, Schema, Timestamp};
 
+/// How much longer a schema is kept than what came with it: of its use stores
+/// hear an hour late.
+pub(crate) const SCHEMA_MICROS: i64 = 86_400 * 1_000_000;
+
 /// Says what is too old: by the settings of a measurement, else by its schema,
 /// which travels with its frames, else by the default.
 #[derive(Debug, Clone)]

@@ -93,7 +93,15 @@ impl VerifiedFrame {
         limits: &Limits,
         schemas: FindSchema<'_>,
     ) -> Result<Self, FrameError> {
-        let content = Content::parse(bytes, limits, schemas)?;
+        Self::check(position, Content::parse(bytes, limits, schemas)?)
+    }
+
+    /// Reads every part once of what has been parsed already, so that a caller
+    /// can refuse it by its head before anything of it is decoded.
+    ///
+    /// # Errors
+    /// When any part of it makes no sense or exceeds a limit.
+    pub fn check(position: impl Into<Position>, content: Content) -> Result<Self, FrameError> {
         if let Content::Rows(frame) = &content {
             frame.verify()?;
         }

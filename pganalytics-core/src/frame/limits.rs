@@ -45,10 +45,12 @@ pub struct PushLimits {
     pub max_frame_bytes: usize,
     /// Most bytes of all items of a compressed body, once they are expanded.
     pub max_expanded_bytes: usize,
+    /// Most bytes of all its schemas, once they are expanded.
+    pub max_schema_bytes: usize,
 }
 
 impl Default for PushLimits {
     fn default() -> Self {
-        Self { max_frames: 1000, max_frame_bytes: 8 << 20, max_expanded_bytes: 32 << 20 }
+        Self { max_frames: 1000, max_frame_bytes: 8 << 20, max_expanded_bytes: 32 << 20, max_schema_bytes: 1 << 20 }
     }
 }

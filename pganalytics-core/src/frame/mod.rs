@@ -109,7 +109,7 @@ pub use self::{
     parse::{FindSchema, Frame, decoded_bytes, schema_fingerprint, split_schema},
     push::{PushBody, encode_push},
     read::{FrameBytes, FrameHead},
-    schema_blob::{decode_schema, encode_schema},
+    schema_blob::{decode_schema, encode_schema, schema_len},
 };
 
 /// Content type of a push of frames.

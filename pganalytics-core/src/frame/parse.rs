@@ -240,6 +240,10 @@ impl Frame {
     }
 }
 
+/// Bytes that a gap takes for each of its own: a name of one letter, two bytes,
+/// becomes an entry with an allocation.
+const GAP_BYTES: u64 = 24;
+
 /// Bytes that a frame takes once it is decoded, as it announces it; parsing
 /// refuses a frame that announces too little. For limits on many frames before
 /// any of them is read: it looks at the first bytes only, and checks no more.
@@ -249,7 +253,7 @@ impl Frame {
 pub fn decoded_bytes(bytes: &[u8]) -> Result<u64, FrameError> {
     let (kind, _, mut reader) = open_prefix(bytes, &Limits { max_frame_bytes: usize::MAX, ..Limits::default() })?;
     match kind {
-        Kind::Gap => Ok(bytes.len() as u64),
+        Kind::Gap => Ok((bytes.len() as u64).saturating_mul(GAP_BYTES)),
         Kind::Packed | Kind::Paged => {
             reader.array::<8>()?;
             reader.varint()

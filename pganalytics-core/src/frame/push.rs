@@ -21,6 +21,7 @@ use uuid::Uuid;
 use super::{
     FrameError, PushLimits, decode_schema, encode_schema,
     limits::Limits,
+    schema_blob::schema_len,
     wire::{Reader, put_signed, put_slice, put_varint},
 };
 use crate::{
@@ -145,7 +146,7 @@ impl PushBody {
     }
 
     fn read(&mut self, items: &Bytes, limits: &PushLimits) -> Result<(), FrameError> {
-        let schema_limits = Limits { max_header_bytes: 1 << 20, ..Limits::default() };
+        let mut schemas_left = limits.max_schema_bytes;
         let mut reader = Reader::new("push", items);
         let mut incarnation = Incarnation::UNKNOWN;
         let mut before = 0_u64;
@@ -153,7 +154,13 @@ impl PushBody {
             match reader.byte()? {
                 SCHEMA => {
                     within("schemas in one push", self.schemas.len() + 1, limits.max_frames)?;
-                    self.schemas.push(decode_schema(reader.slice()?, &schema_limits)?);
+                    let bytes = reader.slice()?;
+                    let len = usize::try_from(schema_len(bytes)?).unwrap_or(usize::MAX);
+                    let taken = (limits.max_schema_bytes - schemas_left).saturating_add(len);
+                    within("bytes of schemas in one push", taken, limits.max_schema_bytes)?;
+                    schemas_left -= len;
+                    let own = Limits { max_header_bytes: len, ..Limits::default() };
+                    self.schemas.push(decode_schema(bytes, &own)?);
                 }
                 INCARNATION => incarnation = Incarnation(u64::from_le_bytes(reader.array()?)),
                 FRAME => {

@@ -96,6 +96,15 @@ pub fn decode_schema(bytes: &[u8], limits: &Limits) -> Result<Arc<Schema>, Frame
     read(&mut Reader::new("schema", &plain)).map(Arc::new)
 }
 
+/// Bytes that [`decode_schema`] expands a schema to, as it announces them; it
+/// refuses one that announces too little. Looks at the first bytes only.
+///
+/// # Errors
+/// When the bytes do not begin as a schema does.
+pub fn schema_len(bytes: &[u8]) -> Result<u64, FrameError> {
+    Reader::new("schema", bytes).varint()
+}
+
 fn read(reader: &mut Reader<'_>) -> Result<Schema, FrameError> {
     let measurement = MeasurementName::new(reader.text()?)?;
     let family = entry("counter family", &FAMILIES, reader.byte()?)?;

@@ -2,7 +2,7 @@
 
 use axum::{Json, extract::State, http::StatusCode};
 use pganalytics_core::{CollectorId, Timestamp};
-use pganalytics_store::meta_store::CollectorRecord;
+use pganalytics_store::{Owned, meta_store::CollectorRecord};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
@@ -75,7 +75,7 @@ pub(crate) async fn list(
 }
 
 /// A collector by its id, a UUID or a human one, of the principal's tenant.
-async fn find(app: &App, principal: &Principal, id: &str) -> ApiResult<CollectorRecord> {
+pub(super) async fn find(app: &App, principal: &Principal, id: &str) -> ApiResult<CollectorRecord> {
     let not_found = || Problem::not_found("collector", id);
     let id = CollectorId::from_human(id).map_err(|_| not_found())?;
     let record = app.meta.collector(id).await?;
@@ -98,7 +98,8 @@ pub(crate) async fn get(
 
 /// Remove a collector
 ///
-/// Its tokens end at once. What it sent stays.
+/// Its tokens end at once. What it sent stays; what it watched belongs to the
+/// next collector that speaks of it.
 #[utoipa::path(delete, path = "/api/v1/collectors/{id}", tag = "collectors",
     params(("id" = String, Path, description = "Its id, a UUID or a human one")),
     responses(
@@ -115,8 +116,14 @@ pub(crate) async fn remove(
     }
     app.tokens.clear();
     app.senders.forget(record.id);
-    tracing::info!(collector = %record.id, name = %record.name, "removed a collector");
+    let released = release(&app, &record).await?;
+    tracing::info!(collector = %record.id, name = %record.name, released, "removed a collector");
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// What a collector watched may be watched by others.
+async fn release(app: &App, record: &CollectorRecord) -> ApiResult<u64> {
+    Ok(app.metrics.hand_over(record.tenant, Owned::By(record.id), None, now()).await?)
 }
 
 /// Which way.
@@ -130,7 +137,8 @@ pub(crate) struct RevokeParams {
 
 /// Revoke a collector
 ///
-/// Its tokens are refused from the next request on.
+/// Its tokens are refused from the next request on. What it watched belongs to
+/// the next collector that speaks of it.
 #[utoipa::path(post, path = "/api/v1/collectors/{id}/revoke", tag = "collectors",
     params(("id" = String, Path, description = "Its id, a UUID or a human one"), RevokeParams),
     responses(
@@ -147,6 +155,9 @@ pub(crate) async fn revoke(
     app.meta.set_collector_revoked(principal.tenant, record.id, revoked).await?;
     app.tokens.clear();
     app.senders.forget(record.id);
+    if revoked {
+        release(&app, &record).await?;
+    }
     tracing::info!(collector = %record.id, name = %record.name, revoked, "revoked a collector, or let it in again");
     Ok(Json(CollectorRecord { revoked, ..record }.into()))
 }

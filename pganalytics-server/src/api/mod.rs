@@ -55,6 +55,7 @@ pub(crate) fn routes(app: App) -> Routes {
         .route(Needs::ReadOrLocal, Class::Read, routes!(metrics::count))
         .route(Needs::Read, Class::Read, routes!(servers::list))
         .route(Needs::Read, Class::Read, routes!(servers::get))
+        .route(Needs::ManageCollectors, Class::Write, routes!(servers::hand_over))
         .route(Needs::Query, Class::Query, routes!(series::series))
         .route(Needs::Read, Class::Read, routes!(measurements::list))
         .route(Needs::Read, Class::Read, routes!(measurements::get))

@@ -1,17 +1,17 @@
-//! `GET /servers`, `/servers/{id}`.
+//! `GET /servers`, `/servers/{id}`, `POST /servers/{id}/hand-over`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use axum::{Json, extract::State};
 use pganalytics_core::{ServerId, Timestamp};
-use pganalytics_store::SeenSource;
-use serde::Serialize;
+use pganalytics_store::{Owned, SeenSource};
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{
     error::{ApiResult, Problem},
-    extract::{List, PageParams, Params, Path},
+    extract::{Body, List, PageParams, Params, Path},
     principal::Principal,
     state::{App, now},
 };
@@ -102,4 +102,61 @@ pub(crate) async fn get(
     let servers = group(app.metrics.sources(principal.tenant).await?);
     let found = servers.into_iter().find(|server| server.id == id);
     found.map(Json).ok_or_else(|| Problem::not_found("server", &id.to_string()))
+}
+
+/// Who is to watch a server.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(crate) struct HandOver {
+    /// The collector, a UUID or a human id; null: the first that speaks of it
+    /// from now on.
+    #[serde(default)]
+    collector_id: Option<String>,
+}
+
+/// What was handed over.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct HandedOver {
+    /// Instances of the server that had an owner.
+    instances: u64,
+}
+
+/// Hand a server over
+///
+/// An instance belongs to the collector that spoke of it first; what others say
+/// of it is rejected as `source_belongs_to_another_collector` until the owner is
+/// silent for a while, revoked or removed. This gives the instances of a server
+/// to another collector at once.
+#[utoipa::path(post, path = "/api/v1/servers/{id}/hand-over", tag = "servers",
+    params(("id" = Uuid, Path, description = "Its id")),
+    request_body = HandOver,
+    responses(
+        (status = 200, description = "Handed over", body = HandedOver),
+        (status = 404, description = "There is no such server or collector", body = ref("ProblemDocument"), content_type = "application/problem+json"),
+        (status = 409, description = "The collector is revoked", body = ref("ProblemDocument"), content_type = "application/problem+json")))]
+pub(crate) async fn hand_over(
+    State(app): State<App>,
+    principal: Principal,
+    Path(id): Path<Uuid>,
+    Body(request): Body<HandOver>,
+) -> ApiResult<Json<HandedOver>> {
+    let to = match &request.collector_id {
+        None => None,
+        Some(name) => {
+            let record = super::collectors::find(&app, &principal, name).await?;
+            if record.revoked {
+                return Err(Problem::conflict(
+                    "collector_revoked",
+                    "this collector was revoked; let it in again first",
+                ));
+            }
+            Some(record.id)
+        }
+    };
+    let server = ServerId::from_uuid(id);
+    if !app.metrics.sources(principal.tenant).await?.iter().any(|seen| seen.source.server_id == server) {
+        return Err(Problem::not_found("server", &id.to_string()));
+    }
+    let instances = app.metrics.hand_over(principal.tenant, Owned::Server(server), to, now()).await?;
+    tracing::info!(%server, to = to.map(tracing::field::display), instances, "handed a server over");
+    Ok(Json(HandedOver { instances }))
 }

@@ -15,7 +15,7 @@ use crate::{
     error::ServerError,
     proxy::Proxies,
     rate::Class,
-    settings::{ConnectionLimits, FirstAdmin, Settings},
+    settings::{ConnectionLimits, FirstAdmin, IngestLimits, Settings},
 };
 
 /// What a program is run for.
@@ -181,7 +181,7 @@ fn settings_of(gathered: &Gathered, environment: Environment, tls: bool) -> Resu
         gathered.all("cors_allowed_origins").iter().map(|origin| origin.expose().clone()).collect();
     settings.collection_interval = seconds(gathered, "collection_interval")?;
     settings.max_collectors = number(gathered, "max_concurrent_collectors")?;
-    settings.ingest.bytes_in_flight = number(gathered, "ingest_memory")?;
+    settings.ingest = ingest(gathered)?;
     settings.query.timeout = seconds(gathered, "query_timeout")?;
     settings.query.max_rows = number(gathered, "query_max_rows")?;
     settings.query.at_once = number(gathered, "query_at_once")?;
@@ -249,6 +249,29 @@ fn connections(gathered: &Gathered) -> Result<ConnectionLimits, ServerError> {
         http2_max_resets: number(gathered, "http2_max_resets")?,
         http2_max_control_frames: number(gathered, "http2_max_control_frames")?,
     })
+}
+
+fn ingest(gathered: &Gathered) -> Result<IngestLimits, ServerError> {
+    let mut limits = IngestLimits {
+        bytes_in_flight: number(gathered, "ingest_memory")?,
+        bytes_per_collector: number(gathered, "ingest_memory_per_collector")?,
+        max_frame_decoded_bytes: number(gathered, "max_frame_decoded_bytes")?,
+        max_push_decoded_bytes: number(gathered, "max_push_decoded_bytes")?,
+        max_rows_per_scrape: number(gathered, "max_rows_per_scrape")?,
+        ..IngestLimits::default()
+    };
+    let quotas = &mut limits.quotas;
+    quotas.sources = number(gathered, "max_sources_per_collector")?;
+    quotas.series = number(gathered, "max_series_per_collector")?;
+    quotas.measurements = number(gathered, "max_measurements_per_collector")?;
+    quotas.schemas = number(gathered, "max_schemas_per_collector")?;
+    quotas.gaps = number(gathered, "max_gaps_per_collector")?;
+    quotas.streams = number(gathered, "max_streams_per_collector")?;
+    quotas.owns_for = Some(match number::<u32>(gathered, "source_owned_for")? {
+        0 => Duration::MAX,
+        seconds => Duration::from_secs(seconds.into()),
+    });
+    Ok(limits)
 }
 
 fn refuse_weak_secrets(gathered: &Gathered) -> Result<(), ServerError> {

@@ -48,7 +48,7 @@ fn the_defaults_are_the_librarys_own() {
     assert_eq!(made.settings.rate_limits, own.rate_limits);
     assert_eq!(made.settings.access_lifetime, own.access_lifetime);
     assert_eq!(made.settings.max_collectors, own.max_collectors);
-    assert_eq!(made.settings.ingest.bytes_in_flight, own.ingest.bytes_in_flight);
+    assert_eq!(made.settings.ingest, own.ingest);
     assert_eq!(made.settings.query.timeout, own.query.timeout);
     assert_eq!(made.settings.query.at_once, own.query.at_once);
     assert_eq!(made.settings.query.answer_bytes, own.query.answer_bytes);

@@ -1,10 +1,12 @@
-//! How many bytes of bodies may be in memory at once.
+//! How many bytes of pushes may be in memory at once: as they came, expanded,
+//! and decoded.
 
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
 };
 
+use axum::http::StatusCode;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
 
@@ -27,29 +29,29 @@ pub(crate) struct Admitted {
     taken: Arc<Mutex<HashMap<Uuid, usize>>>,
     share: usize,
     sender: Uuid,
-    held: Vec<OwnedSemaphorePermit>,
+    held: Option<OwnedSemaphorePermit>,
+    /// Pieces that are counted for the sender.
     count: usize,
+    bytes: usize,
 }
 
 impl Admission {
     pub(crate) fn new(limits: &IngestLimits) -> Self {
         let all = limits.bytes_in_flight.div_ceil(PIECE).clamp(1, Semaphore::MAX_PERMITS);
-        // The largest body must always have a chance, as it came and expanded: refused
-        // for want of room it would come again for ever.
-        let body = limits.max_body_bytes.saturating_add(limits.max_expanded_bytes).div_ceil(PIECE);
-        let share = limits.bytes_per_collector.div_ceil(PIECE).max(body).min(all);
+        let share = limits.bytes_per_collector.div_ceil(PIECE).clamp(1, all);
         Self { pieces: Arc::new(Semaphore::new(all)), all, share, taken: Arc::default() }
     }
 
-    /// A place for the first `bytes` of a sender's body.
+    /// A place for the first `bytes` of a sender's push.
     pub(crate) fn admit(&self, sender: Uuid, bytes: usize) -> Result<Admitted, Problem> {
         let mut admitted = Admitted {
             pieces: Arc::clone(&self.pieces),
             taken: Arc::clone(&self.taken),
             share: self.share,
             sender,
-            held: Vec::with_capacity(1),
+            held: None,
             count: 0,
+            bytes: 0,
         };
         admitted.grow_to(bytes)?;
         Ok(admitted)
@@ -62,12 +64,37 @@ impl Admission {
 }
 
 impl Admitted {
+    /// Bytes that there is a place for.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Makes the place larger by `more` bytes.
+    pub(crate) fn add(&mut self, more: usize) -> Result<(), Problem> {
+        self.grow_to(self.bytes.saturating_add(more))
+    }
+
     /// Makes the place large enough for `bytes` in all.
     pub(crate) fn grow_to(&mut self, bytes: usize) -> Result<(), Problem> {
-        let more = bytes.div_ceil(PIECE).saturating_sub(self.count);
-        if more == 0 {
-            return Ok(());
+        let wanted = bytes.div_ceil(PIECE);
+        if wanted > self.share {
+            // It would not fit if nothing else were there: no retry will help.
+            let detail = format!(
+                "the push would take {bytes} bytes of memory, as it came, expanded and decoded, \
+                 and a collector may have {}; send fewer frames at once",
+                self.share * PIECE
+            );
+            return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "push_too_large", detail));
         }
+        let more = wanted.saturating_sub(self.count);
+        if more > 0 {
+            self.take(more)?;
+        }
+        self.bytes = self.bytes.max(bytes);
+        Ok(())
+    }
+
+    fn take(&mut self, more: usize) -> Result<(), Problem> {
         {
             let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
             let mine = taken.entry(self.sender).or_default();
@@ -83,20 +110,37 @@ impl Admitted {
         let pieces = u32::try_from(more).unwrap_or(u32::MAX);
         match Arc::clone(&self.pieces).try_acquire_many_owned(pieces) {
             Ok(permit) => {
-                self.held.push(permit);
+                match &mut self.held {
+                    Some(held) => held.merge(permit),
+                    None => self.held = Some(permit),
+                }
                 Ok(())
             }
-            // Dropping gives back what was counted for the sender.
-            Err(_) => Err(Problem::unavailable("overloaded", "the server has as much to take in as it can; come back")),
+            Err(_) => {
+                self.give_back(more);
+                Err(Problem::unavailable("overloaded", "the server has as much to take in as it can; come back"))
+            }
         }
     }
-}
 
-impl Drop for Admitted {
-    fn drop(&mut self) {
+    /// Gives back what is not needed for `bytes`.
+    pub(crate) fn shrink_to(&mut self, bytes: usize) {
+        if bytes >= self.bytes {
+            return;
+        }
+        self.bytes = bytes;
+        let surplus = self.count.saturating_sub(bytes.div_ceil(PIECE));
+        if surplus > 0 {
+            drop(self.held.as_mut().and_then(|held| held.split(surplus)));
+            self.give_back(surplus);
+        }
+    }
+
+    fn give_back(&mut self, pieces: usize) {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        self.count = self.count.saturating_sub(pieces);
         if let Some(mine) = taken.get_mut(&self.sender) {
-            *mine = mine.saturating_sub(self.count);
+            *mine = mine.saturating_sub(pieces);
             if *mine == 0 {
                 taken.remove(&self.sender);
             }
@@ -104,21 +148,20 @@ impl Drop for Admitted {
     }
 }
 
+impl Drop for Admitted {
+    fn drop(&mut self) {
+        self.give_back(self.count);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use axum::http::StatusCode;
-
     use super::*;
 
     fn admission() -> Admission {
-        let limits = IngestLimits {
-            max_body_bytes: 4 * PIECE,
-            max_expanded_bytes: 4 * PIECE,
-            bytes_in_flight: 20 * PIECE,
-            bytes_per_collector: 8 * PIECE,
-            ..IngestLimits::default()
-        };
+        let limits =
+            IngestLimits { bytes_in_flight: 20 * PIECE, bytes_per_collector: 8 * PIECE, ..IngestLimits::default() };
         Admission::new(&limits)
     }
 
@@ -143,12 +186,27 @@ mod tests {
     }
 
     #[test]
+    fn what_can_never_fit_is_not_told_to_come_back() {
+        let problem = admission().admit(Uuid::from_u128(1), 8 * PIECE + 1).err().unwrap();
+        assert_eq!((problem.status, problem.code), (StatusCode::PAYLOAD_TOO_LARGE, "push_too_large"));
+        assert!(problem.retry_after_secs.is_none());
+    }
+
+    #[test]
     fn everything_is_given_back() {
         let admission = admission();
         let sender = Uuid::from_u128(1);
         for _ in 0..100 {
             let mut admitted = admission.admit(sender, 1).unwrap();
             admitted.grow_to(3 * PIECE).unwrap();
+            admitted.add(2 * PIECE).unwrap();
+            assert_eq!(admission.in_flight(), 5 * PIECE);
+            admitted.shrink_to(PIECE + 1);
+            assert_eq!((admitted.bytes(), admission.in_flight()), (PIECE + 1, 2 * PIECE));
+            let other = admission.admit(sender, 6 * PIECE).unwrap();
+            assert!(admitted.grow_to(8 * PIECE).is_err());
+            drop(other);
+            admitted.grow_to(8 * PIECE).unwrap();
             assert!(admitted.grow_to(9 * PIECE).is_err());
         }
         assert_eq!(admission.in_flight(), 0);

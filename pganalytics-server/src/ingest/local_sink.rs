@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use http::StatusCode;
 use pganalytics_collect::{Delivery, FrameGroup, Sink, SinkError, sink::Rejected};
 use pganalytics_core::{CollectorId, TenantId};
-use pganalytics_store::{Origin, meta_store::Role};
+use pganalytics_store::meta_store::Role;
 use uuid::Uuid;
 
 use super::{frames, senders::Claim};
@@ -54,12 +54,14 @@ impl LocalSink {
         let received_at = now();
         let app = &self.app;
         app.senders.admit(app, &self.principal, self.collector, &self.claim, received_at).await?;
+        let place = app.admission.admit(self.collector.as_uuid(), group.bytes())?;
         app.counters.ingested(group.bytes());
         let seqs: Vec<_> = group.frames.iter().map(|(seq, _)| *seq).collect();
         let frames = group.frames.into_iter().map(|(seq, frame)| (seq.into(), frame)).collect();
-        let checked = frames::verify(app, frames, Vec::new(), received_at).await?;
-        let origin = Origin { tenant: self.principal.tenant, collector: self.collector, received_at };
+        let (checked, place) = frames::verify(app, frames, Vec::new(), received_at, place).await?;
+        let origin = app.origin(self.principal.tenant, self.collector, received_at);
         let answer = checked.store(app, &origin, group.stream).await?;
+        drop(place);
         app.senders.touch(app, self.collector, received_at).await;
         let rejected = answer.rejected.into_iter().filter_map(|item| {
             let seq = *seqs.get(item.index)?;

@@ -11,12 +11,12 @@ use pganalytics_core::{
     Timestamp,
     frame::{CONTENT_TYPE, FrameError, PushBody, PushLimits},
 };
-use pganalytics_store::Origin;
 
 use super::{
     admission::Admitted,
     answer::PushAnswer,
     body,
+    decoders::INLINE_BYTES,
     decompress::{self, Encoding},
     documents, frames,
     senders::{self, Claim},
@@ -29,8 +29,9 @@ use crate::{
 
 /// Names the collector of a push of frames whose token is a user's.
 const COLLECTOR_HEADER: &str = "x-collector-id";
-/// Compressed bodies up to this size are expanded where they are.
-const INLINE_BYTES: usize = 2 << 10;
+/// Compressed bodies up to this size are expanded where they are: they have at
+/// most a MiB.
+const INLINE_COMPRESSED: usize = 2 << 10;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Form {
@@ -60,7 +61,10 @@ impl Form {
 ///
 /// Frames, or a JSON document `{"collector_id","hostname"?,"timestamp"?,"version"?,"metrics":[{"type",…}]}`;
 /// either may be compressed (`Content-Encoding: gzip` or `zstd`). A bad frame or metric is listed in
-/// `rejected` and hinders no other. When the answer comes, what was accepted is durable.
+/// `rejected` with the `code` of its reason and hinders no other: `frame_too_large`, `span_too_long`,
+/// `too_many_rows`, `clock_ahead`, `too_many_sources`, `too_many_series`, `too_many_measurements`,
+/// `too_many_schemas`, `too_many_gaps`, `too_many_streams`, `source_belongs_to_another_collector` and others.
+/// When the answer comes, what was accepted is durable.
 #[utoipa::path(post, path = "/api/v1/metrics/push", tag = "metrics",
     params(
         ("X-Collector-ID" = Option<String>, Header, description = "The collector that the frames come from; a collector's own token says it already"),
@@ -73,7 +77,7 @@ impl Form {
     responses(
         (status = 200, description = "Worked on; what was not taken is in `rejected`", body = PushAnswer),
         (status = 408, description = "The body came too slowly", body = ref("ProblemDocument"), content_type = "application/problem+json"),
-        (status = 413, description = "Too large, or expands to too much", body = ref("ProblemDocument"), content_type = "application/problem+json"),
+        (status = 413, description = "Too large as it came (`body_too_large`), expanded (`expands_too_much`) or decoded (`push_too_large`); send fewer frames at once", body = ref("ProblemDocument"), content_type = "application/problem+json"),
         (status = 415, description = "A content type or encoding that is not taken", body = ref("ProblemDocument"), content_type = "application/problem+json"),
         (status = 422, description = "Not frames, or not a push document", body = ref("ProblemDocument"), content_type = "application/problem+json"),
     ))]
@@ -101,14 +105,18 @@ pub(crate) async fn push(
             return Err(refusal);
         }
     };
-    let (bytes, place) = read(&app, body, length, encoding, place).await?;
-    app.counters.ingested(bytes.len());
-    let answer = match form {
-        Form::Json => documents::push(&app, &principal, claimed, bytes, received_at).await,
-        Form::Frames => push_frames(&app, &principal, claimed, bytes, received_at).await,
+    let take = async {
+        let (bytes, place) = read(&app, body, length, encoding, place).await?;
+        app.counters.ingested(bytes.len());
+        match form {
+            Form::Json => documents::push(&app, &principal, claimed, bytes, received_at, place).await,
+            Form::Frames => push_frames(&app, &principal, claimed, bytes, received_at, place).await,
+        }
     };
-    // The place is held until the store has the bytes.
-    drop(place);
+    let answer = take.await;
+    if let Err(Problem { code: "too_much_in_flight" | "overloaded" | "push_too_large", .. }) = &answer {
+        app.counters.refused();
+    }
     answer.map(Json)
 }
 
@@ -124,12 +132,13 @@ async fn read(
     if encoding == Encoding::Identity {
         return Ok((bytes, place));
     }
-    if bytes.len() <= INLINE_BYTES {
+    if bytes.len() <= INLINE_COMPRESSED {
         return Ok((decompress::expand(&bytes, encoding, limits, &mut place)?, place));
     }
     let limits = limits.clone();
-    let work = move || decompress::expand(&bytes, encoding, &limits, &mut place).map(|bytes| (bytes, place));
-    tokio::task::spawn_blocking(work).await.map_err(|error| Problem::internal(&error))?
+    app.decoders
+        .run(move || decompress::expand(&bytes, encoding, &limits, &mut place).map(|bytes| (bytes, place)))
+        .await?
 }
 
 async fn push_frames(
@@ -138,15 +147,28 @@ async fn push_frames(
     claimed: Option<String>,
     bytes: Bytes,
     received_at: Timestamp,
+    mut place: Admitted,
 ) -> ApiResult<PushAnswer> {
     let collector = senders::speaks_for(principal, claimed.as_deref())?;
-    let body = PushBody::parse(bytes, &PushLimits::default()).map_err(|error| unreadable(&error))?;
     let claim = Claim { id: claimed, ..Claim::default() };
     app.senders.admit(app, principal, collector, &claim, received_at).await?;
+    let limits = PushLimits::default();
+    let expanded = PushBody::expanded_len(&bytes).map_err(|error| unreadable(&error))?;
+    let expanded = usize::try_from(expanded).unwrap_or(usize::MAX).min(limits.max_expanded_bytes);
+    place.add(expanded)?;
+    // Schemas are the only other thing of a push that is decoded before its frames.
+    let parsed = if expanded.saturating_add(limits.max_schema_bytes) <= 2 * INLINE_BYTES {
+        PushBody::parse(bytes, &limits)
+    } else {
+        app.decoders.run(move || PushBody::parse(bytes, &limits)).await?
+    };
+    let body = parsed.map_err(|error| unreadable(&error))?;
     let schemas = app.schemas.of_push(principal.tenant, body.schemas, &body.frames);
-    let checked = frames::verify(app, body.frames, schemas, received_at).await?;
-    let origin = Origin { tenant: principal.tenant, collector, received_at };
+    let (checked, place) = frames::verify(app, body.frames, schemas, received_at, place).await?;
+    let origin = app.origin(principal.tenant, collector, received_at);
     let answer = checked.store(app, &origin, body.stream).await?;
+    // It is held until the store has the bytes.
+    drop(place);
     app.senders.touch(app, collector, received_at).await;
     Ok(answer)
 }

@@ -46,7 +46,9 @@ pub(crate) struct Claim {
     pub(crate) version: Option<String>,
 }
 
-/// The collector that a push may speak for, by what its principal is.
+/// The collector that a push may speak for, by what its principal is: a
+/// collector's token for itself, a user's for the one that it names, and so for
+/// what that one owns in the store.
 pub(crate) fn speaks_for(principal: &Principal, claimed: Option<&str>) -> ApiResult<CollectorId> {
     let claimed = claimed.filter(|id| !id.is_empty()).map(CollectorId::from_human).transpose();
     let claimed = claimed.map_err(|error| Problem::invalid("bad_collector_id", error.to_string()))?;

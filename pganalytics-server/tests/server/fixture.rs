@@ -155,7 +155,7 @@ pub(crate) fn now() -> Timestamp {
 pub(crate) struct Spool {
     pub(crate) stream: StreamId,
     pub(crate) schema: Arc<Schema>,
-    source: Source,
+    pub(crate) source: Source,
 }
 
 impl Spool {

@@ -7,6 +7,7 @@ mod fixture;
 mod hostile;
 #[cfg(target_os = "linux")]
 mod hostile_sql;
+mod ingest;
 mod monitoring;
 mod nesting;
 mod permissions;

@@ -103,11 +103,16 @@ async fn a_collector_speaks_for_itself_only() {
     let foreign = json!({"collector_id": other, "metrics": []});
     let answer = server.post("metrics/push").bearer_auth(&token).json(&foreign).send().await.unwrap();
     problem(answer, StatusCode::FORBIDDEN).await;
-    // A user's token may speak for any collector of the tenant.
+    // A user's token may speak for any collector of the tenant, and then of what that one owns.
     let pusher = server.admin.add_token("admin", "pusher", [Scope::Push]).await.unwrap();
-    let request = server.push(pusher.expose(), spool.body(3..4)).header("X-Collector-ID", "col_demo_001");
-    read(request.send().await.unwrap(), StatusCode::OK).await;
-    assert_eq!(count(&server, "spoken").await[0], 2);
+    for (spool, id, accepted) in
+        [(&spool, "col_demo_001", 0), (&spool, &*own, 1), (&Spool::new("spoken", "db2"), "col_demo_001", 1)]
+    {
+        let request = server.push(pusher.expose(), spool.body(3..4)).header("X-Collector-ID", id);
+        let answer = read(request.send().await.unwrap(), StatusCode::OK).await;
+        assert_eq!(answer["accepted"], accepted, "{answer}");
+    }
+    assert_eq!(count(&server, "spoken").await[0], 3);
 }
 
 #[tokio::test]

@@ -15,6 +15,19 @@ CREATE TABLE sources (
     last_seen   INTEGER NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX sources_key ON sources (tenant, server_id, instance_id, server, ifnull('/' || database, ''));
+CREATE INDEX sources_by_collector ON sources (tenant, collector);
+
+-- Who may speak of an instance: the collector that did so first, until it is
+-- silent for long or somebody hands it over.
+CREATE TABLE owners (
+    tenant      BLOB    NOT NULL,
+    server_id   BLOB    NOT NULL,
+    instance_id BLOB    NOT NULL,
+    collector   BLOB    NOT NULL,
+    heard_at    INTEGER NOT NULL, -- by this server's clock, some seconds late
+    PRIMARY KEY (tenant, server_id, instance_id)
+) WITHOUT ROWID, STRICT;
+CREATE INDEX owners_by_collector ON owners (tenant, collector);
 
 -- What readers follow through time: one measurement of one database of one
 -- member of a cluster, seen by one collector, whatever the server is called.
@@ -31,16 +44,23 @@ CREATE TABLE series (
 ) STRICT;
 CREATE UNIQUE INDEX series_key
     ON series (tenant, measurement, server_id, instance_id, ifnull('/' || database, ''), collector);
+-- Counts what a collector has, and tells whether it has a measurement.
+CREATE INDEX series_by_collector ON series (tenant, collector, measurement);
+-- Tells whether anything hangs on a source.
+CREATE INDEX series_by_source ON series (tenant, server_id, instance_id);
 
 -- Each shape that a measurement had, in order of first arrival.
 CREATE TABLE schemas (
-    id          INTEGER PRIMARY KEY,
+    id          INTEGER PRIMARY KEY AUTOINCREMENT, -- readers remember what a number means
     tenant      BLOB    NOT NULL,
     measurement TEXT    NOT NULL,
     fingerprint INTEGER NOT NULL,
     body        TEXT    NOT NULL,
+    collector   BLOB    NOT NULL, -- the one that sent it first
+    used_at     INTEGER NOT NULL, -- newest scrape or arrival of its frames, up to an hour late
     UNIQUE (tenant, measurement, fingerprint)
 ) STRICT;
+CREATE INDEX schemas_by_collector ON schemas (tenant, collector);
 
 -- Frames as they came in, and the blocks that they became, without their schema.
 -- A frame has its place in its stream here, a block those of its scrapes in

@@ -109,7 +109,7 @@ impl Spool {
     pub(super) fn new(tenant: TenantId, collector: u128, server: &str) -> Result<Self, ModelError> {
         let collector = CollectorId::from_uuid(uuid::Uuid::from_u128(0xc011_0000 + collector));
         Ok(Self {
-            origin: Origin { tenant, collector, received_at: at(0) },
+            origin: Origin::new(tenant, collector, at(0)),
             stream: StreamId::random(),
             source: source(server, Some("app")),
             schema: schema(TABLES, &["seq_scan"])?,

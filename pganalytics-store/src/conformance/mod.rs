@@ -16,6 +16,7 @@
 //! | `delivery` | each frame is stored once, whatever is repeated, reordered or sent at once |
 //! | `reading` | readers get their tenant's chunks, all of them, in order |
 //! | `maintenance` | compaction changes no answer; retention drops only what is due |
+//! | `quotas` | a collector stops at what it may have; a source belongs to one collector |
 //! | `people` | users, tokens, collectors, settings |
 //! | `sessions` | refresh tokens: each is spent once, and nothing outlives a log-out |
 //! | `answers` | SQL over a small data set, before and after compaction; what is known and not sent is an empty table |
@@ -25,6 +26,7 @@ mod delivery;
 mod fixture;
 mod maintenance;
 mod people;
+mod quotas;
 mod reading;
 mod sessions;
 mod timeline;
@@ -82,6 +84,11 @@ where
         reading::hints_never_hide_what_was_asked_for,
         reading::summaries_say_what_is_there,
         reading::schemas_grow_and_stay_readable,
+        quotas::a_collector_stops_at_its_quota_and_what_it_has_goes_on,
+        quotas::retention_frees_what_nothing_hangs_on,
+        quotas::streams_and_gaps_are_counted_too,
+        quotas::an_instance_belongs_to_who_spoke_of_it_first,
+        quotas::an_instance_is_handed_over,
         maintenance::retention_drops_only_what_is_due,
         maintenance::what_was_dropped_is_not_taken_again,
         maintenance::compaction_loses_nothing_while_others_write,

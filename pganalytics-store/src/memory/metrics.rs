@@ -22,8 +22,9 @@ use crate::{
     compaction::{self, Piece},
     error::StoreError,
     ledger::{self, Ledger},
-    metric_store::{AppendOutcome, FrameOutcome, Job, JobReport, MetricStore, Origin, SeenSource, StoredGap},
-    retention::Retention,
+    metric_store::{AppendOutcome, FrameOutcome, Job, JobReport, MetricStore, Origin, Owned, SeenSource, StoredGap},
+    quota::{Held, Owner, Quotas},
+    retention::{Retention, SCHEMA_MICROS},
     sql::{RecordStream, SqlQuery},
     stored_schema,
 };
@@ -52,9 +53,18 @@ struct Stored {
 struct Measured {
     /// Oldest first.
     schemas: Vec<Arc<Schema>>,
+    /// Of each schema.
+    used: Vec<Used>,
     values: u64,
     rows: u64,
     scrapes: u64,
+}
+
+/// Who sent a schema first, and when it came last.
+#[derive(Debug)]
+struct Used {
+    by: CollectorId,
+    at: Timestamp,
 }
 
 #[derive(Debug)]
@@ -72,29 +82,43 @@ pub(super) struct Metrics {
     measured: BTreeMap<(TenantId, MeasurementName), Measured>,
     sources: BTreeMap<(TenantId, Source), Seen>,
     gaps: Vec<(TenantId, StoredGap)>,
+    owners: HashMap<(TenantId, ServerId, InstanceId), Owner>,
+    /// What collectors have, counted when it is asked for.
+    held: HashMap<(TenantId, CollectorId), Held>,
 }
 
 impl Metrics {
     fn append(&mut self, origin: &Origin, stream: StreamId, frames: Vec<VerifiedFrame>) -> AppendOutcome {
         let mut ledger = self.ledgers.remove(&(origin.tenant, origin.collector, stream)).unwrap_or_default();
         let mut outcome = AppendOutcome::default();
+        let mut streams = ledger.ranges().count() as u64;
         for verified in frames {
             let seq = verified.seq();
             let what = match ledger::refusal(seq) {
                 Some(refused) => refused,
-                None if !ledger.insert(seq) => FrameOutcome::Duplicate,
+                None if ledger.contains(seq) => FrameOutcome::Duplicate,
                 None => {
-                    match verified.content() {
+                    let touched = ledger.neighbours(seq);
+                    let more = Held { streams: u64::from(touched == 0), ..Held::default() };
+                    let refused = match verified.content() {
                         Content::Rows(frame) => {
                             let link = Link { stream, seq, base: verified.position().base };
-                            self.store(origin, frame.clone().with_link(link));
+                            self.store(origin, &frame.clone().with_link(link), more, streams)
                         }
-                        Content::Gap(gap) => self.gaps.push((
-                            origin.tenant,
-                            StoredGap { collector: origin.collector, stream, seq, gap: gap.clone() },
-                        )),
-                    }
-                    FrameOutcome::Accepted
+                        Content::Gap(gap) => {
+                            let refused = self.take(origin, Held { gaps: 1, ..more }, streams);
+                            if refused.is_none() {
+                                let (collector, gap) = (origin.collector, gap.clone());
+                                self.gaps.push((origin.tenant, StoredGap { collector, stream, seq, gap }));
+                            }
+                            refused
+                        }
+                    };
+                    refused.unwrap_or_else(|| {
+                        streams = (streams + 1).saturating_sub(touched);
+                        ledger.insert(seq);
+                        FrameOutcome::Accepted
+                    })
                 }
             };
             outcome.frames.push((seq, what));
@@ -103,16 +127,54 @@ impl Metrics {
         outcome
     }
 
-    fn store(&mut self, origin: &Origin, frame: Frame) {
+    /// Stores a frame, or says why it is not taken; then nothing was changed.
+    fn store(&mut self, origin: &Origin, frame: &Frame, more: Held, streams: u64) -> Option<FrameOutcome> {
         let (from, to) = frame.time_range();
         let (schema, source) = (frame.schema(), frame.source());
         let measurement = schema.measurement().clone();
-        let measured = self.measured.entry((origin.tenant, measurement.clone())).or_default();
+        let series = Series {
+            tenant: origin.tenant,
+            measurement: measurement.clone(),
+            server: source.server_id,
+            instance: source.instance_id,
+            database: source.database.clone(),
+            collector: origin.collector,
+        };
+        let place = (origin.tenant, source.server_id, source.instance_id);
+        let owner = self.owners.get(&place);
+        if let Some(owner) = owner.filter(|owner| !owner.lets(origin.collector, &origin.quotas, origin.received_at)) {
+            return Some(owner.refusal(source));
+        }
+        let measured = self.measured.get(&(origin.tenant, measurement.clone()));
+        let known = measured.is_some_and(|measured| measured.schemas.contains(schema));
+        let new_series = !self.chunks.contains_key(&series);
+        let measures = |other: &Series| {
+            (other.tenant, other.collector) == (origin.tenant, origin.collector) && other.measurement == measurement
+        };
+        let more = Held {
+            sources: u64::from(!self.sources.contains_key(&(origin.tenant, source.clone()))),
+            schemas: u64::from(!known),
+            series: u64::from(new_series),
+            measurements: u64::from(new_series && !self.chunks.keys().any(measures)),
+            ..more
+        };
+        if let Some(refused) = self.take(origin, more, streams) {
+            return Some(refused);
+        }
+        if origin.quotas.owns_for.is_some() {
+            self.owners.insert(place, Owner { collector: origin.collector, heard_at: origin.received_at });
+        }
+        let measured = self.measured.entry((origin.tenant, measurement)).or_default();
         measured.values += frame.value_count();
         measured.rows += frame.rows() as u64;
         measured.scrapes += frame.scrapes().len() as u64;
-        if !measured.schemas.contains(schema) {
-            measured.schemas.push(Arc::clone(schema));
+        let now = origin.received_at.max(to);
+        match measured.schemas.iter().zip(&mut measured.used).find(|(known, _)| *known == schema) {
+            Some((_, used)) => used.at = used.at.max(now),
+            None => {
+                measured.schemas.push(Arc::clone(schema));
+                measured.used.push(Used { by: origin.collector, at: now });
+            }
         }
         let seen = self.sources.entry((origin.tenant, source.clone())).or_insert(Seen {
             collector: origin.collector,
@@ -120,15 +182,40 @@ impl Metrics {
             last: to,
         });
         *seen = Seen { collector: origin.collector, first: seen.first.min(from), last: seen.last.max(to) };
-        let series = Series {
-            tenant: origin.tenant,
-            measurement,
-            server: source.server_id,
-            instance: source.instance_id,
-            database: source.database.clone(),
-            collector: origin.collector,
-        };
-        self.insert(series, Stored { frame, block: false });
+        self.insert(series, Stored { frame: frame.clone(), block: false });
+        None
+    }
+
+    /// Counts `more` for the collector, or says why it may not have it.
+    /// `streams` are those of the ledger in hand.
+    fn take(&mut self, origin: &Origin, more: Held, streams: u64) -> Option<FrameOutcome> {
+        if more == Held::default() || (Quotas { owns_for: None, ..origin.quotas }) == Quotas::NONE {
+            return None;
+        }
+        let key = (origin.tenant, origin.collector);
+        let mut held = self.held.remove(&key).unwrap_or_else(|| self.count(key));
+        let others = self.ledgers.iter().filter(|((tenant, collector, _), _)| (*tenant, *collector) == key);
+        held.streams = streams + others.map(|(_, ledger)| ledger.ranges().count() as u64).sum::<u64>();
+        let refused = held.refusal(&more, &origin.quotas);
+        if refused.is_none() {
+            held.add(&more);
+        }
+        self.held.insert(key, held);
+        refused
+    }
+
+    fn count(&self, key: (TenantId, CollectorId)) -> Held {
+        let series = || self.chunks.keys().filter(|series| (series.tenant, series.collector) == key);
+        let schemas = self.measured.iter().filter(|((tenant, _), _)| *tenant == key.0);
+        let schemas = schemas.flat_map(|(_, measured)| &measured.used);
+        Held {
+            sources: self.sources.iter().filter(|((tenant, _), seen)| (*tenant, seen.collector) == key).count() as u64,
+            series: series().count() as u64,
+            measurements: series().map(|series| &series.measurement).collect::<BTreeSet<_>>().len() as u64,
+            schemas: schemas.filter(|used| used.by == key.1).count() as u64,
+            gaps: self.gaps.iter().filter(|(tenant, gap)| (*tenant, gap.collector) == key).count() as u64,
+            streams: 0,
+        }
     }
 
     fn insert(&mut self, series: Series, stored: Stored) {
@@ -235,6 +322,19 @@ impl Metrics {
             .flat_map(|(series, chunks)| chunks.values().map(|stored| (series.tenant, stored.frame.source().clone())))
             .collect();
         self.sources.retain(|source, _| spoken_of.contains(source));
+        self.owners.retain(|(tenant, server, instance), _| {
+            let place = (*tenant, *server, *instance);
+            spoken_of.iter().any(|(tenant, source)| (*tenant, source.server_id, source.instance_id) == place)
+        });
+        self.measured.retain(|(_, name), measured| {
+            let Some(cutoff) = policy.cutoff(name, measured.schemas.last().map(AsRef::as_ref)) else { return true };
+            let cutoff = cutoff.plus_micros(-SCHEMA_MICROS);
+            let mut used = measured.used.iter();
+            measured.schemas.retain(|_| used.next().is_none_or(|used| used.at >= cutoff));
+            measured.used.retain(|used| used.at >= cutoff);
+            !measured.schemas.is_empty()
+        });
+        self.held.clear();
         report
     }
 }
@@ -284,6 +384,32 @@ impl MetricStore for MemoryStore {
         let mut gaps: Vec<StoredGap> = own.map(|(_, gap)| gap.clone()).collect();
         gaps.sort_by_key(|stored| (stored.gap.from, stored.collector, stored.stream, stored.seq));
         Ok(gaps)
+    }
+
+    async fn hand_over(
+        &self,
+        tenant: TenantId,
+        what: Owned,
+        to: Option<CollectorId>,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
+        let mut changed = 0;
+        self.metrics().owners.retain(|(of, server, _), owner| {
+            let is_meant = *of == tenant
+                && match what {
+                    Owned::By(collector) => owner.collector == collector,
+                    Owned::Server(other) => *server == other,
+                };
+            if !is_meant {
+                return true;
+            }
+            changed += 1;
+            if let Some(collector) = to {
+                *owner = Owner { collector, heard_at: now };
+            }
+            to.is_some()
+        });
+        Ok(changed)
     }
 
     async fn maintain(&self, job: Job) -> Result<JobReport, StoreError> {

@@ -1,81 +1,30 @@
 //! Storing frames: the ledger and the data in one transaction.
 
-use std::{collections::HashMap, sync::Arc};
+use std::collections::HashMap;
 
 use pganalytics_core::{
-    CollectorId, InstanceId, Link, MeasurementName, Schema, ServerId, Source, StreamId, TenantId, Timestamp,
+    Gap, Link, MeasurementName, Seq, StreamId, TenantId, Timestamp,
     frame::{Content, Frame, VerifiedFrame},
 };
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 
-use super::{error::Doing, gaps, value::Id};
+use super::{
+    error::Doing,
+    gaps,
+    names::{LedgerKey, Memory, Names},
+    value::Id,
+};
 use crate::{
     error::StoreError,
     ledger::{Changes, Ledger},
     metric_store::{AppendOutcome, FrameOutcome, Origin},
+    quota::Held,
 };
 
 /// A frame as it came.
 pub(super) const FRAME: i64 = 0;
 /// A compacted block.
 pub(super) const BLOCK: i64 = 1;
-
-/// Most ledgers that are remembered; past it all are forgotten and read anew.
-const MAX_LEDGERS: usize = 20_000;
-
-type LedgerKey = (TenantId, CollectorId, StreamId);
-
-#[derive(PartialEq, Eq, Hash)]
-struct SeriesKey {
-    tenant: TenantId,
-    measurement: MeasurementName,
-    server: ServerId,
-    instance: InstanceId,
-    database: Option<Arc<str>>,
-    collector: CollectorId,
-}
-
-/// What the writer knows of the file without asking it.
-pub(super) struct Memory {
-    next_chunk: i64,
-    ledgers: HashMap<LedgerKey, Ledger>,
-    sources: HashMap<(TenantId, Source), i64>,
-    series: HashMap<SeriesKey, i64>,
-    schemas: HashMap<(TenantId, u64), (i64, Arc<Schema>)>,
-}
-
-impl Memory {
-    /// What must be read before the first call. Numbers of chunks are given out
-    /// once in the life of a process, so that a job can't take a new chunk for
-    /// one that it has seen before.
-    pub(super) fn load(connection: &Connection) -> Result<Self, StoreError> {
-        let next_chunk = connection
-            .query_row("SELECT ifnull(max(id), 0) + 1 FROM chunks", [], |row| row.get(0))
-            .doing("reading the last chunk's number")?;
-        Ok(Self {
-            next_chunk,
-            ledgers: HashMap::new(),
-            sources: HashMap::new(),
-            series: HashMap::new(),
-            schemas: HashMap::new(),
-        })
-    }
-
-    /// Forgets what may not be in the file any more.
-    pub(super) fn forget(&mut self) {
-        self.ledgers.clear();
-        self.sources.clear();
-        self.series.clear();
-        self.schemas.clear();
-    }
-
-    /// A number that no chunk has had.
-    pub(super) fn new_chunk(&mut self) -> i64 {
-        let id = self.next_chunk;
-        self.next_chunk += 1;
-        id
-    }
-}
 
 /// Bytes of frames.
 pub(super) fn size_of(frames: &[VerifiedFrame]) -> usize {
@@ -99,31 +48,53 @@ pub(super) fn append(
         let seq = verified.seq();
         let what = match crate::ledger::refusal(seq) {
             Some(refused) => refused,
-            None if !ledger.insert_noting(seq, &mut changes) => FrameOutcome::Duplicate,
+            None if ledger.contains(seq) => FrameOutcome::Duplicate,
             None => {
-                match verified.content() {
+                let touched = ledger.neighbours(seq);
+                let more = Held { streams: u64::from(touched == 0), ..Held::default() };
+                let refused = match verified.content() {
                     Content::Rows(frame) => {
                         let link = Link { stream, seq, base: verified.position().base };
-                        store(connection, memory, &mut tally, origin, frame, link)?;
+                        store(connection, memory, &mut tally, origin, (frame, link), more)?
                     }
-                    Content::Gap(gap) => gaps::put(connection, origin, stream, seq, gap)?,
+                    Content::Gap(gap) => put_gap(connection, memory, origin, (stream, seq), gap, more)?,
+                };
+                match refused {
+                    Some(refused) => refused,
+                    None => {
+                        memory.joined(origin, touched.saturating_sub(1));
+                        ledger.insert_noting(seq, &mut changes);
+                        FrameOutcome::Accepted
+                    }
                 }
-                FrameOutcome::Accepted
             }
         };
         outcome.frames.push((seq, what));
     }
     put_ledger(connection, &key, &changes)?;
     tally.put(connection, origin)?;
-    memory.ledgers.insert(key, ledger);
+    memory.put_ledger(key, ledger);
     Ok(outcome)
 }
 
-fn take_ledger(connection: &Connection, memory: &mut Memory, key: &LedgerKey) -> Result<Ledger, StoreError> {
-    if memory.ledgers.len() > MAX_LEDGERS {
-        memory.ledgers.clear();
+fn put_gap(
+    connection: &Connection,
+    memory: &mut Memory,
+    origin: &Origin,
+    (stream, seq): (StreamId, Seq),
+    gap: &Gap,
+    more: Held,
+) -> Result<Option<FrameOutcome>, StoreError> {
+    let more = Held { gaps: 1, ..more };
+    let refused = memory.take(connection, origin, &more)?;
+    if refused.is_none() {
+        gaps::put(connection, origin, stream, seq, gap)?;
     }
-    if let Some(known) = memory.ledgers.remove(key) {
+    Ok(refused)
+}
+
+fn take_ledger(connection: &Connection, memory: &mut Memory, key: &LedgerKey) -> Result<Ledger, StoreError> {
+    if let Some(known) = memory.take_ledger(key) {
         return Ok(known);
     }
     let (tenant, collector, stream) = key;
@@ -163,23 +134,26 @@ fn put_ledger(connection: &Connection, key: &LedgerKey, changes: &Changes) -> Re
     write().doing("writing the ledger")
 }
 
+/// Stores a frame, or says why it is not taken; then nothing was written.
 fn store(
     connection: &Connection,
     memory: &mut Memory,
     tally: &mut Tally,
     origin: &Origin,
-    frame: &Frame,
-    link: Link,
-) -> Result<(), StoreError> {
-    let (from, to) = frame.time_range();
-    let source = source_of(connection, memory, origin, frame.source(), (from, to))?;
-    let schema = schema_of(connection, memory, origin.tenant, frame.schema())?;
-    let series = series_of(connection, memory, origin, frame, (from, to))?;
+    (frame, link): (&Frame, Link),
+    more: Held,
+) -> Result<Option<FrameOutcome>, StoreError> {
+    let names = match memory.name(connection, origin, frame, more)? {
+        Ok(names) => names,
+        Err(refused) => return Ok(Some(refused)),
+    };
+    let Names { source, series, schema } = names;
     tally.add(source, series, frame);
     let id = memory.new_chunk();
     let (tenant, link) = (origin.tenant, Some(link));
     let chunk = NewChunk { id, tenant, series, source, schema, level: FRAME, frame, link };
-    chunk.insert(connection)
+    chunk.insert(connection)?;
+    Ok(None)
 }
 
 /// A row of `chunks`.
@@ -236,126 +210,6 @@ fn count(number: u64) -> i64 {
 
 type Times = (Timestamp, Timestamp);
 
-fn source_of(
-    connection: &Connection,
-    memory: &mut Memory,
-    origin: &Origin,
-    source: &Source,
-    (from, to): Times,
-) -> Result<i64, StoreError> {
-    let key = (origin.tenant, source.clone());
-    if let Some(&id) = memory.sources.get(&key) {
-        return Ok(id);
-    }
-    let put = || {
-        connection
-            .prepare_cached(
-                "INSERT INTO sources (tenant, server_id, instance_id, server, database, collector, first_seen, last_seen)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
-                 ON CONFLICT DO UPDATE SET collector = excluded.collector
-                 RETURNING id",
-            )?
-            .query_row(
-                params![
-                    Id(origin.tenant.as_uuid()),
-                    Id(source.server_id.as_uuid()),
-                    Id(source.instance_id.as_uuid()),
-                    source.server,
-                    source.database,
-                    Id(origin.collector.as_uuid()),
-                    from.as_micros(),
-                    to.as_micros(),
-                ],
-                |row| row.get(0),
-            )
-    };
-    let id = put().doing("writing a source")?;
-    memory.sources.insert(key, id);
-    Ok(id)
-}
-
-fn series_of(
-    connection: &Connection,
-    memory: &mut Memory,
-    origin: &Origin,
-    frame: &Frame,
-    (from, to): Times,
-) -> Result<i64, StoreError> {
-    let source = frame.source();
-    let key = SeriesKey {
-        tenant: origin.tenant,
-        measurement: frame.schema().measurement().clone(),
-        server: source.server_id,
-        instance: source.instance_id,
-        database: source.database.clone(),
-        collector: origin.collector,
-    };
-    if let Some(&id) = memory.series.get(&key) {
-        return Ok(id);
-    }
-    let put = || {
-        connection
-            .prepare_cached(
-                "INSERT INTO series (tenant, measurement, server_id, instance_id, database, collector, t_min, t_max)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
-                 ON CONFLICT DO UPDATE SET t_min = min(t_min, excluded.t_min)
-                 RETURNING id",
-            )?
-            .query_row(
-                params![
-                    Id(key.tenant.as_uuid()),
-                    key.measurement.as_str(),
-                    Id(key.server.as_uuid()),
-                    Id(key.instance.as_uuid()),
-                    key.database,
-                    Id(key.collector.as_uuid()),
-                    from.as_micros(),
-                    to.as_micros(),
-                ],
-                |row| row.get(0),
-            )
-    };
-    let id = put().doing("writing a series")?;
-    memory.series.insert(key, id);
-    Ok(id)
-}
-
-fn schema_of(
-    connection: &Connection,
-    memory: &mut Memory,
-    tenant: TenantId,
-    schema: &Arc<Schema>,
-) -> Result<i64, StoreError> {
-    let fingerprint = schema.fingerprint();
-    match memory.schemas.get(&(tenant, fingerprint)) {
-        Some((id, known)) if known == schema => return Ok(*id),
-        Some(_) => return Err(StoreError::Corrupt(format!("two schemas have the fingerprint {fingerprint:016x}"))),
-        None => {}
-    }
-    let measurement = schema.measurement().as_str();
-    let find = || {
-        connection
-            .prepare_cached("SELECT id FROM schemas WHERE tenant = ?1 AND measurement = ?2 AND fingerprint = ?3")?
-            .query_row(params![Id(tenant.as_uuid()), measurement, fingerprint.cast_signed()], |row| row.get(0))
-            .optional()
-    };
-    let id = if let Some(id) = find().doing("reading a schema")? {
-        id
-    } else {
-        let body =
-            serde_json::to_string(schema.as_ref()).map_err(|error| StoreError::backend("writing a schema", error))?;
-        connection
-            .execute(
-                "INSERT INTO schemas (tenant, measurement, fingerprint, body) VALUES (?1, ?2, ?3, ?4)",
-                params![Id(tenant.as_uuid()), measurement, fingerprint.cast_signed(), body],
-            )
-            .doing("writing a schema")?;
-        connection.last_insert_rowid()
-    };
-    memory.schemas.insert((tenant, fingerprint), (id, Arc::clone(schema)));
-    Ok(id)
-}
-
 /// What an append adds to the summaries, written once at its end.
 #[derive(Default)]
 struct Tally {
@@ -382,10 +236,14 @@ impl Tally {
             for (id, (from, to)) in &self.sources {
                 connection
                     .prepare_cached(
-                        "UPDATE sources SET collector = ?2, first_seen = min(first_seen, ?3),
-                                            last_seen = max(last_seen, ?4) WHERE id = ?1",
+                        "UPDATE sources SET first_seen = min(first_seen, ?2), last_seen = max(last_seen, ?3)
+                         WHERE id = ?1",
                     )?
-                    .execute(params![id, Id(origin.collector.as_uuid()), from.as_micros(), to.as_micros()])?;
+                    .execute(params![id, from.as_micros(), to.as_micros()])?;
+                // Seldom: what is not changed costs no write to the index.
+                connection
+                    .prepare_cached("UPDATE sources SET collector = ?2 WHERE id = ?1 AND collector <> ?2")?
+                    .execute(params![id, Id(origin.collector.as_uuid())])?;
             }
             for (id, (from, to)) in &self.series {
                 connection

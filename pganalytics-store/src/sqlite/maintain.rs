@@ -10,14 +10,15 @@ use std::{
     time::Duration,
 };
 
-use pganalytics_core::{MeasurementName, TenantId, Timestamp, frame::Frame};
+use pganalytics_core::{MeasurementName, Schema, TenantId, Timestamp, frame::Frame};
 use rusqlite::{Connection, params};
 
 use super::{
-    append::{BLOCK, FRAME, Memory, NewChunk},
+    append::{BLOCK, FRAME, NewChunk},
     error::Doing,
     gaps,
     inner::Inner,
+    names::Memory,
     read::{self, Place, SchemaCache},
     value::Id,
 };
@@ -25,7 +26,7 @@ use crate::{
     compaction::{self, BLOCK_MICROS, Piece},
     error::StoreError,
     metric_store::JobReport,
-    retention::Retention,
+    retention::{Retention, SCHEMA_MICROS},
 };
 
 /// Bytes and number of blocks that are swapped in one transaction.
@@ -202,7 +203,13 @@ pub(super) async fn retain(
     let oldest = now.plus_micros(kept.saturating_neg());
     let policy = Retention::new(now, default, own);
     let reader = Arc::clone(inner);
-    let due = inner.readers.run(move |connection| series_due(connection, &reader.schemas, &policy)).await?;
+    let (due, unused) = inner
+        .readers
+        .run(move |connection| {
+            let due = series_due(connection, &reader.schemas, &policy)?;
+            Ok((due, unused_schemas(connection, &reader.schemas, &policy)?))
+        })
+        .await?;
     let mut report = JobReport::default();
     for (series, cutoff) in due {
         while inner
@@ -218,6 +225,7 @@ pub(super) async fn retain(
         .call(1, move |connection, memory| {
             memory.forget();
             gaps::drop_before(connection, oldest)?;
+            drop_schemas(connection, &unused)?;
             tidy(connection, now)
         })
         .await?;
@@ -226,11 +234,7 @@ pub(super) async fn retain(
 }
 
 /// The series that hold scrapes older than their cut-off.
-fn series_due(
-    connection: &Connection,
-    cache: &read::SchemaCache,
-    policy: &Retention,
-) -> Result<Vec<(i64, i64)>, StoreError> {
+fn series_due(connection: &Connection, cache: &SchemaCache, policy: &Retention) -> Result<Vec<(i64, i64)>, StoreError> {
     let doing = "looking for what is too old";
     let mut statement =
         connection.prepare_cached("SELECT id, tenant, measurement, t_min FROM series ORDER BY id").doing(doing)?;
@@ -245,13 +249,69 @@ fn series_due(
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(place) => place.insert(read::schemas(connection, cache, TenantId::from_uuid(tenant.0))?),
         };
-        let newest = of_tenant.get(&measurement).and_then(|all| all.last());
-        let cutoff = policy.cutoff(&read::measurement_name(&measurement)?, newest.map(AsRef::as_ref));
+        let cutoff = cutoff_of(of_tenant, policy, &measurement)?;
         if let Some(cutoff) = cutoff.filter(|cutoff| oldest < cutoff.as_micros()) {
             due.push((series, cutoff.as_micros()));
         }
     }
     Ok(due)
+}
+
+/// Before which time a measurement is too old.
+fn cutoff_of(
+    schemas: &HashMap<String, Vec<Arc<Schema>>>,
+    policy: &Retention,
+    measurement: &str,
+) -> Result<Option<Timestamp>, StoreError> {
+    let newest = schemas.get(measurement).and_then(|all| all.last());
+    Ok(policy.cutoff(&read::measurement_name(measurement)?, newest.map(AsRef::as_ref)))
+}
+
+/// The schemas that no chunk can have any more, with the time of their last use:
+/// all that came with them is too old.
+fn unused_schemas(
+    connection: &Connection,
+    cache: &SchemaCache,
+    policy: &Retention,
+) -> Result<Vec<(i64, i64)>, StoreError> {
+    let doing = "looking for schemas without use";
+    let mut statement = connection
+        .prepare_cached("SELECT id, tenant, measurement, used_at FROM schemas ORDER BY tenant, measurement, id")
+        .doing(doing)?;
+    let rows = statement
+        .query_map([], |row| Ok((row.get(0)?, row.get::<_, Id>(1)?, row.get::<_, String>(2)?, row.get::<_, i64>(3)?)))
+        .doing(doing)?;
+    let rows: Vec<(i64, Id, String, i64)> = rows.collect::<Result<_, _>>().doing(doing)?;
+    let mut unused = Vec::new();
+    let mut schemas = HashMap::new();
+    for (id, tenant, measurement, used_at) in rows {
+        let of_tenant = match schemas.entry(tenant) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => place.insert(read::schemas(connection, cache, TenantId::from_uuid(tenant.0))?),
+        };
+        let cutoff = cutoff_of(of_tenant, policy, &measurement)?;
+        if cutoff.is_some_and(|cutoff| used_at < cutoff.as_micros().saturating_sub(SCHEMA_MICROS)) {
+            unused.push((id, used_at));
+        }
+    }
+    Ok(unused)
+}
+
+/// Drops schemas that were not used since.
+fn drop_schemas(connection: &Connection, unused: &[(i64, i64)]) -> Result<(), StoreError> {
+    let write = || {
+        let mut statement = connection.prepare_cached("DELETE FROM schemas WHERE id = ?1 AND used_at = ?2")?;
+        for (id, used_at) in unused {
+            statement.execute(params![id, used_at])?;
+        }
+        // A measurement of which nothing is known any more is as if it had never been.
+        connection.execute(
+            "DELETE FROM totals WHERE NOT EXISTS (SELECT 1 FROM schemas s
+                 WHERE s.tenant = totals.tenant AND s.measurement = totals.measurement)",
+            [],
+        )
+    };
+    write().doing("dropping schemas without use").map(|_| ())
 }
 
 struct Dropped {
@@ -314,7 +374,8 @@ fn tidy_series(connection: &Connection, memory: &mut Memory, series: i64) -> Res
     write().doing("dropping what is too old").map(|_| ())
 }
 
-/// Drops sources that nothing speaks of any more, and refresh tokens that ended.
+/// Drops sources that nothing speaks of any more and who owned them, and refresh
+/// tokens that ended.
 fn tidy(connection: &Connection, now: Timestamp) -> Result<(), StoreError> {
     connection
         .execute(
@@ -324,6 +385,13 @@ fn tidy(connection: &Connection, now: Timestamp) -> Result<(), StoreError> {
                  AND s.t_min <= sources.last_seen)",
             [],
         )
+        .and_then(|_| {
+            connection.execute(
+                "DELETE FROM owners WHERE NOT EXISTS (SELECT 1 FROM sources s WHERE s.tenant = owners.tenant
+                     AND s.server_id = owners.server_id AND s.instance_id = owners.instance_id)",
+                [],
+            )
+        })
         .and_then(|_| connection.execute("DELETE FROM refresh_tokens WHERE expires_at < ?1", [now.as_micros()]))
         .doing("dropping what is too old")
         .map(|_| ())

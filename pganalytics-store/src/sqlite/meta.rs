@@ -10,12 +10,12 @@ use uuid::Uuid;
 
 use super::{
     SqliteStore,
-    append::Memory,
     error::Doing,
     meta_rows::{
         API_TOKEN, COLLECTOR, USER, api_token_of, collector_of, end_sessions, exists, insert_api_token,
         insert_collector, insert_refresh_token, insert_user, revoke_family, rotate, user_of,
     },
+    names::Memory,
     value::Id,
 };
 use crate::{

@@ -15,6 +15,8 @@
 //! * `append` answers after the commit is synced: accepted means durable.
 //! * The ledger's range and the frame are written in one transaction.
 //! * Readers see commits in order, one moment each, and wait on nobody.
+//! * What a collector has is counted in the tables; the quotas hold across
+//!   restarts, and retention gives back what nothing hangs on any more.
 //! * One process writes a store; a second one is told who has it. Others may read
 //!   it ([`SqliteReader`]).
 //! * The file is readable by its owner only.
@@ -38,8 +40,10 @@ mod inner;
 mod maintain;
 mod meta;
 mod meta_rows;
+mod names;
 mod open;
 mod options;
+mod owners;
 mod pool;
 mod read;
 mod reader;
@@ -52,14 +56,14 @@ use std::{fmt, path::Path, sync::Arc};
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
-use pganalytics_core::{StreamId, TenantId, frame::VerifiedFrame};
+use pganalytics_core::{CollectorId, StreamId, TenantId, Timestamp, frame::VerifiedFrame};
 
 use self::inner::Inner;
 pub use self::{options::SqliteOptions, reader::SqliteReader};
 use crate::{
     chunk::{Chunk, ChunkSelect, ChunkSource, StoredMeasurement},
     error::StoreError,
-    metric_store::{AppendOutcome, Job, JobReport, MetricStore, Origin, SeenSource, StoredGap},
+    metric_store::{AppendOutcome, Job, JobReport, MetricStore, Origin, Owned, SeenSource, StoredGap},
     sql::{RecordStream, SqlQuery},
 };
 
@@ -131,6 +135,17 @@ impl MetricStore for SqliteStore {
 
     async fn gaps(&self, tenant: TenantId) -> Result<Vec<StoredGap>, StoreError> {
         self.inner.readers.run(move |connection| gaps::read(connection, tenant)).await
+    }
+
+    async fn hand_over(
+        &self,
+        tenant: TenantId,
+        what: Owned,
+        to: Option<CollectorId>,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
+        let work = move |connection: &_, memory: &mut _| owners::hand_over(connection, memory, tenant, what, to, now);
+        self.inner.writer.call(1, work).await
     }
 
     async fn maintain(&self, job: Job) -> Result<JobReport, StoreError> {

@@ -34,6 +34,9 @@ use crate::{
 /// more than this.
 const READ_BYTES: usize = 2 << 20;
 
+/// Most schemas that are remembered; past it all are forgotten and read anew.
+const MOST_SCHEMAS: usize = 20_000;
+
 /// Schemas that were read before, by their number, with their fingerprints.
 pub(super) type SchemaCache = Mutex<HashMap<i64, (u64, Arc<Schema>)>>;
 
@@ -47,7 +50,11 @@ fn schema(connection: &Connection, cache: &SchemaCache, id: i64) -> Result<(u64,
         .doing("reading a schema")?;
     let schema = stored_schema::from_json(&body).map_err(|why| StoreError::Corrupt(format!("schema {id}: {why}")))?;
     let known = (schema.fingerprint(), Arc::new(schema));
-    cache.lock().unwrap_or_else(PoisonError::into_inner).insert(id, known.clone());
+    let mut cache = cache.lock().unwrap_or_else(PoisonError::into_inner);
+    if cache.len() >= MOST_SCHEMAS {
+        cache.clear();
+    }
+    cache.insert(id, known.clone());
     Ok(known)
 }
 

@@ -9,14 +9,11 @@ use pganalytics_core::{
 };
 use rusqlite::Connection;
 
-use super::{SqliteOptions, SqliteStore, append::Memory, error::Doing, maintain};
+use super::{SqliteOptions, SqliteStore, error::Doing, maintain, names::Memory};
 use crate::{ChunkSelect, ChunkSource, Job, MetaStore, MetricStore, Origin, StoreError};
 
-const ORIGIN: Origin = Origin {
-    tenant: TenantId::DEFAULT,
-    collector: CollectorId::from_uuid(uuid::Uuid::from_u128(7)),
-    received_at: Timestamp::from_secs(0),
-};
+const ORIGIN: Origin =
+    Origin::new(TenantId::DEFAULT, CollectorId::from_uuid(uuid::Uuid::from_u128(7)), Timestamp::from_secs(0));
 const STREAM: StreamId = StreamId::from_uuid(uuid::Uuid::from_u128(8));
 
 fn frame(measurement: &str, seq: u64, text: usize) -> VerifiedFrame {

@@ -21,8 +21,8 @@ use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
 use super::{
-    append::Memory,
     error::{Doing, again, meaning},
+    names::Memory,
     open::WriteLock,
     options::SqliteOptions,
 };

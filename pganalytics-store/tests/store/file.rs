@@ -1,7 +1,8 @@
 use std::{fs, path::Path};
 
+use pganalytics_core::CollectorId;
 use pganalytics_store::{
-    ChunkSource, MetricStore, StoreError,
+    AppendOutcome, ChunkSource, FrameOutcome, MetricStore, Quotas, StoreError,
     sqlite::{SqliteOptions, SqliteStore},
 };
 
@@ -20,6 +21,31 @@ async fn what_was_accepted_is_there_after_opening_again() {
         store.append(&spool.origin, spool.stream, spool.frames(1..=4)).await.unwrap();
         assert_eq!(stored(&store, 0).await.len(), 4);
         assert_eq!(store.stored(spool.origin.tenant).await.unwrap()[0].rows, 4);
+    }
+}
+
+#[tokio::test]
+async fn quotas_and_owners_hold_after_opening_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut quotas = Quotas::per_collector();
+    quotas.streams = 3;
+    let [mut first, mut second] = [1, 2].map(Spool::new);
+    first.origin.quotas = quotas;
+    (second.origin.quotas, second.origin.collector) = (quotas, CollectorId::random());
+    let outcomes = |outcome: AppendOutcome| {
+        let code = |outcome| match outcome {
+            FrameOutcome::Rejected { code, .. } => code,
+            _ => "ok",
+        };
+        outcome.frames.into_iter().map(|(_, outcome)| code(outcome)).collect::<Vec<_>>()
+    };
+    for numbers in [[1, 3], [5, 7]] {
+        let store = open(folder.path()).unwrap();
+        let mine = store.append(&first.origin, first.stream, first.frames(numbers)).await.unwrap();
+        let expected = if numbers == [1, 3] { ["ok", "ok"] } else { ["ok", "too_many_streams"] };
+        assert_eq!(outcomes(mine), expected);
+        let others = store.append(&second.origin, second.stream, second.frames([1])).await.unwrap();
+        assert_eq!(outcomes(others), ["source_belongs_to_another_collector"]);
     }
 }
 

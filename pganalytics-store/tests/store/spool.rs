@@ -39,7 +39,7 @@ impl Spool {
         let schema = Schema::new(MeasurementName::new("frames").unwrap(), CounterFamily::None, columns).unwrap();
         let collector = CollectorId::from_uuid(id);
         Self {
-            origin: Origin { tenant: TenantId::DEFAULT, collector, received_at: minute(0) },
+            origin: Origin::new(TenantId::DEFAULT, collector, minute(0)),
             stream: StreamId::from_uuid(id),
             schema: Arc::new(schema.with_presence(Presence::Append)),
             source: Source {

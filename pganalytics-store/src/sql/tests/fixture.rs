@@ -93,7 +93,7 @@ impl Feed {
 
     pub(super) fn into(store: MemoryStore, tenant: TenantId, collector: u128, source: Source) -> Self {
         let collector = CollectorId::from_uuid(Uuid::from_u128(collector));
-        let origin = Origin { tenant, collector, received_at: at(0) };
+        let origin = Origin::new(tenant, collector, at(0));
         Self { store, origin, source, stream: StreamId::random(), next: 0 }
     }
 
