@@ -234,7 +234,7 @@ fn bombs() {
     assert!(peak < 1 << 20, "{peak}");
 
     // Schemas that expand to more than a push may bring.
-    let columns = (0..512).map(|at| Column::new(&format!("{at:063}"), ColumnKind::Gauge, ColumnType::Int)).collect();
+    let columns = (0..512).map(|at| Column::new(&format!("c{at:062}"), ColumnKind::Gauge, ColumnType::Int)).collect();
     let wide = Schema::new(MeasurementName::new("wide").unwrap(), CounterFamily::None, columns).unwrap();
     let many = vec![Arc::new(wide); 100];
     let bomb = Bytes::from(frame::encode_push(StreamId::random(), &many, &[]));

@@ -55,9 +55,9 @@ clone() { # into an empty folder beside, then by renaming: a broken clone leaves
 
 limits_of_primary() {
   # Under the C locale: the labels are translated otherwise.
-  LC_ALL=C pg_controldata -D "$PGDATA" | sed -n 's/^\(max_[a-z_]*\) setting: *\([0-9]*\)$/\1=\2/p
-    s/^max_prepared_xacts setting: *\([0-9]*\)$/max_prepared_transactions=\1/p
-    s/^max_locks_per_xact setting: *\([0-9]*\)$/max_locks_per_transaction=\1/p' | paste -s -d, -
+  LC_ALL=C pg_controldata -D "$PGDATA" | sed -n 's/^max_prepared_xacts /max_prepared_transactions /
+    s/^max_locks_per_xact /max_locks_per_transaction /
+    s/^\(max_[a-z_]*\) setting: *\([0-9]*\)$/\1=\2/p' | paste -s -d, -
 }
 
 hba() {
@@ -73,6 +73,7 @@ primary=
 if [ "${POSTGRES_ROLE:-primary}" = replica ]; then
   clone
   primary=$(limits_of_primary)
+  [ -n "$primary" ] || die "pg_controldata does not tell the limits of the primary; is it of this version of PostgreSQL?"
 fi
 hba
 {

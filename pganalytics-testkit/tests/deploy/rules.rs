@@ -105,7 +105,7 @@ fn declared(file: &File, complain: &mut impl FnMut(String)) {
     let (networks, volumes) = (names(&file.filled["networks"]), names(&file.filled["volumes"]));
     for (name, service) in file.services() {
         for network in names(&service["networks"]) {
-            if !networks.contains(&network) && !(file.is_addition() && network == "postgres_net") {
+            if !(networks.contains(&network) || file.is_addition() && network == "postgres_net") {
                 complain(format!("{name}: network {network} is not declared"));
             }
         }

@@ -18,12 +18,12 @@ role() { # NAME PASSWORD OPTIONS
   {
     echo "SET standard_conforming_strings = on; SET log_statement = 'none'; SET log_min_duration_statement = -1;"
     echo "SET password_encryption = 'scram-sha-256';"
-    printf "CREATE ROLE %s LOGIN NOINHERIT %s PASSWORD '%s';\n" "$1" "$3" "$quoted"
+    printf "CREATE ROLE %s LOGIN %s PASSWORD '%s';\n" "$1" "$3" "$quoted"
   } | run
 }
 
-role replicator "$(secret PG_REPLICATION_PASSWORD)" "REPLICATION CONNECTION LIMIT 5"
-role pgbouncer_auth "$(secret PGBOUNCER_AUTH_PASS)" "CONNECTION LIMIT 30"
+role replicator "$(secret PG_REPLICATION_PASSWORD)" "REPLICATION NOINHERIT CONNECTION LIMIT 5"
+role pgbouncer_auth "$(secret PGBOUNCER_AUTH_PASS)" "NOINHERIT CONNECTION LIMIT 30"
 role pganalytics_monitor "$(secret PGANALYTICS_MONITOR_PASSWORD)" "INHERIT CONNECTION LIMIT 8"
 
 run <<'SQL'
