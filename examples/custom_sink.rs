@@ -20,7 +20,7 @@ use pganalytics_collect::{
 use pganalytics_core::{
     Seq, StreamId,
     catalog::Catalog,
-    frame::{Frame, Limits},
+    frame::{Content, Frame, Limits},
     json,
 };
 use tokio::sync::Notify;
@@ -46,12 +46,15 @@ impl<W: Write + Send> Sink for JsonLines<W> {
                 delivery.duplicates += 1;
                 continue;
             }
-            match Frame::parse(bytes, &Limits::default()).and_then(|frame| frame.to_batch()) {
+            let content = Content::parse(bytes, &Limits::default(), &|_| None);
+            match content.and_then(|content| content.frame().map(Frame::to_batch).transpose()) {
                 // It will never be readable: refused for good, so the agent declares it lost.
                 Err(error) => {
                     delivery.rejected.push(Rejected { seq, code: error.code().to_owned(), message: error.to_string() });
                 }
-                Ok(batch) => {
+                // What the agent has lost: nothing to write, but it takes its place.
+                Ok(None) => delivery.accepted += 1,
+                Ok(Some(batch)) => {
                     // Not now, but perhaps later: the agent keeps the frames and comes back.
                     writeln!(out, "{}", json::to_metric(&batch)).map_err(|error| {
                         seen.remove(&(group.stream, seq));

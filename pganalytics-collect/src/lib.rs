@@ -185,6 +185,7 @@ pub mod pgbouncer;
 pub mod postgres;
 mod qualified;
 pub mod reference;
+pub mod resources;
 pub mod scheduler;
 pub mod scrape;
 pub mod sink;

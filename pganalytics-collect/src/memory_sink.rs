@@ -8,7 +8,7 @@ use std::{
 use async_trait::async_trait;
 use pganalytics_core::{
     Batch, Seq, StreamId,
-    frame::{Frame, Limits},
+    frame::{Content, Frame, Limits},
 };
 use tokio::sync::watch;
 
@@ -81,8 +81,10 @@ impl MemorySink {
 impl Sink for MemorySink {
     async fn deliver(&self, group: FrameGroup) -> Result<Delivery, SinkError> {
         let mut delivery = Delivery::default();
+        let mut batches = 0;
         for (seq, bytes) in group.frames {
-            let batch = Frame::parse(bytes, &Limits::default()).and_then(|frame| frame.to_batch());
+            let content = Content::parse(bytes, &Limits::default(), &|_| None);
+            let batch = content.and_then(|content| content.frame().map(Frame::to_batch).transpose());
             match batch {
                 Err(error) => {
                     let (code, message) = (error.code().to_owned(), error.to_string());
@@ -91,7 +93,9 @@ impl Sink for MemorySink {
                 Ok(batch) => {
                     let mut kept = self.kept();
                     if kept.seen.insert((group.stream, seq)) {
-                        kept.batches.push(batch);
+                        // A gap holds none.
+                        batches += usize::from(batch.is_some());
+                        kept.batches.extend(batch);
                         delivery.accepted += 1;
                     } else {
                         delivery.duplicates += 1;
@@ -99,7 +103,35 @@ impl Sink for MemorySink {
                 }
             }
         }
-        self.inner.count.send_modify(|count| *count += delivery.accepted);
+        self.inner.count.send_modify(|count| *count += batches);
         Ok(delivery)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use pganalytics_core::{Gap, GapReason, Timestamp, frame::encode_gap};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_gap_is_taken_and_is_no_batch() {
+        let sink = MemorySink::new();
+        let time = Timestamp::from_secs(1);
+        let gap = Gap {
+            first: Seq(1),
+            last: Seq(3),
+            from: time,
+            to: time,
+            reason: GapReason::Quota,
+            detail: String::new(),
+            cut: Vec::new(),
+        };
+        let group = FrameGroup { stream: StreamId::random(), frames: vec![(Seq(4), encode_gap(&gap).into())] };
+        let delivery = sink.deliver(group.clone()).await.unwrap();
+        assert_eq!((delivery.accepted, delivery.rejected.len()), (1, 0));
+        assert_eq!(sink.deliver(group).await.unwrap().duplicates, 1);
+        assert!(sink.batches().is_empty());
     }
 }

@@ -9,9 +9,11 @@
 //! * [`catalog`] holds what pgAnalytics collects: one file a measurement.
 //! * [`frame`] is the one binary form of batches and blocks, on the wire and at
 //!   rest; [`json`] is the second, human door.
+//! * [`autoconfig`] derives the settings of a PostgreSQL server from memory and processors.
 //! * [`Epoch`] says when counters began to count, so that increases can be
 //!   computed exactly where they are read.
 
+pub mod autoconfig;
 pub mod batch;
 pub mod catalog;
 pub mod epoch;

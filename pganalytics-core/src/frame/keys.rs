@@ -39,6 +39,12 @@ impl KeyDirectory {
         &self.columns
     }
 
+    /// Whether each key is greater than the one before, as it should be.
+    pub(super) fn is_sorted(&self) -> bool {
+        let keys: Vec<&ColumnData> = self.columns.iter().map(|(_, data)| data).collect();
+        (1..self.len()).all(|key| compare(&keys, key - 1, key) == Ordering::Less)
+    }
+
     /// The rows of a key; none past the last.
     #[must_use]
     pub fn rows(&self, key: usize) -> Range<usize> {
@@ -113,4 +119,22 @@ pub(super) fn compare(keys: &[&ColumnData], a: usize, b: usize) -> Ordering {
         }
     };
     keys.iter().map(one).find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn directory(keys: Vec<i64>) -> KeyDirectory {
+        let ends = (1..).take(keys.len()).collect();
+        KeyDirectory::new(vec![(0, ColumnData::new(Values::Int(keys)))], ends)
+    }
+
+    #[test]
+    fn keys_are_sorted_and_none_stands_twice() {
+        assert!(directory(vec![]).is_sorted());
+        assert!(directory(vec![1, 2, 5]).is_sorted());
+        assert!(!directory(vec![1, 5, 2]).is_sorted());
+        assert!(!directory(vec![1, 2, 2]).is_sorted());
+    }
 }

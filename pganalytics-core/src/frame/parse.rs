@@ -88,6 +88,9 @@ impl Frame {
         self.scrape_of_row()?;
         self.gone()?;
         self.head.links(&self.bare)?;
+        if self.head.keys(&self.bare)?.is_some_and(|keys| !keys.is_sorted()) {
+            return Err(FrameError::malformed("directory of keys", "it is not sorted"));
+        }
         self.head.check_sections(&self.bare)
     }
 

@@ -21,6 +21,8 @@ use crate::{
 
 const MAX_POINTS: i64 = 11_000;
 const MAX_SERIES: usize = 500;
+/// Points of all series together; each takes some hundred bytes until it is sent.
+const MAX_ALL_POINTS: usize = 200_000;
 
 /// What to draw.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -140,6 +142,7 @@ pub(crate) async fn series(
     } else {
         schema.columns().iter().filter(|column| is_drawn(column)).collect()
     };
+    let mut points = 0;
     for kind in [ColumnKind::Counter, ColumnKind::Gauge] {
         let columns: Vec<&Column> = wanted.iter().filter(|column| column.kind == kind).copied().collect();
         if columns.is_empty() {
@@ -150,8 +153,13 @@ pub(crate) async fn series(
             vec![SqlParam::Text(id.to_string()), SqlParam::Timestamp(range.from), SqlParam::Timestamp(range.to)];
         let mut stream = app.metrics.query(guarded(&app, &principal, &sql, bounds)?).await?;
         let mut found: BTreeMap<(String, usize), Series> = BTreeMap::new();
-        while let Some(batch) = stream.next().await {
+        'rows: while let Some(batch) = stream.next().await {
             for row in to_json_rows(&batch?) {
+                if points + columns.len() > MAX_ALL_POINTS {
+                    answer.truncated = true;
+                    break 'rows;
+                }
+                points += columns.len();
                 answer.truncated |= !collect(&mut found, row, &columns, &by);
             }
         }

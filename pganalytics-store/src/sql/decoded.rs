@@ -28,6 +28,7 @@ use pganalytics_core::{
 
 use super::{
     facts::{KeyFacts, ValueFacts},
+    narrow::Part,
     table::ZONE,
 };
 use crate::error::StoreError;
@@ -89,6 +90,8 @@ enum Origin {
         frame: Frame,
         order: Option<UInt32Array>,
     },
+    /// Some keys of a block.
+    Part(Part),
     /// For each row the part and the row in it.
     Merged {
         parts: Vec<Arc<Decoded>>,
@@ -182,6 +185,12 @@ impl Decoded {
         Self::new(shape, scrapes, keys, Origin::Frame { frame, order }, memory)
     }
 
+    /// Some keys of a block.
+    pub(super) fn of_part(part: Part, shape: Arc<Shape>, keys: KeyFacts, memory: MemoryReservation) -> Self {
+        let scrapes: Arc<[Scrape]> = part.frame().scrapes().into();
+        Self::new(shape, scrapes, Arc::new(keys), Origin::Part(part), memory)
+    }
+
     /// Several chunks as one.
     pub(super) fn of_parts(
         parts: Vec<Arc<Self>>,
@@ -223,6 +232,7 @@ impl Decoded {
                     None => array,
                 }
             }
+            Origin::Part(part) => part.column(&self.shape, column)?,
             Origin::Merged { parts, rows } => {
                 let arrays: Vec<&ArrayRef> = parts.iter().map(|part| part.column(column)).collect::<Result<_, _>>()?;
                 let arrays: Vec<_> = arrays.into_iter().map(AsRef::as_ref).collect();

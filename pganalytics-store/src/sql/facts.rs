@@ -16,7 +16,10 @@ use datafusion::{
 use pganalytics_core::{Mask, frame::Frame};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
-use super::decoded::{Decoded, Shape, corrupt, read_as, read_column};
+use super::{
+    decoded::{Decoded, Shape, corrupt, read_column},
+    narrow::hashed,
+};
 
 /// A key: a hash of its values, long enough to stand for them.
 pub(super) type Key = u128;
@@ -52,12 +55,9 @@ impl KeyFacts {
 
     /// Looks at the key of each row.
     pub(super) fn of_rows(frame: &Frame, shape: &Shape) -> Result<Self, DataFusionError> {
-        let mut hashes = vec![Lanes::default(); frame.rows()];
-        for &column in &shape.keys {
-            let name = shape.schema.columns().get(column).map_or("", |column| column.name.as_str());
-            add_hashes(&read_column(frame, shape, column)?, name, &mut hashes);
-        }
-        let keys: Vec<Key> = hashes.into_iter().map(Lanes::key).collect();
+        let columns =
+            shape.keys.iter().map(|&column| read_column(frame, shape, column)).collect::<Result<Vec<_>, _>>()?;
+        let keys = keys_of(shape, &columns, frame.rows());
         Ok(Self::of_keys(&keys, frame.scrape_of_row().map_err(corrupt)?, frame.gone().map_err(corrupt)?))
     }
 
@@ -65,25 +65,14 @@ impl KeyFacts {
     /// key once, its scrapes ascending.
     pub(super) fn of_directory(frame: &Frame, shape: &Shape) -> Result<Option<Self>, DataFusionError> {
         let Some(directory) = frame.head().keys(frame.without_schema()).map_err(corrupt)? else { return Ok(None) };
-        let mut hashes = vec![Lanes::default(); directory.len()];
-        for &column in &shape.keys {
-            let name = shape.schema.columns().get(column).map_or("", |column| column.name.as_str());
-            let distinct = |position: usize| {
-                let found = directory.columns().iter().find(|(at, _)| *at == position);
-                Ok(found.map(|(_, data)| data.clone()))
-            };
-            match read_as(frame.schema(), shape, column, directory.len(), distinct)? {
-                Some(array) => add_hashes(&array, name, &mut hashes),
-                // It was no key when the block was made.
-                None => return Ok(None),
-            }
-        }
-        let keys = hashes.into_iter().map(Lanes::key).enumerate();
+        let all = (0..directory.len()).filter_map(|key| u32::try_from(key).ok()).collect();
+        // `None`: a key column was none when the block was made.
+        let Some(keys) = hashed(frame, shape, &directory, all)? else { return Ok(None) };
         let run = |(at, key): (usize, Key)| {
             let rows = directory.rows(at);
             Some(Run { key, start: u32::try_from(rows.start).ok()?, end: u32::try_from(rows.end).ok()? })
         };
-        let Some(runs) = keys.map(run).collect::<Option<Box<[Run]>>>() else { return Ok(None) };
+        let Some(runs) = keys.into_iter().enumerate().map(run).collect::<Option<Box<[Run]>>>() else { return Ok(None) };
         let scrapes = frame.scrape_of_row().map_err(corrupt)?;
         let mut seen = HashSet::with_capacity(runs.len());
         let good = |run: &Run| {
@@ -188,6 +177,16 @@ fn mix(a: u64, b: u64) -> u64 {
     #[expect(clippy::cast_possible_truncation, reason = "both halves are wanted")]
     let folded = (product >> 64) as u64 ^ product as u64;
     folded
+}
+
+/// The keys of rows, by their key columns in the order of the shape.
+pub(super) fn keys_of(shape: &Shape, columns: &[ArrayRef], rows: usize) -> Vec<Key> {
+    let mut hashes = vec![Lanes::default(); rows];
+    for (&column, array) in shape.keys.iter().zip(columns) {
+        let name = shape.schema.columns().get(column).map_or("", |column| column.name.as_str());
+        add_hashes(array, name, &mut hashes);
+    }
+    hashes.into_iter().map(Lanes::key).collect()
 }
 
 /// Mixes a key column into the rows' hashes. NULLs add nothing, so that a key

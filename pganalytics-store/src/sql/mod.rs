@@ -59,9 +59,11 @@ mod guard;
 mod history;
 mod merge;
 mod naming;
+mod narrow;
 mod output;
 mod pieces;
 mod pushdown;
+mod query;
 mod queue;
 mod reader;
 mod rows;
@@ -88,9 +90,10 @@ pub use datafusion::arrow::{
 pub use self::{
     engine::{Engine, EngineOptions},
     error::SqlError,
-    guard::{SqlGuard, SqlLimits, SqlParam, SqlPrincipal, SqlQuery},
+    guard::{SqlGuard, SqlLimits},
     output::{column_types, csv_header, to_csv, to_json_rows},
     pieces::ArrowPieces,
+    query::{SqlParam, SqlPrincipal, SqlQuery},
     runner::{InProcess, PerPrincipal, SqlRunner},
     stream::{Answer, RecordStream},
 };

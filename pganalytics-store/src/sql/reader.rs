@@ -21,6 +21,7 @@ use super::{
     facts::KeyFacts,
     history::{Group, History, KeyMap},
     merge::merge,
+    narrow::narrow,
     queue::{Job, Queue},
     rows::ColumnSource,
     scan::Scan,
@@ -205,7 +206,7 @@ fn source_wanted(filter: &Filter, group: &Group) -> Result<bool, DataFusionError
 }
 
 /// Which rows pass all filters; `None`: all do.
-fn passes(
+pub(super) fn passes(
     filter: &Filter,
     columns: Vec<datafusion::arrow::array::ArrayRef>,
     rows: usize,
@@ -249,7 +250,15 @@ fn prepare(
     memory: MemoryReservation,
 ) -> Result<(Arc<Decoded>, Option<BooleanBuffer>), DataFusionError> {
     let delta = scan.view == View::Delta;
-    let decoded = if scan.view == View::Rows && scan.shape.schema.presence() == Presence::Append {
+    let state = scan.shape.schema.presence() == Presence::State;
+    let part = if state { narrow(&chunk.frame, &scan.shape, &scan.keys)? } else { None };
+    let decoded = if let Some((part, keys)) = part {
+        let decoded = Decoded::of_part(part, Arc::clone(&scan.shape), keys, memory);
+        if delta {
+            decoded.values()?;
+        }
+        decoded
+    } else if scan.view == View::Rows && scan.shape.schema.presence() == Presence::Append {
         let keys = Arc::new(KeyFacts::of_events(&chunk.frame)?);
         Decoded::of_frame(chunk.frame, Arc::clone(&scan.shape), keys, memory)
     } else {

@@ -12,7 +12,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::{error::SqlError, guard::SqlQuery, stream::RecordStream};
+use super::{error::SqlError, query::SqlQuery, stream::RecordStream};
 use crate::{error::StoreError, metric_store::MetricStore};
 
 /// Runs queries somewhere: in this process ([`InProcess`]), or where they can't

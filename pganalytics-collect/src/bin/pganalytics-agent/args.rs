@@ -6,6 +6,8 @@ use clap::{Parser, Subcommand};
 use pganalytics_collect::{CollectError, config::Flags, postgres::PostgresSettings};
 use pganalytics_core::Secret;
 
+use super::tune::Tune;
+
 /// Watches PostgreSQL servers and sends what it finds to a pgAnalytics server.
 ///
 /// Settings come from flags, then environment variables, then the settings file
@@ -68,6 +70,10 @@ pub(crate) enum Command {
         #[arg(long)]
         markdown: bool,
     },
+    /// Ask the agent that runs here whether it is well; for health checks of containers and units
+    Health,
+    /// Print settings for a PostgreSQL server of this size; nothing is changed
+    Tune(Tune),
 }
 
 impl Args {

@@ -3,10 +3,12 @@
 
 mod args;
 mod check;
+mod health;
 mod list;
 mod once;
 mod run;
 mod table;
+mod tune;
 
 use std::{
     io::{IsTerminal, Write},
@@ -28,6 +30,9 @@ const MISUSED: u8 = 2;
 fn main() -> ExitCode {
     let args = Args::parse();
     let command = args.command.unwrap_or(Command::Run);
+    if let Command::Tune(wanted) = &command {
+        return tune::tune(wanted, args.json);
+    }
     let (json, shows_password) = (args.json, args.shows_password());
     let loaded = args.into_flags().and_then(|flags| Config::load(&flags, &Environment::process()));
     let config = match loaded {
@@ -45,9 +50,10 @@ fn main() -> ExitCode {
     }
     match command {
         Command::Config => return list::config(&config, json),
+        Command::Health => return health::health(&config),
         Command::Measurements { markdown: true } => return list::page(&config),
         Command::Measurements { markdown: false } => return list::measurements(&config, json),
-        Command::Run | Command::Once | Command::Check => {}
+        Command::Run | Command::Once | Command::Check | Command::Tune(_) => {}
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let runtime = match runtime {

@@ -8,6 +8,7 @@ mod fixture;
 mod increases;
 mod limits;
 mod model;
+mod narrow;
 mod postgres;
 mod random;
 mod tenants;

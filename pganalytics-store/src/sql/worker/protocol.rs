@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     error::StoreError,
-    sql::{SqlError, SqlParam, SqlPrincipal, SqlQuery, guard::QueryParts},
+    sql::{SqlError, SqlParam, SqlPrincipal, SqlQuery, query::QueryParts},
     stored_schema,
 };
 
