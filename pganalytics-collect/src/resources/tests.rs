@@ -1,3 +1,6 @@
+//! File trees as machines and containers have them.
+#![allow(clippy::unwrap_used)]
+
 use super::*;
 
 const V2: &str = "30 23 0:26 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate\n";

@@ -1,3 +1,6 @@
+//! What the advice promises, row by row and for any input.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
 use proptest::prelude::*;
 
 use super::*;

@@ -70,6 +70,8 @@ fn ask(address: SocketAddr) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
     use std::{net::TcpListener, thread};
 
     use super::*;
