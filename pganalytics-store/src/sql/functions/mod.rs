@@ -55,7 +55,12 @@ pub(super) fn leave_out(state: &mut SessionState) -> Result<(), DataFusionError>
     for name in tables.iter().filter(|name| !list::TABLES.contains(&name.as_str())) {
         state.deregister_udtf(name)?;
     }
-    own().into_iter().try_for_each(|function| state.register_udf(function).map(|_| ()))
+    for function in own() {
+        // Under another name the engine's would come back in its place.
+        state.deregister_udf(function.name())?;
+        state.register_udf(function)?;
+    }
+    Ok(())
 }
 
 /// Names under which the planner looks for what syntax stands for.
