@@ -236,7 +236,8 @@ fn bombs() {
     // Schemas that expand to more than a push may bring.
     let columns = (0..512).map(|at| Column::new(&format!("c{at:062}"), ColumnKind::Gauge, ColumnType::Int)).collect();
     let wide = Schema::new(MeasurementName::new("wide").unwrap(), CounterFamily::None, columns).unwrap();
-    let many = vec![Arc::new(wide); 100];
+    let wide = Arc::new(wide);
+    let many: Vec<_> = std::iter::repeat_n(wide, 100).collect();
     let bomb = Bytes::from(frame::encode_push(StreamId::random(), &many, &[]));
     assert!(bomb.len() < 50_000, "{}", bomb.len());
     let peak = peak_of(|| {

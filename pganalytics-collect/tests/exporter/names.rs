@@ -165,17 +165,13 @@ async fn a_running_vacuum_has_its_names() {
 /// What `promtool` says of a page: whether it could be read, and its remarks.
 pub(crate) fn promtool(text: &str) -> Option<(bool, Vec<String>)> {
     use std::io::Write as _;
-    let child = Command::new("promtool")
+    let child = Command::new(pganalytics_testkit::tool("promtool")?)
         .args(["check", "metrics"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn();
-    let Ok(mut child) = child else {
-        eprintln!("promtool is not installed: what it would say of the page is not known");
-        assert!(std::env::var_os("PGANALYTICS_REQUIRE_PG").is_none(), "install promtool (Debian: prometheus)");
-        return None;
-    };
+    let mut child = child.unwrap();
     child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
     let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));

@@ -33,17 +33,13 @@ impl Reference {
         let port = free_port();
         // As a superuser: it lacks some rights that it needs of its own.
         let url = format!("{}?sslmode=disable", cluster.superuser_url("postgres"));
-        let child = Command::new(PROGRAM)
+        let child = Command::new(pganalytics_testkit::tool(PROGRAM)?)
             .arg(format!("--web.listen-address=127.0.0.1:{port}"))
             .env("DATA_SOURCE_NAME", url)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn();
-        let Ok(child) = child else {
-            eprintln!("{PROGRAM} is not installed: nothing is compared with it (Debian has a package of this name)");
-            assert!(std::env::var_os("PGANALYTICS_REQUIRE_PG").is_none(), "install {PROGRAM}");
-            return None;
-        };
+        let child = child.unwrap();
         let reference = Self { child, port };
         for _ in 0..600 {
             if reqwest::get(reference.url()).await.is_ok() {

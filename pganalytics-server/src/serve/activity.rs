@@ -22,8 +22,9 @@ use crate::settings::ConnectionLimits;
 
 /// Requests that are under way when a connection has its age get this much more.
 const AGE_GRACE: Duration = Duration::from_secs(300);
-/// An idle HTTP/2 client gets this much to read that it shall go.
-const GO_AWAY_GRACE: Duration = Duration::from_secs(5);
+/// A client that is told to go, and has nothing under way, gets this much to
+/// read it.
+const GO_AWAY_GRACE: Duration = Duration::from_secs(3);
 /// "No limit" that clocks can still add.
 const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
 /// So many bytes sent allow the client one frame that only steers: a window
@@ -391,10 +392,13 @@ mod tests {
     fn an_old_connection_ends_between_two_requests() {
         let open = connection(Version::Http2);
         let _request = Request::begin(&open);
-        assert_eq!(after(&open, 4000 * SECOND), Due::NoMore(Limit::Age));
+        // Each has an age of its own.
+        let age = open.ages.saturating_duration_since(Instant::now());
+        assert!(matches!(after(&open, age - 100 * SECOND), Due::At(_)));
+        assert_eq!(after(&open, age + 100 * SECOND), Due::NoMore(Limit::Age));
         open.told_to_go();
-        assert!(matches!(after(&open, 3500 * SECOND), Due::At(_)));
-        assert_eq!(after(&open, 5000 * SECOND), Due::Cut(Limit::Age));
+        assert!(matches!(after(&open, age + 200 * SECOND), Due::At(_)));
+        assert_eq!(after(&open, age + 400 * SECOND), Due::Cut(Limit::Age));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! One connection, from its first byte to its end.
 
-use std::{future::Future as _, net::SocketAddr, sync::Arc, task::Poll, time::Duration};
+use std::{error::Error as _, future::Future as _, net::SocketAddr, sync::Arc, task::Poll, time::Duration};
 
 use axum::{Router, body::Body, extract::ConnectInfo};
 use bytes::Bytes;
@@ -67,6 +67,8 @@ impl Protocols {
             .max_header_list_size(u32::try_from(limits.max_header_bytes).unwrap_or(u32::MAX))
             .max_concurrent_streams(limits.http2_max_streams.max(1))
             .max_local_error_reset_streams(Some(128))
+            // As many as may be cancelled at once, before a busy server has begun with them.
+            .max_pending_accept_reset_streams(Some(limits.http2_max_streams as usize))
             .max_send_buf_size(128 << 10)
             .initial_stream_window_size(stream)
             .initial_connection_window_size(connection)
@@ -181,8 +183,7 @@ async fn answer(
 /// Polls a connection until it ends, or until one of its deadlines is over.
 async fn drive<C>(connection: C, activity: &Activity, drain: CancellationToken) -> Option<Limit>
 where
-    C: GracefulConnection,
-    C::Error: std::fmt::Display,
+    C: GracefulConnection<Error = hyper::Error>,
 {
     let mut connection = std::pin::pin!(connection);
     let mut drained = std::pin::pin!(drain.cancelled());
@@ -192,13 +193,13 @@ where
         activity.driven_by(cx.waker());
         loop {
             if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
-                if let Err(error) = ended {
-                    tracing::debug!(%error, "a connection ended early");
-                }
-                return Poll::Ready(activity.cut_for());
+                let Err(error) = ended else { return Poll::Ready(activity.cut_for()) };
+                tracing::debug!(%error, "a connection ended early");
+                return Poll::Ready(activity.cut_for().or_else(|| is_flood(&error).then_some(Limit::Flood)));
             }
             if !draining && drained.as_mut().poll(cx).is_ready() {
                 draining = true;
+                activity.told_to_go();
                 connection.as_mut().graceful_shutdown();
                 continue;
             }
@@ -224,6 +225,12 @@ where
         }
     })
     .await
+}
+
+/// Whether the HTTP/2 library has had enough of its peer.
+fn is_flood(error: &hyper::Error) -> bool {
+    let source = error.source().and_then(|source| source.downcast_ref::<h2::Error>());
+    source.and_then(h2::Error::reason) == Some(h2::Reason::ENHANCE_YOUR_CALM)
 }
 
 /// The limit that a connection without a protocol is cut for.

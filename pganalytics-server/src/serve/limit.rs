@@ -15,10 +15,11 @@ pub(crate) enum Limit {
     WriteProgress,
     ControlFrames,
     Resets,
+    Flood,
 }
 
 impl Limit {
-    pub(crate) const EACH: [Self; 10] = [
+    pub(crate) const EACH: [Self; 11] = [
         Self::Connections,
         Self::ConnectionsPerAddress,
         Self::TlsHandshake,
@@ -29,6 +30,7 @@ impl Limit {
         Self::WriteProgress,
         Self::ControlFrames,
         Self::Resets,
+        Self::Flood,
     ];
 
     pub(crate) const fn as_str(self) -> &'static str {
@@ -43,6 +45,9 @@ impl Limit {
             Self::WriteProgress => "write_timeout",
             Self::ControlFrames => "http2_max_control_frames",
             Self::Resets => "http2_max_resets",
+            // What the HTTP/2 library stops by itself: headers and data in ever
+            // smaller frames, errors that cost the server an answer each.
+            Self::Flood => "http2_flood",
         }
     }
 
@@ -71,16 +76,19 @@ impl Limit {
         ))
     }
 
-    /// A GOAWAY frame that says `ENHANCE_YOUR_CALM` and the name.
+    /// A GOAWAY frame that says the name, and `ENHANCE_YOUR_CALM` where the
+    /// client did what it should not.
     pub(super) fn go_away(self) -> Vec<u8> {
         const GOAWAY: u8 = 7;
+        const NO_ERROR: u32 = 0;
         const ENHANCE_YOUR_CALM: u32 = 11;
+        let error = if matches!(self, Self::Idle | Self::Age) { NO_ERROR } else { ENHANCE_YOUR_CALM };
         let name = self.as_str().as_bytes();
         // Names are some twenty letters: the length fits its three bytes.
         let [.., high, middle, low] = (8 + name.len()).to_be_bytes();
         let mut frame = vec![high, middle, low, GOAWAY, 0, 0, 0, 0, 0];
         frame.extend(0_u32.to_be_bytes());
-        frame.extend(ENHANCE_YOUR_CALM.to_be_bytes());
+        frame.extend(error.to_be_bytes());
         frame.extend(name);
         frame
     }

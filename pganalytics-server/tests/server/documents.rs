@@ -1,6 +1,9 @@
 //! What the server says of itself: its API, its health, its counters, its headers.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use reqwest::StatusCode;
 use serde_json::json;
@@ -47,6 +50,48 @@ async fn the_page_and_its_files_are_there() {
     assert_eq!(again.status(), StatusCode::NOT_MODIFIED);
     let docs = server.get("docs").send().await.unwrap().text().await.unwrap();
     assert!(docs.contains("docs.js"));
+}
+
+/// Files of the repository with one of these endings, apart from what is built.
+fn files(folder: &Path, endings: &[&str], found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if path.is_dir() && !name.starts_with('.') && !matches!(name.as_str(), "target" | "node_modules") {
+            files(&path, endings, found);
+        } else if endings.iter().any(|ending| name.ends_with(ending)) {
+            found.push(path);
+        }
+    }
+}
+
+#[test]
+fn documents_point_at_files_that_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let mut all = Vec::new();
+    files(root, &[".md", ".rs", ".toml"], &mut all);
+    let mut links = 0;
+    for file in all {
+        let text = std::fs::read_to_string(&file).unwrap();
+        let is_page = file.extension().is_some_and(|ending| ending == "md");
+        // Links of pages are from their folder; whoever names `docs/…` means the repository's.
+        let relative = text.split("](").skip(1).filter(|_| is_page).filter_map(|rest| {
+            let target = rest.split([')', '#', ' ']).next()?;
+            let is_file = !target.is_empty() && !target.contains("://") && !target.starts_with("mailto:");
+            is_file.then(|| file.parent().unwrap().join(target))
+        });
+        let named = text.split("docs/").skip(1).filter_map(|rest| {
+            let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '/' | '.')))?;
+            let name = rest[..end].trim_end_matches('.');
+            // As a pattern for names it stands for no file.
+            (name.ends_with(".md") && !name.contains("NNNN")).then(|| root.join("docs").join(name))
+        });
+        for target in relative.chain(named.collect::<Vec<_>>()) {
+            assert!(target.exists(), "{}: {} is not there", file.display(), target.display());
+            links += 1;
+        }
+    }
+    assert!(links > 50, "{links}");
 }
 
 #[tokio::test]

@@ -234,7 +234,9 @@ async fn no_statement_takes_the_server_down() {
     let burst = futures::future::join_all((0..100).map(|_| target.ask(&target.viewer, endless))).await;
     let of = |wanted: &str| burst.iter().filter(|(_, code, _)| code == wanted).count();
     // Whose turn comes with its deadline may find it over, or no worker in time.
-    let (late, refused, busy) = (of("timeout"), of("too_many_of_yours"), of("too_many_queries"));
+    // Some have had all the memory they may have before.
+    let late = of("timeout") + of("out_of_memory");
+    let (refused, busy) = (of("too_many_of_yours"), of("too_many_queries"));
     assert!(late >= 1 && refused >= 34 && late + refused + busy == burst.len(), "{burst:?}");
     stop.store(true, Relaxed);
     for task in [watching, balancer, neighbour] {

@@ -1,9 +1,11 @@
 //! The server as its clients meet it: over HTTP, and as a process.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
+mod connections;
 mod crash;
 mod documents;
 mod fixture;
+mod floods;
 mod hostile;
 #[cfg(target_os = "linux")]
 mod hostile_sql;
@@ -12,9 +14,11 @@ mod monitoring;
 mod nesting;
 mod permissions;
 mod process;
+mod proxies;
 mod push;
 mod sessions;
 mod shutdown;
 mod sql;
+mod wire;
 #[cfg(target_os = "linux")]
 mod workers;

@@ -128,6 +128,44 @@ async fn the_first_password_is_shown_once_and_can_be_set_again() {
 }
 
 #[tokio::test]
+async fn the_set_up_token_is_printed_until_there_is_an_admin() {
+    let folder = tempfile::tempdir().unwrap();
+    let http = reqwest::Client::new();
+    let start = async |set: Option<&str>| {
+        let mut command = program(folder.path());
+        command.env("PGANALYTICS_SETUP", "true");
+        if let Some(token) = set {
+            let file = folder.path().join("token");
+            std::fs::write(&file, format!("{token}\n")).unwrap();
+            command.env("PGANALYTICS_SETUP_TOKEN_FILE", file);
+        }
+        Process::start(command).await
+    };
+    let printed = |process: &Process| {
+        let line = process.welcome.lines().find_map(|line| line.trim().strip_prefix("Setup token"))?;
+        Some(line.trim().to_owned())
+    };
+    let set_up = async |process: &Process, token: &str| {
+        let admin = json!({"token": token, "username": "root", "password": "some words in a row"});
+        http.post(format!("{}/api/v1/auth/setup", process.base)).json(&admin).send().await.unwrap()
+    };
+    let first = start(None).await;
+    let token = printed(&first).unwrap();
+    assert!(token.len() >= 43 && first.first_admin().is_none(), "{}", first.welcome);
+    assert_eq!(set_up(&first, "guess").await.status(), StatusCode::FORBIDDEN);
+    first.terminate().await;
+    // One that was given is not repeated; the one of the last start is worth nothing.
+    let given = start(Some("from a file of mine")).await;
+    assert!(!given.welcome.contains("from a file") && printed(&given).is_some(), "{}", given.welcome);
+    assert_eq!(set_up(&given, &token).await.status(), StatusCode::FORBIDDEN);
+    read(set_up(&given, "from a file of mine").await, StatusCode::OK).await;
+    given.terminate().await;
+    let last = start(None).await;
+    assert_eq!(printed(&last), None);
+    assert_eq!(set_up(&last, "from a file of mine").await.status(), StatusCode::CONFLICT);
+}
+
+#[tokio::test]
 async fn what_is_wrong_at_the_start_is_said_with_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -3,7 +3,10 @@
 use std::{any::Any, collections::HashSet, num::NonZero, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use datafusion::{
-    arrow::datatypes::SchemaRef,
+    arrow::{
+        array::{RecordBatch, RecordBatchOptions},
+        datatypes::SchemaRef,
+    },
     common::{DataFusionError, ScalarValue, tree_node::TreeNodeRecursion},
     config::Dialect,
     execution::{
@@ -29,7 +32,7 @@ use super::{
     copies,
     error::{SqlError, translate},
     fact_cache::FactCache,
-    growth,
+    functions, naming,
     query::{SqlParam, SqlQuery},
     stream::{AbortOnDrop, Message, RecordStream},
     table::{self, Tables},
@@ -112,7 +115,7 @@ impl Engine {
             .build()
             .map_err(|error| StoreError::backend("starting the SQL engine's threads", error))?;
         let mut template = template(&options);
-        growth::leave_out(&mut template).map_err(|error| translate(error, 0))?;
+        functions::leave_out(&mut template).map_err(|error| translate(error, 0))?;
         Ok(Self {
             inner: Arc::new(Inner {
                 runtime: Some(runtime),
@@ -249,7 +252,8 @@ impl Run {
             Failure::Store(error) => error,
             Failure::Engine(error) => translate(error, limit),
         })?;
-        if head.send(stream.schema()).is_err() {
+        let names = naming::answered(&stream.schema());
+        if head.send(Arc::clone(&names)).is_err() {
             return Ok(false);
         }
         let mut sent = 0;
@@ -258,6 +262,7 @@ impl Run {
             let left = max_rows - sent;
             let truncated = batch.num_rows() > left;
             let batch = if truncated { batch.slice(0, left) } else { batch };
+            let batch = renamed(batch, &names).map_err(|error| translate(error, limit))?;
             sent += batch.num_rows();
             if batch.num_rows() > 0 && rows.send(Message::Batch(batch)).await.is_err() {
                 return Ok(false);
@@ -287,9 +292,10 @@ impl Run {
             .with_runtime_env(environment)
             .with_catalog_list(Arc::new(table::Catalogs::new(Arc::clone(&tables))))
             .build();
-        growth::bound(&mut state, self.options.query_memory_bytes)?;
+        let pool = Arc::clone(&state.runtime_env().memory_pool);
+        functions::bound(&mut state, &pool)?;
         let context = SessionContext::new_with_state(state);
-        let plan = context.state().statement_to_plan(self.query.statement().clone()).await;
+        let plan = context.state().statement_to_plan(naming::prepared(self.query.statement())?).await;
         let plan = plan.map_err(|error| tables.explain(error))?;
         SQLOptions::new()
             .with_allow_ddl(false)
@@ -305,6 +311,15 @@ impl Run {
         let plan = watched(plan, &self.stop)?;
         Ok(execute_stream(plan, task)?)
     }
+}
+
+/// The batch with these names of its columns.
+fn renamed(batch: RecordBatch, names: &SchemaRef) -> Result<RecordBatch, DataFusionError> {
+    if batch.schema_ref() == names {
+        return Ok(batch);
+    }
+    let rows = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    Ok(RecordBatch::try_new_with_options(Arc::clone(names), batch.columns().to_vec(), &rows)?)
 }
 
 /// What is stored, and what is known and has not been sent yet.

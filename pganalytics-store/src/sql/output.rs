@@ -4,11 +4,13 @@ use std::fmt::Write as _;
 
 use datafusion::{
     arrow::{
-        array::{Array, ArrayRef, AsArray as _, RecordBatch},
+        array::{Array, ArrayRef, AsArray as _, DurationMicrosecondArray, RecordBatch},
         datatypes::{
-            DataType, Date32Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, Schema,
-            TimeUnit, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType,
-            UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+            DataType, Date32Type, DurationMicrosecondType, DurationMillisecondType, DurationNanosecondType,
+            DurationSecondType, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
+            IntervalMonthDayNanoType, IntervalUnit, Schema, TimeUnit, TimestampMicrosecondType,
+            TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType, UInt8Type, UInt16Type, UInt32Type,
+            UInt64Type,
         },
         util::display::{ArrayFormatter, FormatOptions},
     },
@@ -16,10 +18,12 @@ use datafusion::{
 };
 use serde_json::Value;
 
+use super::functions::times::{elapsed_text, interval_text};
+
 /// The rows of a batch, each as its values in the order of the columns.
 ///
 /// Integers are numbers, times RFC 3339 texts in UTC, NULL and floats that are
-/// not finite are `null`; what JSON has no word for is its text.
+/// not finite are `null`, intervals are written as PostgreSQL writes them; what JSON has no word for is its text.
 #[must_use]
 pub fn to_json_rows(batch: &RecordBatch) -> Vec<Vec<Value>> {
     let mut rows: Vec<Vec<Value>> =
@@ -111,6 +115,21 @@ fn json_values(array: &ArrayRef) -> Vec<Value> {
         }
         DataType::Decimal128(..) | DataType::Decimal256(..) | DataType::Decimal64(..) | DataType::Decimal32(..) => {
             texts(array, |text| text.parse::<serde_json::Number>().map_or_else(|_| Value::from(text), Value::Number))
+        }
+        DataType::Interval(IntervalUnit::MonthDayNano) => {
+            let values = array.as_primitive::<IntervalMonthDayNanoType>().iter();
+            values.map(|value| value.map_or(Value::Null, |value| Value::from(interval_text(value)))).collect()
+        }
+        DataType::Duration(unit) => {
+            let whole: DurationMicrosecondArray = match unit {
+                TimeUnit::Second => array.as_primitive::<DurationSecondType>().unary(|n| n.saturating_mul(1_000_000)),
+                TimeUnit::Millisecond => {
+                    array.as_primitive::<DurationMillisecondType>().unary(|n| n.saturating_mul(1_000))
+                }
+                TimeUnit::Microsecond => array.as_primitive::<DurationMicrosecondType>().clone(),
+                TimeUnit::Nanosecond => array.as_primitive::<DurationNanosecondType>().unary(|n| n / 1_000),
+            };
+            whole.iter().map(|value| value.map_or(Value::Null, |value| Value::from(elapsed_text(value)))).collect()
         }
         DataType::Utf8 => array.as_string::<i32>().iter().map(text).collect(),
         DataType::LargeUtf8 => array.as_string::<i64>().iter().map(text).collect(),

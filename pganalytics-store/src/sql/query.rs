@@ -89,7 +89,7 @@ impl SqlQuery {
     }
 
     /// Measurements that are tables also where nobody has sent them yet; see
-    /// [`SqlGuard::knowing`].
+    /// [`SqlGuard::knowing`](super::SqlGuard::knowing).
     #[must_use]
     pub fn known(&self) -> &[Arc<Schema>] {
         &self.known

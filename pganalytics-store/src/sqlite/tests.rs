@@ -141,6 +141,33 @@ async fn a_call_that_fails_leaves_its_group_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_writer_that_panics_ends_the_store_and_loses_nothing() {
+    let (folder, store) = open();
+    store.append(&ORIGIN, STREAM, vec![frame("m", 1, 10)]).await.unwrap();
+    let failed = {
+        let store = store.clone();
+        tokio::spawn(async move { store.failed().await })
+    };
+    let bug = |connection: &Connection, _: &mut Memory| {
+        connection.execute("INSERT INTO settings VALUES ('half', x'00')", []).doing("writing")?;
+        if connection.is_autocommit() { Ok(()) } else { panic!("a bug") }
+    };
+    let lost = store.inner.writer.call(1, bug).await;
+    assert!(matches!(lost, Err(StoreError::Unavailable(_))), "{lost:?}");
+    let failed = tokio::time::timeout(std::time::Duration::from_secs(10), failed).await.unwrap().unwrap();
+    assert!(matches!(&failed, StoreError::Unavailable(why) if why.contains("writer")), "{failed}");
+    // It fails closed, and says so to whoever looks.
+    let refused = store.append(&ORIGIN, STREAM, vec![frame("m", 2, 10)]).await;
+    assert!(matches!(refused, Err(StoreError::Unavailable(_))));
+    assert!(store.check().await.is_err());
+    drop(store);
+    let again = SqliteStore::open(folder.path(), SqliteOptions::default()).unwrap();
+    assert_eq!(count(&again, "m").await, 1);
+    assert_eq!(again.setting_or_insert("half", b"whole").await.unwrap(), b"whole", "what panicked is undone");
+    again.append(&ORIGIN, STREAM, vec![frame("m", 2, 10)]).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_frame_is_found_and_stops_nothing_else() {
     let (_folder, store) = open();
     let frames = vec![frame("bad", 1, 40), frame("bad", 2, 40), frame("good", 3, 40), frame("good", 4, 40)];

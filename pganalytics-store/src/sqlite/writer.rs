@@ -124,7 +124,7 @@ impl Writer {
 
     /// Whether the thread takes calls.
     pub(super) fn is_running(&self) -> bool {
-        self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
+        self.alive.has_changed().is_ok()
     }
 }
 

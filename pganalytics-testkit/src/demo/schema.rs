@@ -86,6 +86,7 @@ pub(super) async fn create(cluster: &Cluster) -> anyhow::Result<()> {
             ),
         )
         .await?;
+    cluster.sql("postgres", "CREATE EXTENSION pg_buffercache").await?;
     // For `pg_bloat_table_exact`, in each database to come and in those that are there.
     for db in ["template1", "postgres"] {
         cluster.sql(db, "CREATE EXTENSION pgstattuple").await?;

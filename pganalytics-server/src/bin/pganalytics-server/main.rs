@@ -2,6 +2,7 @@
 
 mod args;
 mod catalog;
+mod files;
 mod people;
 mod serve;
 mod show;
@@ -133,7 +134,8 @@ fn start_log(config: &Config, command: &Command) -> Result<(), Failure> {
     let directives = if level.contains('=') {
         level.to_owned()
     } else {
-        format!("warn,pganalytics_server={level},pganalytics_store={level},pganalytics_collect={level}")
+        // HTTP/2 warns of each odd frame of a peer: a stranger must not fill the log.
+        format!("warn,h2=error,pganalytics_server={level},pganalytics_store={level},pganalytics_collect={level}")
     };
     let filter = EnvFilter::try_new(&directives).map_err(|_| {
         Failure::misused(format!(

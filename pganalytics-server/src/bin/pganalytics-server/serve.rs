@@ -9,9 +9,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{FAILED, Failure, catalog, open_store, say, sql_worker};
+use super::{FAILED, Failure, catalog, files, open_store, say, sql_worker};
 
 pub(crate) async fn serve(config: Config) -> Result<(), Failure> {
+    files::allow(config.settings.connections.max);
     // Everything that can be wrong without the store comes before it: the first
     // admin's password is made once, and must not be lost to a port in use.
     let monitors = monitors(&config)?;

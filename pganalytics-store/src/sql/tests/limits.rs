@@ -223,3 +223,41 @@ async fn functions_do_not_write_more_than_a_query_may_hold() {
     let many = "SELECT count(*) FROM m a, m b WHERE a.id || '/' || b.id = '7/9'";
     assert_eq!(json!(rows(&run(&feed, many, SqlLimits::default()).await.unwrap())), json!([[1]]));
 }
+
+/// What a function wrote is given back when its rows have passed.
+#[tokio::test(flavor = "multi_thread")]
+async fn functions_may_write_more_in_all_than_a_query_may_hold() {
+    let feed = feed(EngineOptions { query_memory_bytes: 32 << 20, ..options() }).await;
+    let limits = SqlLimits::default();
+    // 64 MB of texts, each written twice.
+    let streamed = "SELECT sum(length(regexp_replace(lpad(value::text, 512, 'x'), '[0-9]+', '?', 'g')) - 512) < 0
+                    FROM generate_series(1, 125000)";
+    assert_eq!(json!(rows(&run(&feed, streamed, limits).await.unwrap())), json!([[true]]));
+}
+
+/// A picture or a pattern may not make much out of little, and what takes time
+/// by the square of its texts is not there.
+#[tokio::test(flavor = "multi_thread")]
+async fn pictures_are_bounded_and_what_is_not_listed_is_not_there() {
+    let feed = feed(EngineOptions { query_memory_bytes: 16 << 20, ..options() }).await;
+    for sql in [
+        "SELECT max(length(to_char(to_timestamp(value), repeat('x', 400000)))) FROM generate_series(1, 8192)",
+        "SELECT max(length(to_char(to_timestamp(value), rpad(value::text, 30000, 'x')))) FROM generate_series(1, 8192)",
+        "SELECT max(length(format(rpad('%s', 3000, 'x'), rpad(value::text, 3000)))) FROM generate_series(1, 8192)",
+        "SELECT max(length(upper(rpad(value::text, 10000, 'x')))) FROM generate_series(1, 8192)",
+    ] {
+        let error = run(&feed, sql, SqlLimits::default()).await.expect_err(sql);
+        assert!(matches!(error, StoreError::Sql(SqlError::OutOfMemory { megabytes: 16 })), "{sql}: {error}");
+    }
+    for (sql, instead) in [
+        ("SELECT levenshtein(repeat('x', 20000), repeat('y', 20000))", "like"),
+        ("SELECT median(id) FROM m", "percentile_cont(0.5)"),
+        ("SELECT to_date('2024', 'YYYY')", "::date"),
+        ("SELECT * FROM range(1, 10)", "generate_series"),
+        ("SELECT id FROM m WHERE nvl(id, 1) = 1", "coalesce"),
+    ] {
+        let error = run(&feed, sql, SqlLimits::default()).await.expect_err(sql);
+        let said = matches!(&error, StoreError::Sql(SqlError::Invalid(message)) if message.contains(instead));
+        assert!(said, "{sql}: {error}");
+    }
+}

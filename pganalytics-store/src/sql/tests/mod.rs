@@ -9,5 +9,6 @@ mod increases;
 mod limits;
 mod model;
 mod narrow;
+mod postgres;
 mod random;
 mod tenants;
