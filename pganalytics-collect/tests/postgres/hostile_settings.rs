@@ -45,18 +45,15 @@ async fn cluster(version: u16) -> Cluster {
         15.. => &[("stats_fetch_consistency", "snapshot")],
         _ => &[],
     };
-    cluster
-        .sql(
-            "postgres",
-            "create schema evil; create function evil.now() returns text language sql as $$ select 'never' $$",
-        )
-        .await
-        .unwrap();
+    // One session, begun before: the settings hold for those that come later.
+    let client = cluster.client("postgres").await.unwrap();
+    let evil = "create schema evil; create function evil.now() returns text language sql as $$ select 'never' $$";
+    client.batch_execute(evil).await.unwrap();
     for (name, value) in HOSTILE.iter().chain(BY_SUPERUSER).chain(newer) {
         // A list of schemas is a list, not a name with a comma.
         let value = if *name == "search_path" { (*value).to_owned() } else { format!("'{value}'") };
         for whose in ["role monitor", "database postgres"] {
-            cluster.sql("postgres", &format!("alter {whose} set {name} = {value}")).await.unwrap();
+            client.batch_execute(&format!("alter {whose} set {name} = {value}")).await.unwrap();
         }
     }
     cluster
