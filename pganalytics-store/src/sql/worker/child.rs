@@ -40,8 +40,8 @@ pub fn serve(source: Arc<dyn ChunkSource>) -> Result<(), StoreError> {
         threads: terms.threads.max(1),
         concurrent_queries: 1,
         // The rest is for what is not counted.
-        query_memory_bytes: terms.memory_bytes / 8 * 7,
-        cache_bytes: terms.memory_bytes / 16,
+        query_memory_bytes: terms.memory_bytes / 8 * 5,
+        cache_bytes: terms.memory_bytes / 8,
         latest_lookback: terms.latest_lookback,
     })?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(failed)?;
