@@ -2,11 +2,12 @@
 
 use std::borrow::Cow;
 
-/// A name as SQL takes it: in quotes unless it is a plain one.
+/// A name as SQL takes it: in quotes unless it is a plain one, as the server's own `quote_ident`
+/// but for words that are reserved.
 pub(crate) fn quote_ident(name: &str) -> Cow<'_, str> {
     let plain = |(at, byte): (usize, u8)| match byte {
         b'a'..=b'z' | b'_' => true,
-        b'0'..=b'9' | b'$' => at > 0,
+        b'0'..=b'9' => at > 0,
         _ => false,
     };
     if !name.is_empty() && name.bytes().enumerate().all(plain) {
@@ -43,7 +44,7 @@ mod tests {
         let joined = |schema: &str, name: &str| format!("{}.{}", quote_ident(schema), quote_ident(name));
         assert_eq!(joined("public", "orders_2"), "public.orders_2");
         assert_ne!(joined("x.y", "z"), joined("x", "y.z"));
-        for name in ["orders", "y.z", "a\"b", "Groß", "", "2nd", ".", "\".\""] {
+        for name in ["orders", "a$b", "y.z", "a\"b", "Groß", "", "2nd", ".", "\".\""] {
             assert_eq!(without_schema(&joined("x.y", name)), name);
         }
         assert_eq!(without_schema("orders"), "orders");

@@ -260,9 +260,11 @@ impl Reading<'_> {
             _ => None,
         };
         let fits_next = |len: usize| least > 0 || next.is_none_or(|next| rest.get(len) == Some(&next));
-        let mut lens = host_lens(rest, field == Field::HostAndPort).into_iter().filter(|&len| fits_next(len));
-        let lens: [Option<usize>; 4] = std::array::from_fn(|_| lens.next());
-        for len in lens.into_iter().flatten() {
+        let mut lens = host_lens(rest, field == Field::HostAndPort);
+        lens.retain(|&len| fits_next(len));
+        // An address may end in a few places; more would only cost time.
+        lens.truncate(4);
+        for len in lens {
             self.tries = self.tries.checked_sub(1)?;
             let end = self.padded(at, least, begin + len);
             if let Some(found) = self.from(behind, end) {

@@ -1,6 +1,7 @@
 //! What a server lacks for a measurement, and the commands that mend it.
 
-use super::{query_fault::quoted, session::Extension};
+use super::session::Extension;
+use crate::qualified::quote_ident;
 
 /// What a server lacks for a measurement.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,13 +47,13 @@ impl Lack {
 
     pub(super) fn statement(&self, place: &Place<'_>) -> String {
         match self {
-            Self::NotLoaded(name) => format!("CREATE EXTENSION IF NOT EXISTS {}", quoted(name)),
-            Self::NotCreated(name) => format!("CREATE EXTENSION {}", quoted(name)),
-            Self::TooOld(extension) => format!("ALTER EXTENSION {} UPDATE", quoted(&extension.name)),
+            Self::NotLoaded(name) => format!("CREATE EXTENSION IF NOT EXISTS {}", quote_ident(name)),
+            Self::NotCreated(name) => format!("CREATE EXTENSION {}", quote_ident(name)),
+            Self::TooOld(extension) => format!("ALTER EXTENSION {} UPDATE", quote_ident(&extension.name)),
             Self::NoRight(function) if is_opened_by_monitor(function) => {
-                format!("GRANT pg_monitor TO {}", quoted(place.user))
+                format!("GRANT pg_monitor TO {}", quote_ident(place.user))
             }
-            Self::NoRight(function) => format!("GRANT EXECUTE ON FUNCTION {function} TO {}", quoted(place.user)),
+            Self::NoRight(function) => format!("GRANT EXECUTE ON FUNCTION {function} TO {}", quote_ident(place.user)),
         }
     }
 
@@ -65,7 +66,7 @@ impl Lack {
             // A list that is written without knowing it would lose what is in it.
             (Self::NotLoaded(_), None) => format!(
                 "-- what is loaded now is hidden from this role; let it see, and check again:\n{}",
-                place.anywhere(&format!("GRANT pg_monitor TO {}", quoted(place.user)))
+                place.anywhere(&format!("GRANT pg_monitor TO {}", quote_ident(place.user)))
             ),
             _ => there,
         }
@@ -81,7 +82,7 @@ fn is_opened_by_monitor(function: &str) -> bool {
 impl Place<'_> {
     /// A script that runs this statement there.
     pub(super) fn script(&self, statement: &str) -> String {
-        let database = quoted(self.database);
+        let database = quote_ident(self.database);
         let first = if self.in_recovery { "-- on the primary:\n" } else { "" };
         format!("{first}\\c {database}\n{statement};")
     }

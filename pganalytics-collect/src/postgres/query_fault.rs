@@ -3,7 +3,7 @@
 use tokio_postgres::error::{DbError, SqlState};
 
 use super::fault::one_line;
-use crate::collector::Outcome;
+use crate::{collector::Outcome, qualified::quote_ident};
 
 /// Why a statement brought nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -134,7 +134,7 @@ impl QueryFault {
         }
         let gone = [SqlState::UNDEFINED_COLUMN, SqlState::UNDEFINED_FUNCTION, SqlState::UNDEFINED_TABLE];
         let extension = asker.extension.filter(|_| gone.contains(&code))?;
-        let statement = format!("ALTER EXTENSION {} UPDATE", quoted(extension));
+        let statement = format!("ALTER EXTENSION {} UPDATE", quote_ident(extension));
         Some(Mend { statement, because: "the extension may be older than its library" })
     }
 }
@@ -156,7 +156,7 @@ impl Asker<'_> {
                 self.statement_timeout
             )
         } else if *code == SqlState::INSUFFICIENT_PRIVILEGE {
-            format!("GRANT pg_monitor TO {}, or the right that is missing", quoted(self.user))
+            format!("GRANT pg_monitor TO {}, or the right that is missing", quote_ident(self.user))
         } else if *code == SqlState::READ_ONLY_SQL_TRANSACTION {
             String::from("a measurement may only read; change its sql")
         } else if self.extension == Some("pg_stat_statements") && !self.in_utf8 && *code != SqlState::UNDEFINED_COLUMN {
@@ -185,13 +185,13 @@ impl Asker<'_> {
 /// The command that lifts `permission denied for <kind> <name>`, where it can be
 /// told.
 fn grant(object: Option<(&str, &str)>, asker: &Asker<'_>) -> Option<String> {
-    let user = quoted(asker.user);
+    let user = quote_ident(asker.user);
     // What pg_monitor opens is PostgreSQL's own; its members never lack that.
     if !asker.monitors && object.is_none_or(|(_, name)| name.starts_with("pg_")) {
         return Some(format!("GRANT pg_monitor TO {user}"));
     }
     let (kind, name) = object?;
-    let name = quoted(name);
+    let name = quote_ident(name);
     match kind {
         "table" | "view" | "relation" | "sequence" | "foreign" | "materialized" => {
             Some(format!("GRANT SELECT ON {name} TO {user}"))
@@ -200,11 +200,4 @@ fn grant(object: Option<(&str, &str)>, asker: &Asker<'_>) -> Option<String> {
         "function" => Some(format!("GRANT EXECUTE ON FUNCTION {name} TO {user}")),
         _ => None,
     }
-}
-
-/// A name as SQL takes it.
-pub(super) fn quoted(name: &str) -> String {
-    let plain = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
-        && !name.bytes().next().is_none_or(|b| b.is_ascii_digit());
-    if plain { name.to_owned() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
 }

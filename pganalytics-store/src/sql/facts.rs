@@ -74,12 +74,7 @@ impl KeyFacts {
         };
         let Some(runs) = keys.into_iter().enumerate().map(run).collect::<Option<Box<[Run]>>>() else { return Ok(None) };
         let scrapes = frame.scrape_of_row().map_err(corrupt)?;
-        let mut seen = HashSet::with_capacity(runs.len());
-        let good = |run: &Run| {
-            let scrapes = scrapes.get(run.start as usize..run.end as usize).unwrap_or_default();
-            scrapes.is_sorted_by(|a, b| a < b) && seen.insert(run.key)
-        };
-        if !runs.iter().all(good) {
+        if !are_each_of_one_key(&runs, &scrapes) {
             return Ok(None);
         }
         let gone = frame.gone().map_err(corrupt)?;
@@ -154,6 +149,15 @@ fn runs_as_they_are(keys: &[Key], scrapes: &[u32]) -> Option<Box<[Run]>> {
     }
     let mut seen = HashSet::with_capacity(runs.len());
     runs.iter().all(|run| seen.insert(run.key)).then(|| runs.into())
+}
+
+/// Whether each run has a key of its own, and its rows are in order of their scrapes, one of each.
+pub(super) fn are_each_of_one_key(runs: &[Run], scrapes: &[u32]) -> bool {
+    let mut seen = HashSet::with_capacity(runs.len());
+    runs.iter().all(|run| {
+        let scrapes = scrapes.get(run.start as usize..run.end as usize).unwrap_or_default();
+        scrapes.is_sorted_by(|a, b| a < b) && seen.insert(run.key)
+    })
 }
 
 /// Two hashes with different multipliers; together they are long enough.

@@ -1,7 +1,7 @@
 //! A filter over key columns is answered by a block's directory of keys, and of
 //! the other columns only the pages are decoded in which those keys have rows.
 
-use std::{collections::HashSet, ops::Range};
+use std::ops::Range;
 
 use datafusion::{
     arrow::{
@@ -19,7 +19,7 @@ use pganalytics_core::{
 
 use super::{
     decoded::{Shape, corrupt, read_as},
-    facts::{Key, KeyFacts, Run, keys_of},
+    facts::{Key, KeyFacts, Run, are_each_of_one_key, keys_of},
     reader::passes,
     rows::ColumnSource,
     table::Filter,
@@ -75,12 +75,7 @@ pub(super) fn narrow(
         Some(run)
     };
     let Some(runs) = keys.iter().zip(&ranges).map(run).collect::<Option<Box<[Run]>>>() else { return Ok(None) };
-    let mut seen = HashSet::with_capacity(runs.len());
-    let good = |run: &Run| {
-        let scrapes = scrapes.get(run.start as usize..run.end as usize).unwrap_or_default();
-        scrapes.is_sorted_by(|a, b| a < b) && seen.insert(run.key)
-    };
-    if !runs.iter().all(good) {
+    if !are_each_of_one_key(&runs, &scrapes) {
         return Ok(None);
     }
     let gone = part.gone()?;

@@ -2,9 +2,10 @@
 
 use super::super::{
     lack::{Place, literal},
-    query_fault::{QueryFault, quoted},
+    query_fault::QueryFault,
     session::Session,
 };
+use crate::qualified::quote_ident;
 
 /// The statement that grants what a query was denied, its name told apart from
 /// its namesakes; `None` where it can't be.
@@ -36,7 +37,7 @@ pub(super) async fn grant(session: &mut Session, fault: &QueryFault, place: &Pla
     });
     read.await.ok()?;
     match names.as_slice() {
-        [only] => Some(format!("GRANT {what} {only} TO {}", quoted(place.user))),
+        [only] => Some(format!("GRANT {what} {only} TO {}", quote_ident(place.user))),
         _ => None,
     }
 }

@@ -18,13 +18,13 @@ use super::{
     keeper::Keeper,
     lack::{Lack, Libraries, Place},
     measure::{Clock, STATEMENTS, Trouble},
-    query_fault::quoted,
     session::Session,
     visit::{Shared, report_all},
 };
 use crate::{
     check::{Finding, MeasurementCheck, Section, State},
     collector::{CollectContext, Collected},
+    qualified::quote_ident,
 };
 
 /// What was found about a server.
@@ -162,7 +162,7 @@ pub(super) async fn check(
 
 /// What lets the role in.
 fn way_in(problem: &ConnectProblem, config: &PostgresConfig, database: &str) -> Option<String> {
-    let user = quoted(&config.user);
+    let user = quote_ident(&config.user);
     let said = problem.message.as_str();
     match problem.fault {
         ConnectFault::WrongPassword => Some(format!(
@@ -184,7 +184,7 @@ fn way_in(problem: &ConnectProblem, config: &PostgresConfig, database: &str) -> 
             Some(format!("-- in pg_hba.conf, above all lines that say reject:\n-- {line}\nSELECT pg_reload_conf();"))
         }
         ConnectFault::NoDatabase if said.contains("permission denied") => {
-            Some(format!("GRANT CONNECT ON DATABASE {} TO {user};", quoted(database)))
+            Some(format!("GRANT CONNECT ON DATABASE {} TO {user};", quote_ident(database)))
         }
         _ => None,
     }
@@ -199,7 +199,7 @@ async fn about_server(
 ) {
     let (facts, database) = (session.facts.clone(), Arc::clone(&session.database));
     let place = Place { database: &database, user, in_recovery };
-    let user = quoted(user);
+    let user = quote_ident(user);
     let what = if in_recovery { "a standby" } else { "a primary" };
     found.find("connection", State::Works, format!("PostgreSQL {}, {what}", facts.version_text), None);
     if facts.version < 140_000 {

@@ -9,10 +9,13 @@ use pganalytics_core::catalog::{Measurement, Want, Wanted};
 
 use super::super::{
     lack::{Libraries, Place, literal},
-    query_fault::{QueryFault, quoted},
+    query_fault::QueryFault,
     session::Session,
 };
-use crate::check::{MeasurementCheck, State};
+use crate::{
+    check::{MeasurementCheck, State},
+    qualified::quote_ident,
+};
 
 /// A setting of the server.
 #[derive(Debug, Clone)]
@@ -112,10 +115,10 @@ impl Has {
 
     /// What is wrong with something that is wanted, and what mends it.
     fn missing(&self, want: &Want, place: &Place<'_>) -> Option<(String, String)> {
-        let user = quoted(place.user);
+        let user = quote_ident(place.user);
         match &want.what {
             Wanted::Role(role) if self.lacking.contains(role) => {
-                let fix = place.anywhere(&format!("GRANT {} TO {user}", quoted(role)));
+                let fix = place.anywhere(&format!("GRANT {} TO {user}", quote_ident(role)));
                 Some((format!("the role is not a member of {role}"), fix))
             }
             Wanted::Function(function) if self.lacking.contains(function) => {
