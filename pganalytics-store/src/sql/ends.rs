@@ -3,7 +3,7 @@
 
 use datafusion::{
     arrow::{
-        array::{Array as _, ArrayRef, AsArray as _, UInt32Array},
+        array::{Array, ArrayRef, AsArray as _, UInt32Array},
         compute::take,
         datatypes::{DataType, Float64Type, Int64Type},
     },
@@ -44,7 +44,7 @@ impl Ends {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.columns.iter().flatten().map(|array| array.get_array_memory_size()).sum()
+        self.columns.iter().flatten().map(Array::get_array_memory_size).sum()
     }
 }
 
