@@ -146,7 +146,8 @@ mod tests {
 
     #[test]
     fn compressed_files_go_to_those_who_take_them() {
-        let asked = |text: &'static str| HeaderMap::from_iter([(header::ACCEPT_ENCODING, HeaderValue::from_static(text))]);
+        let asked =
+            |text: &'static str| HeaderMap::from_iter([(header::ACCEPT_ENCODING, HeaderValue::from_static(text))]);
         assert!(takes(&asked("gzip, deflate, br, zstd"), "br"));
         assert!(takes(&asked("GZIP;q=0.5"), "gzip"));
         assert!(!takes(&asked("br;q=0, gzip"), "br"));

@@ -28,9 +28,12 @@ const PAGES: &[&str] = &["activity", "explore", "queries", "s", "settings", "set
 
 /// `/` and what lies below it.
 pub(crate) fn routes(routes: Routes) -> Routes {
-    routes
-        .page(Permission::Public, Class::Page, "/", routing::get(home))
-        .page(Permission::Public, Class::Page, "/{*path}", routing::get(below))
+    routes.page(Permission::Public, Class::Page, "/", routing::get(home)).page(
+        Permission::Public,
+        Class::Page,
+        "/{*path}",
+        routing::get(below),
+    )
 }
 
 /// The page names its files and the API relative to its own path; that path has
