@@ -1,7 +1,7 @@
 -- What a statement waited for
 -- page: query
 -- kind: series
--- needs: pg_wait_sampling agent_sampling
+-- needs: pg_wait_sampling
 -- params: server from to queryid
 -- columns: t wait_class wait_event s:s
 select {T} as t, coalesce(nullif(wait_event_type, ''), 'CPU') as wait_class, wait_event, sum(sampled_time) as s

@@ -1,7 +1,7 @@
 -- What could end badly, each as its worst figure
 -- page: server
 -- kind: fact
--- needs: pg_stat_archiver pg_database_wraparound pg_replication_slots pg_blocking pg_stat_replication pg_sequences disk_usage
+-- needs: pg_stat_archiver pg_database_wraparound pg_replication_slots pg_blocking pg_stat_replication pg_standby pg_server
 -- params: server
 -- columns: freeze:ratio wraparound:ratio idle_slots slot_bytes:B replicas replica_lag_bytes:B standby_delay:s waiting:count
 --   archivers_failing pending_restart

@@ -1,7 +1,7 @@
 -- What a server is
 -- page: server
 -- kind: fact
--- needs: pg_server host_inventory
+-- needs: pg_server
 -- params: server
 -- columns: instance_id server version server_version_num in_recovery start_time max_connections pending_restart archive_mode fsync
 --   full_page_writes autovacuum time

@@ -1,9 +1,9 @@
--- What the agent says of each measurement at each of its sources
+-- What the agent says of each measurement of a server, over all its sources
 -- page: every page
 -- kind: fact
 -- needs: agent_scrape
 -- params: server
--- columns: measurement instance_id database_name status error time
-select measurement, instance_id, database_name, status, error, time
+-- columns: measurement status error sources:count time
+select measurement, status, max(error) as error, count(*) as sources, max(time) as time
 from agent_scrape_latest where {S}
-order by measurement, database_name
+group by 1, 2 order by 1, 2
