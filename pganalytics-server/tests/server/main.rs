@@ -20,6 +20,7 @@ mod sessions;
 mod shutdown;
 mod sql;
 mod tls;
+mod ui_queries;
 mod wire;
 #[cfg(target_os = "linux")]
 mod workers;
