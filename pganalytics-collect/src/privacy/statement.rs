@@ -287,9 +287,8 @@ impl Statement {
         let defines = matches!(self.form, Form::Definition { .. });
         match word {
             _ if is(word, "set") => {
-                if defines || !std::mem::take(&mut self.updates) {
-                    self.place = Place::Set;
-                }
+                let of_update = std::mem::take(&mut self.updates) && !defines;
+                self.place = if of_update { Place::Elsewhere } else { Place::Set };
             }
             _ if is(word, "update") => self.updates = true,
             _ if defines && (is(word, "with") || is(word, "options")) => self.place = Place::Options,

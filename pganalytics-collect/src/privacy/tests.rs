@@ -256,8 +256,8 @@ proptest! {
     }
 
     #[test]
-    fn any_text_can_be_read_and_what_was_read_has_nothing_left(text in "[a-z'\"$;=/*(),.\\\\ \nE1é-]{0,40}") {
-        let once = redact_sql(&text).into_owned();
-        prop_assert_eq!(&redact_sql(&once), &once, "{}", text);
+    fn any_text_can_be_read_and_its_strings_are_empty(text in "[a-z'$;=/*(),.\\\\ \nEU&1é-]{0,40}") {
+        let redacted = redact_sql(&text).into_owned();
+        prop_assert!(redacted.split('\'').skip(1).step_by(2).all(|inside| inside == "…"), "{}\n-> {}", text, redacted);
     }
 }

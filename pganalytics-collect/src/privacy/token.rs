@@ -107,7 +107,7 @@ fn string(text: &str, from: usize, escapes: bool) -> Token {
         match (bytes.get(at), bytes.get(at + 1)) {
             // Escaped: a character may have several bytes.
             (Some(b'\\'), _) => {
-                at += 1 + text.get(at + 1..).and_then(|rest| rest.chars().next()).map_or(1, char::len_utf8)
+                at += 1 + text.get(at + 1..).and_then(|rest| rest.chars().next()).map_or(1, char::len_utf8);
             }
             // Doubled.
             (_, Some(b'\'')) => at += 2,
