@@ -181,6 +181,7 @@ pub mod host;
 pub mod logs;
 pub mod memory_sink;
 pub mod own_sql;
+mod panics;
 pub mod pgbackrest;
 pub mod pgbouncer;
 pub mod postgres;

@@ -241,11 +241,19 @@ impl Sink for HttpSink {
             reply = self.push(cut.whole()).await?;
         }
         self.told.taken(&cut);
-        let rejected = reply.rejected.into_iter().filter_map(|rejected| {
-            let (seq, _) = group.frames.get(rejected.index)?;
-            Some(Rejected { seq: *seq, code: rejected.code, message: rejected.message })
+        let rejected = reply.rejected.into_iter().map(|rejected| match group.frames.get(rejected.index) {
+            Some((seq, _)) => Ok(Rejected { seq: *seq, code: rejected.code, message: rejected.message }),
+            None => Err(SinkError::BadReply {
+                message: format!(
+                    "{}: the reply refuses frame {} of a push of {}",
+                    self.server,
+                    rejected.index,
+                    group.frames.len()
+                ),
+            }),
         });
-        Ok(Delivery { accepted: reply.accepted, duplicates: reply.duplicates, rejected: rejected.collect() })
+        let rejected = rejected.collect::<Result<_, _>>()?;
+        Ok(Delivery { accepted: reply.accepted, duplicates: reply.duplicates, rejected })
     }
 }
 

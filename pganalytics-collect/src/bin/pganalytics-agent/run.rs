@@ -50,7 +50,8 @@ pub(crate) async fn run(config: &Config) -> ExitCode {
                 lasts = true;
             }
             // Two agents that send the same: neither would know what the other has sent.
-            Err(error @ (SpoolError::InUse { .. } | SpoolError::Foreign { .. })) => {
+            // Another's folder: he could read what is collected.
+            Err(error @ (SpoolError::InUse { .. } | SpoolError::Foreign { .. } | SpoolError::NotOurs { .. })) => {
                 say_error(&format!("collector.data_dir: {error}"));
                 return ExitCode::from(MISUSED);
             }
