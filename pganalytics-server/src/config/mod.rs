@@ -9,6 +9,6 @@ pub mod read;
 #[cfg(test)]
 mod tests;
 
-pub use build::{Config, Environment};
+pub use build::{Config, Environment, UiListen};
 pub use keys::{KEYS, Key};
 pub use read::{Gathered, Origin};

@@ -2,7 +2,7 @@
 
 use std::{io, net::SocketAddr, sync::Arc};
 
-use pganalytics_server::{Server, TlsFiles, config::Config};
+use pganalytics_server::{Listener, Server, TlsFiles, config::Config};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -17,11 +17,12 @@ pub(crate) async fn serve(config: Config) -> Result<(), Failure> {
     // admin's password is made once, and must not be lost to a port in use.
     let monitors = monitors(&config)?;
     let files = config.tls.as_ref().map(|(cert, key)| TlsFiles { certificate: cert.clone(), key: key.clone() });
-    if let Some(files) = &files {
-        files.load()?;
-    }
-    let listener = TcpListener::bind(config.listen).await.map_err(|error| cannot_listen(config.listen, &error))?;
+    let tls = files.as_ref().map(TlsFiles::load).transpose()?;
+    let listener =
+        TcpListener::bind(config.listen).await.map_err(|error| cannot_listen(config.listen, &error, "port"))?;
     let address = listener.local_addr().map_err(Failure::new)?;
+    let ui_listener = ui_listener(&config).await?;
+    let ui_address = ui_listener.as_ref().map(TcpListener::local_addr).transpose().map_err(Failure::new)?;
 
     let folder = config.data_dir.clone();
     let store = tokio::task::spawn_blocking(move || open_store(&folder)).await.map_err(Failure::new)??;
@@ -38,15 +39,17 @@ pub(crate) async fn serve(config: Config) -> Result<(), Failure> {
         .settings(config.settings.clone())
         .build()
         .await?;
-    welcome(&config, address, &mut server);
+    welcome(&config, ui_address.unwrap_or(address), address, &mut server);
 
     let stop = CancellationToken::new();
     tokio::spawn(stop_on_signals(stop.clone()));
     let watching = watch(&server, monitors, stop.clone()).await?;
-    match &files {
-        Some(files) => server.serve_tls(listener, files, stop.cancelled()).await?,
-        None => server.serve(listener, stop.cancelled()).await?,
-    }
+    let listeners = std::iter::once(listener).chain(ui_listener);
+    let listeners = listeners.map(|socket| match &tls {
+        Some(tls) => Listener::tls(socket, Arc::clone(tls)),
+        None => Listener::plain(socket),
+    });
+    server.serve_all(listeners.collect(), stop.cancelled()).await?;
     // It delivers what it still has while requests end; both are over now.
     stop.cancel();
     let _ = watching.await;
@@ -103,13 +106,29 @@ async fn watch(_: &Server, (): Monitors, _: CancellationToken) -> Result<tokio::
     Ok(tokio::spawn(async {}))
 }
 
-fn cannot_listen(address: SocketAddr, error: &io::Error) -> Failure {
+/// The second port, for people. One that nobody asked for is done without.
+async fn ui_listener(config: &Config) -> Result<Option<TcpListener>, Failure> {
+    let Some(ui) = config.ui_listen else { return Ok(None) };
+    match TcpListener::bind(ui.address).await {
+        Ok(listener) => Ok(Some(listener)),
+        Err(error) if ui.required => Err(cannot_listen(ui.address, &error, "ui-port")),
+        Err(error) => {
+            tracing::warn!("{}", cannot_listen(ui.address, &error, "ui-port").message);
+            Ok(None)
+        }
+    }
+}
+
+fn cannot_listen(address: SocketAddr, error: &io::Error, flag: &str) -> Failure {
+    let variable = flag.to_uppercase().replace('-', "_");
     let hint = match error.kind() {
         io::ErrorKind::AddrInUse => {
-            "another program has this port; stop it, or choose another port with --port or PORT".to_owned()
+            format!("another program has this port; stop it, or choose another port with --{flag} or {variable}")
         }
         io::ErrorKind::PermissionDenied => {
-            "ports below 1024 need a right that this user does not have; choose another with --port or PORT".to_owned()
+            format!(
+                "ports below 1024 need a right that this user does not have; choose another with --{flag} or {variable}"
+            )
         }
         io::ErrorKind::AddrNotAvailable => {
             "this machine has no such address; choose another with --listen or PGANALYTICS_LISTEN".to_owned()
@@ -120,7 +139,7 @@ fn cannot_listen(address: SocketAddr, error: &io::Error) -> Failure {
 }
 
 /// What whoever started it wants to know.
-fn welcome(config: &Config, address: SocketAddr, server: &mut Server) {
+fn welcome(config: &Config, people: SocketAddr, address: SocketAddr, server: &mut Server) {
     let scheme = if config.tls.is_some() { "https" } else { "http" };
     // "All addresses" is none that a browser can open.
     let host = match address.ip() {
@@ -134,12 +153,16 @@ fn welcome(config: &Config, address: SocketAddr, server: &mut Server) {
         address.port(),
         config.data_dir.display()
     );
+    if people != address {
+        text += &format!("The page is at {scheme}://{host}:{}/ as well\n", people.port());
+    }
     if let Some(token) = server.setup_token() {
         // One that was given is known to whoever gave it.
         let given = config.settings.setup_token.is_some();
         let shown = if given { "the one you have set" } else { token.expose().as_str() };
         text += &format!(
-            "\n  There is no user yet. Make the first admin with POST /api/v1/auth/setup\n  Setup token {shown}\n\n"
+            "\n  There is no user yet. Make the first admin at {scheme}://{host}:{}/setup (POST /api/v1/auth/setup)\n  Setup token {shown}\n\n",
+            address.port()
         );
     }
     if let Some((user, password)) = server.first_admin() {
