@@ -14,7 +14,10 @@ use std::{
 
 use anyhow::{Context, bail};
 use bytes::Bytes;
-use pganalytics_core::frame::{PushBody, PushLimits};
+use pganalytics_core::{
+    PushReply, StreamRange,
+    frame::{PushBody, PushLimits},
+};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},

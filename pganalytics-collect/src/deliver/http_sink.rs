@@ -238,7 +238,8 @@ impl Sink for HttpSink {
             reply = self.push(cut.whole()).await?;
         }
         self.told.taken(&cut);
-        delivery(&group, &reply).map_err(|message| SinkError::BadReply { message: format!("{}: {message}", self.server) })
+        delivery(&group, &reply)
+            .map_err(|message| SinkError::BadReply { message: format!("{}: {message}", self.server) })
     }
 }
 
@@ -256,7 +257,11 @@ fn delivery(group: &FrameGroup, reply: &PushReply) -> Result<Delivery, String> {
         } else if let Some((code, message)) = refused.or(unreadable.map(|item| (&item.code, &item.error))) {
             delivery.rejected.push(Rejected { seq: *seq, code: code.clone(), message: message.clone() });
         } else {
-            return Err(format!("the reply does not say what became of frame {} of a push of {}", seq.0, group.frames.len()));
+            return Err(format!(
+                "the reply does not say what became of frame {} of a push of {}",
+                seq.0,
+                group.frames.len()
+            ));
         }
     }
     Ok(delivery)
