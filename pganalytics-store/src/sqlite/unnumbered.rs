@@ -20,10 +20,10 @@ pub(super) fn append(
     reply: MakeReply,
 ) -> Result<Unnumbered, StoreError> {
     if let Some(key) = key
-        && let Some((content, reply)) = find(connection, origin, &key)?
+        && let Some(known) = find(connection, origin, &key)?
     {
-        let same = content == key.content;
-        return Ok(if same { Unnumbered::Repeated { reply } } else { Unnumbered::OtherContent });
+        let same = known.content == key.content;
+        return Ok(if same { Unnumbered::Repeated { reply: known.reply } } else { Unnumbered::OtherContent });
     }
     let outcome = append::append_unnumbered(connection, memory, origin, frames)?;
     if let Some(key) = key.filter(|_| outcome.accepted() > 0) {
@@ -40,7 +40,13 @@ fn oldest(now: Timestamp) -> i64 {
     now.plus_micros(-i64::try_from(KEPT.as_micros()).unwrap_or(i64::MAX)).as_micros()
 }
 
-fn find(connection: &Connection, origin: &Origin, key: &PushKey) -> Result<Option<(Vec<u8>, Vec<u8>)>, StoreError> {
+/// A push that came before.
+struct Known {
+    content: Vec<u8>,
+    reply: Vec<u8>,
+}
+
+fn find(connection: &Connection, origin: &Origin, key: &PushKey) -> Result<Option<Known>, StoreError> {
     let read = || {
         connection
             .prepare_cached(
@@ -54,7 +60,7 @@ fn find(connection: &Connection, origin: &Origin, key: &PushKey) -> Result<Optio
                     key.key,
                     oldest(origin.received_at)
                 ],
-                |row| Ok((row.get(0)?, row.get(1)?)),
+                |row| Ok(Known { content: row.get(0)?, reply: row.get(1)? }),
             )
             .optional()
     };
