@@ -83,7 +83,7 @@ export function TimeChart(props: ChartProps): ReactNode {
     const to = moves[event.key];
     if (to !== undefined) {
       const next = Math.min(Math.max(to, 0), last);
-      if (event.shiftKey) setSelected(([from] = selected ?? [here, here]) && [from, next]);
+      if (event.shiftKey) setSelected([selected?.[0] ?? here, next]);
       else setSelected(null);
       setAt(next);
       const x = plot.current?.valToPos(series.times[next] ?? 0, "x") ?? 0;

@@ -1,0 +1,80 @@
+// The editor of the console. It lives in a shadow root: there it brings its styles as constructed
+// sheets, which the page's policy allows; in the document it would write a <style>, which that refuses.
+import { autocompletion, completionKeymap } from "@codemirror/autocomplete";
+import { defaultKeymap, history, historyKeymap } from "@codemirror/commands";
+import { PostgreSQL, sql } from "@codemirror/lang-sql";
+import { bracketMatching, defaultHighlightStyle, syntaxHighlighting } from "@codemirror/language";
+import { EditorState, Prec } from "@codemirror/state";
+import { EditorView, drawSelection, highlightActiveLine, keymap, lineNumbers } from "@codemirror/view";
+
+export interface Editor {
+  text: () => string;
+  replace: (text: string) => void;
+  insert: (text: string) => void;
+  focus: () => void;
+  destroy: () => void;
+}
+
+interface Options {
+  text: string;
+  isDark: boolean;
+  /** Columns by table, for completion. */
+  schema: Record<string, string[]>;
+  run: () => void;
+  change: (text: string) => void;
+}
+
+export function makeEditor(place: HTMLElement, { text, isDark, schema, run, change }: Options): Editor {
+  const root = place.shadowRoot ?? place.attachShadow({ mode: "open" });
+  const box = document.createElement("div");
+  root.replaceChildren(box);
+  const theme = EditorView.theme(
+    {
+      "&": { fontSize: "13.5px", minHeight: "9rem", maxHeight: "50vh" },
+      ".cm-scroller": { fontFamily: "ui-monospace, 'SF Mono', 'DejaVu Sans Mono', monospace", minHeight: "9rem", overflow: "auto" },
+      ".cm-content": { minHeight: "9rem" },
+      ".cm-gutters": { background: "transparent", color: isDark ? "#8b98a7" : "#5b6773", border: "none" },
+      "&.cm-focused": { outline: "2px solid #4ea3ea", outlineOffset: "-2px" },
+      ".cm-activeLine": { background: isDark ? "#ffffff0d" : "#0000000a" },
+      "&.cm-focused .cm-selectionBackground, .cm-selectionBackground": { background: isDark ? "#2d5580 !important" : "#b9d7f5 !important" },
+    },
+    { dark: isDark },
+  );
+  const view = new EditorView({
+    parent: box,
+    root,
+    state: EditorState.create({
+      doc: text,
+      extensions: [
+        Prec.highest(keymap.of([{ key: "Mod-Enter", run: () => (run(), true) }])),
+        lineNumbers(),
+        history(),
+        drawSelection(),
+        bracketMatching(),
+        highlightActiveLine(),
+        autocompletion(),
+        sql({ dialect: PostgreSQL, schema, upperCaseKeywords: false }),
+        isDark ? [] : syntaxHighlighting(defaultHighlightStyle),
+        theme,
+        EditorView.lineWrapping,
+        EditorView.contentAttributes.of({ "aria-label": "SQL" }),
+        // Tab goes on to the next field (WCAG 2.1.2).
+        keymap.of([...completionKeymap, ...defaultKeymap, ...historyKeymap]),
+        EditorView.updateListener.of((update) => {
+          if (update.docChanged) change(update.state.doc.toString());
+        }),
+      ],
+    }),
+  });
+  const replace = (next: string): void => view.dispatch({ changes: { from: 0, to: view.state.doc.length, insert: next } });
+  return {
+    text: () => view.state.doc.toString(),
+    replace,
+    insert: (piece) => {
+      view.dispatch(view.state.replaceSelection(piece));
+      view.focus();
+    },
+    focus: () => view.focus(),
+    destroy: () => view.destroy(),
+  };
+}
