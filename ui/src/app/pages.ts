@@ -16,5 +16,5 @@ export const EVERYWHERE: readonly PageLink[] = [
 export const OF_SERVER: readonly PageLink[] = [
   { word: "Overview", sign: "◔", key: "o", path: "overview" },
   { word: "Queries", sign: "≡", key: "q", path: "queries" },
-  { word: "Activity and locks", sign: "⚿", key: "a", path: "activity" },
+  { word: "Activity and locks", sign: "⇄", key: "a", path: "activity" },
 ];

@@ -6,7 +6,7 @@ import { Fleet } from "../pages/fleet/Fleet";
 import { Crashed } from "./Crashed";
 import { Root } from "./Root";
 
-const root = createRootRoute({ component: Root, notFoundComponent: Lost, errorComponent: ({ error }) => <Crashed error={error} /> });
+const root = createRootRoute({ component: Root, notFoundComponent: Lost, errorComponent: ({ error }) => <Crashed error={error instanceof Error ? error : new Error(String(error))} /> });
 const getParentRoute = (): typeof root => root;
 
 const routes = [

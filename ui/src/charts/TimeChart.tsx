@@ -110,7 +110,7 @@ export function TimeChart(props: ChartProps): ReactNode {
       ) : (
         <div className="plot" ref={box} role="img" aria-label={words} tabIndex={0} onKeyDown={onKeyDown} />
       )}
-      <div className="row">
+      <div className="row foot">
         <div className="grow">
           <Legend lines={series.lines} colors={colors} at={shown} unit={unit} before={before} limit={limit} />
         </div>

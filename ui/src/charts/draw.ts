@@ -48,8 +48,8 @@ export function draw(place: HTMLElement, drawing: Drawing): uPlot {
     },
     scales: { y: { range: (_, low, high) => spread(low, high, limit) } },
     axes: [
-      { ...axis, values: (_, ticks) => ticks.map((tick) => tickText(tick, ticks, zone)) },
-      { ...axis, size: 66, values: (_, ticks) => ticks.map((tick) => figure(tick, unit)) },
+      { ...axis, size: 30, values: (_, ticks) => ticks.map((tick) => tickText(tick, ticks, zone)) },
+      { ...axis, size: (_, texts) => 14 + 7.2 * Math.max(3, ...(texts ?? []).map((text) => text.length)), values: (_, ticks) => ticks.map((tick) => figure(tick, unit)) },
     ],
     series: [{}, ...lines, ...before],
     hooks: {

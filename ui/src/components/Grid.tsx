@@ -11,6 +11,8 @@ export interface GridColumn {
   /** What it is sorted by; default the row's value of that name. */
   value?: (row: Row) => string | number | boolean | null | undefined;
   show?: (row: Row) => ReactNode;
+  /** It takes the room that others leave, and is cut. */
+  isWide?: boolean;
   /** What its words mean, on hover. */
   about?: string;
 }
@@ -109,7 +111,7 @@ export function Grid({ label, rows, columns, rowKey, open, sort, param = "sort" 
                 onKeyDown={open ? (event) => onKeyDown(event, row) : undefined}
               >
                 {columns.map((column) => (
-                  <td key={column.id} className={isNumber(column, rows) ? "num" : ""}>
+                  <td key={column.id} className={column.isWide ? "wide" : isNumber(column, rows) ? "num" : ""}>
                     {column.show ? column.show(row) : figure(valueOf(column)(row), column.unit)}
                   </td>
                 ))}

@@ -36,7 +36,10 @@ export function SeriesChart({ page, id, beforeId, value, by, label, isStack = fa
   const rows = rowsIn(outcomes.get(id));
   const earlier = beforeId ? rowsIn(outcomes.get(beforeId)) : [];
   const series = useMemo(() => {
-    const all = ordered(largest(linesOf(rows, range, step, value, by ?? null, 0, isStack), most));
+    const found = linesOf(rows, range, step, value, by ?? null, 0, isStack);
+    // In a stack a line of zeros is not seen, and only makes the legend long.
+    const seen = found.lines.filter((line) => line.values.some((each) => each !== null && each !== 0));
+    const all = ordered(largest(isStack && seen.length > 0 ? { times: found.times, lines: seen } : found, most));
     const named = (text: string): string => (name ? name(text) : by ? text : label);
     return { times: all.times, lines: all.lines.map((line) => ({ ...line, label: named(line.label) })) };
   }, [rows, range, step, value, by, isStack, most, name, label]);

@@ -52,7 +52,7 @@ export function List({ rows, server, isCompared, isChanged }: Props): ReactNode 
     show: (row) => `${isLowerBound(row) && metric.id !== "mean" ? "≥ " : ""}${figure(metric.value(row), metric.unit)}`,
   }));
   const columns: GridColumn[] = [
-    { id: "query", title: "Statement", show: (row) => <To path={path(row)} className="cut mono" title={oneLine(row["query"], 600)}>{oneLine(row["query"] ?? `queryid ${textIn(row, "queryid")}`, 160)}</To> },
+    { id: "query", title: "Statement", isWide: true, show: (row) => <To path={path(row)} className="cut mono" title={oneLine(row["query"], 600)}>{oneLine(row["query"] ?? `queryid ${textIn(row, "queryid")}`, 160)}</To> },
     { id: "datname", title: "Database" },
     { id: "usename", title: "User" },
     ...(isCompared ? compared() : []),

@@ -13,7 +13,7 @@ export function TopQueries({ rows, server }: { rows: Row[]; server: ServerInfo }
   const go = useGo();
   const path = (row: Row): string => `/s/${slugOf(server)}/queries/${textIn(row, "queryid")}`;
   const columns: GridColumn[] = [
-    { id: "query", title: "Statement", show: (row) => <To path={path(row)} className="cut mono">{oneLine(row["query"] ?? row["queryid"], 90)}</To> },
+    { id: "query", title: "Statement", isWide: true, show: (row) => <To path={path(row)} className="cut mono">{oneLine(row["query"] ?? row["queryid"], 90)}</To> },
     { id: "ms", title: "Time", unit: "ms" },
     { id: "calls", title: "Calls", unit: "" },
     { id: "mean", title: "Mean", unit: "ms", value: meanOf },
