@@ -24,7 +24,7 @@ export function TimePicker(): ReactNode {
   return (
     <div className="row" role="group" aria-label="Time">
       <button type="button" className="button plain" onClick={() => to(shift(range, -0.5))} aria-label="Earlier by half" title="Earlier by half ( [ )">‹</button>
-      <Menu label="Choose the time" className="button" start sign={<>◷ {named ?? `${dayAndTime(range.from, zone)} – ${times.to === "now" ? "now" : dayAndTime(range.to, zone)}`}</>}>
+      <Menu label="Choose the time" className="button" start words={<>◷ {named ?? `${dayAndTime(range.from, zone)} – ${times.to === "now" ? "now" : dayAndTime(range.to, zone)}`}</>}>
         {PRESETS.map(([from, words]) => (
           <button key={from} type="button" className="button item" aria-pressed={from === times.from && times.to === "now"} onClick={() => set({ from: from === "now-1h" ? "" : from, to: "" })}>
             {words}

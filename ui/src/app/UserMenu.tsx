@@ -10,7 +10,7 @@ export function UserMenu(): ReactNode {
   const { theme } = useSettings();
   const go = useGo();
   return (
-    <Menu label="You and this browser" sign={<>{boot.user.username ?? "you"} ▾</>} className="button">
+    <Menu label="You and this browser" words={<>{boot.user.username ?? "you"} ▾</>} className="button">
       <p className="muted row">Role: {boot.user.role}</p>
       {(["auto", "light", "dark"] as const).map((each) => (
         <button key={each} type="button" className="button item" aria-pressed={theme === each} onClick={() => change({ theme: each })}>

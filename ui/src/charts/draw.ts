@@ -49,7 +49,7 @@ export function draw(place: HTMLElement, drawing: Drawing): uPlot {
     scales: { y: { range: (_, low, high) => spread(low, high, limit) } },
     axes: [
       { ...axis, size: 30, values: (_, ticks) => ticks.map((tick) => tickText(tick, ticks, zone)) },
-      { ...axis, size: (_, texts) => 14 + 7.2 * Math.max(3, ...(texts ?? []).map((text) => text.length)), values: (_, ticks) => ticks.map((tick) => figure(tick, unit)) },
+      { ...axis, size: (_, texts) => 18 + 7.2 * Math.max(3, ...(texts ?? []).map((text) => text.length)), values: (_, ticks) => ticks.map((tick) => figure(tick, unit)) },
     ],
     series: [{}, ...lines, ...before],
     hooks: {

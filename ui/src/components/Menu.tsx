@@ -2,7 +2,10 @@ import { type KeyboardEvent, type ReactNode, useEffect, useRef } from "react";
 
 interface Props {
   label: string;
-  sign: ReactNode;
+  /** A picture; its label is heard, not seen. */
+  sign?: ReactNode;
+  /** Words that are seen; the label comes before them. */
+  words?: ReactNode;
   /** Whether the sheet begins at the sign's own edge. */
   start?: boolean;
   children: ReactNode;
@@ -10,7 +13,7 @@ interface Props {
 }
 
 /** A button with a sheet below it. Escape and a click elsewhere close it. */
-export function Menu({ label, sign, start = false, children, className = "button plain" }: Props): ReactNode {
+export function Menu({ label, sign, words, start = false, children, className = "button plain" }: Props): ReactNode {
   const box = useRef<HTMLDetailsElement>(null);
   useEffect(() => {
     const away = (event: Event): void => {
@@ -35,7 +38,11 @@ export function Menu({ label, sign, start = false, children, className = "button
   };
   return (
     <details className="menu" ref={box} onKeyDown={onKeyDown}>
-      <summary className={className} aria-label={label} title={label}>{sign}</summary>
+      {words ? (
+        <summary className={className} title={label}><span className="sr">{label}: </span>{words}</summary>
+      ) : (
+        <summary className={className} aria-label={label} title={label}>{sign}</summary>
+      )}
       <div className={start ? "sheet start" : "sheet"} onClick={onClick}>{children}</div>
     </details>
   );

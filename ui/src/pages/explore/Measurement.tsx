@@ -9,10 +9,12 @@ import { ApiError } from "../../data/api";
 import { type Outcome, runBatch } from "../../data/batch";
 import { type Measurement, useCatalog } from "../../data/catalog";
 import { completeBuckets } from "../../data/page";
+import { dateTime, figure as figureText } from "../../data/format";
 import { printTime, stepOf } from "../../data/range";
-import { asObjects, rowsIn } from "../../data/rows";
+import { type Row, asObjects, rowsIn, timeOf } from "../../data/rows";
 import { largest, linesOf } from "../../data/series";
 import { useSession } from "../../data/session";
+import { useSettings } from "../../data/settings";
 import { useSearch, useSet, useTimes } from "../../data/url";
 import { chartSql, figuresOf, groupsOf, rowsSql } from "./sql";
 
@@ -99,12 +101,22 @@ function Drawn({ outcome, isNone, children }: { outcome: Outcome | undefined; is
 }
 
 function Latest({ measurement, outcome }: { measurement: Measurement; outcome: Outcome | undefined }): ReactNode {
+  const { zone } = useSettings();
   if (!outcome) return <p className="state appear">Loading …</p>;
   if ("error" in outcome) return <Failed error={outcome.error} />;
   if (outcome.rows.rows.length === 0) return <p className="state">Nobody has sent this measurement yet.</p>;
   const columns = outcome.rows.columns.map((column): GridColumn => {
     const known = measurement.columns.find((each) => each.name === column.name);
-    return { id: column.name, title: column.name, about: known?.doc ?? column.type, ...(known?.unit ? { unit: known.unit } : {}) };
+    const isTime = column.type.startsWith("timestamp");
+    const isName = known?.kind === "key" || known?.kind === "info";
+    return {
+      id: column.name,
+      title: column.name,
+      about: known?.doc ?? column.type,
+      ...(known?.unit ? { unit: known.unit } : {}),
+      // Ids are names that happen to be numbers.
+      ...(isTime || isName ? { show: (row: Row) => (isTime && row[column.name] !== null ? dateTime(timeOf(row[column.name]), zone) : figureText(row[column.name] === null ? null : String(row[column.name]))) } : {}),
+    };
   });
   return <Grid label="Newest rows" rows={asObjects(outcome.rows)} columns={columns} rowKey={(_, at) => String(at)} sort="-time" param="rsort" />;
 }
