@@ -19,6 +19,7 @@ mod push;
 mod sessions;
 mod shutdown;
 mod sql;
+mod tls;
 mod ui_queries;
 mod wire;
 #[cfg(target_os = "linux")]
