@@ -24,6 +24,9 @@ export const test = base.extend<{ watched: Watched }>({
         const matters = ["error", "warning"].includes(message.type()) || text.startsWith("REFUSED");
         if (matters && !watched.expected.some((each) => each.test(text))) wrong.push(text);
       });
+      page.on("response", (answer) => {
+        if (answer.status() === 404) wrong.push(`not there: ${answer.url()}`);
+      });
       await page.addInitScript(() => {
         document.addEventListener("securitypolicyviolation", (event) => console.log(`REFUSED ${event.violatedDirective} ${event.blockedURI} ${event.sample}`));
       });

@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { lockQueue } from "./lock";
 
 export const PASSWORD = "correct horse battery staple";
 export const SETUP_TOKEN = "0123456789abcdef0123456789abcdef";
@@ -49,7 +50,7 @@ async function data(base: string): Promise<void> {
   };
   const { token } = await ask("auth/login", { username: "admin", password: PASSWORD });
   const sql =
-    "select (select count(distinct time) from pg_wait_sampling_delta), (select count(*) from pg_stat_activity), (select count(*) from pg_stat_statements_delta where calls > 0), (select count(*) from pg_blocking), (select count(*) from host_inventory)";
+    "select (select count(distinct time) from pg_wait_sampling_delta), (select count(*) from pg_stat_activity), (select count(*) from pg_stat_statements_delta where calls > 0), (select count(*) from pg_blocking where application_name = 'third'), (select count(*) from host_inventory)";
   for (let tries = 0; tries < 240; tries += 1) {
     const { rows } = (await ask("sql", { sql }, String(token))) as { rows?: number[][] };
     if (rows?.[0]?.every((count, at) => count >= (at === 0 ? 4 : 1))) return;
@@ -88,7 +89,9 @@ export default async function start(): Promise<() => Promise<void>> {
     children.push(empty.child);
     process.env["PGA_FULL"] = full.base;
     process.env["PGA_EMPTY"] = empty.base;
+    const letGo = await lockQueue(primary ?? "");
     await data(full.base);
+    await letGo();
     return stop;
   } catch (error) {
     await stop();

@@ -148,9 +148,9 @@ export function usePage(name: string, plan: Plan, isEnabled = true): Page {
     },
     refetchInterval: (state) => {
       if (isExpired) return false;
-      const { error, fetchFailureCount, data } = state.state;
+      const { error, fetchFailureCount } = state.state;
       if (error) return pause(fetchFailureCount, error instanceof ApiError ? error.retryAfter : null);
-      return times.isLive ? Math.max(10, Math.min(data?.step ?? 10, 60)) * 1000 : false;
+      return times.isLive ? Math.min(Math.max(10, boot.limits.collection_interval_seconds), 30) * 1000 : false;
     },
   });
   const error = query.error instanceof ApiError ? query.error : query.error ? new ApiError(0, "failed", query.error.message) : null;

@@ -22,6 +22,8 @@ export function Activity(): ReactNode {
 
 /** How far before a moment the last look at sessions may be. */
 const LOOK = 35_000;
+/** A moment is a second long: addresses are not finer, and looks are. */
+const SECOND = 1000;
 
 /** Who runs, who waits for whom, now or then? */
 function ActivityOf({ server }: { server: ServerInfo }): ReactNode {
@@ -32,7 +34,7 @@ function ActivityOf({ server }: { server: ServerInfo }): ReactNode {
   const { zone } = useSettings();
   const moment = times.at;
   const plan = useMemo(() => {
-    const around = moment === null ? { from: "now-35s", to: "now" } : { from: printTime(moment - LOOK), to: printTime(moment) };
+    const around = moment === null ? { from: "now-35s", to: "now" } : { from: printTime(moment - LOOK), to: printTime(moment + SECOND) };
     return {
       asks: [
         { id: "sessions", query: "sessions_at", values: around },

@@ -60,6 +60,17 @@ export function makeEditor(place: HTMLElement, { text, isDark, schema, run, chan
         EditorView.contentAttributes.of({ "aria-label": "SQL" }),
         // Tab goes on to the next field (WCAG 2.1.2).
         keymap.of([...completionKeymap, ...defaultKeymap, ...historyKeymap]),
+        // Where a selection is typed over, the browser would keep its colours in a style attribute, which
+        // the page's policy refuses: so this is done before the browser does anything.
+        EditorView.domEventHandlers({
+          beforeinput: (event, view) => {
+            const isOver = event.inputType === "insertText" && event.data !== null && !view.state.selection.main.empty;
+            if (!isOver || event.isComposing) return false;
+            view.dispatch(view.state.replaceSelection(event.data), { userEvent: "input.type", scrollIntoView: true });
+            event.preventDefault();
+            return true;
+          },
+        }),
         EditorView.updateListener.of((update) => {
           if (update.docChanged) change(update.state.doc.toString());
         }),
