@@ -12,6 +12,10 @@ import { startSettings } from "./data/settings";
 
 startSettings();
 
+// Written out whole: as it stands it is relative to an address that changes.
+const icon = document.querySelector<HTMLLinkElement>("link[rel=icon]");
+if (icon) icon.href = new URL(icon.href).href;
+
 const client = new QueryClient({
   defaultOptions: {
     queries: {

@@ -1,7 +1,7 @@
 import { type KeyboardEvent, type ReactNode, useId, useMemo, useState } from "react";
 import { Dialog } from "../components/Dialog";
 import type { ServerInfo } from "../data/api";
-import { slugOf } from "../data/servers";
+import { isCluster, slugOf } from "../data/servers";
 import { useSession } from "../data/session";
 import { EVERYWHERE, OF_SERVER } from "./pages";
 import { useGo } from "./go";
@@ -35,7 +35,7 @@ export function Palette({ server, close }: { server: ServerInfo | null; close: (
   const places = useMemo<Place[]>(() => {
     const ofServer = (each: ServerInfo): Place[] =>
       OF_SERVER.map((page) => ({ words: `${each.name} ${page.word}`, about: each.state === "silent" ? "silent" : "server", path: `/s/${slugOf(each)}/${page.path}` }));
-    const others = boot.servers.filter((each) => each.id !== server?.id);
+    const others = boot.servers.filter((each) => each.id !== server?.id && isCluster(each));
     return [
       ...(server ? ofServer(server) : []),
       ...EVERYWHERE.map((page) => ({ words: page.word, about: "all servers", path: page.path })),

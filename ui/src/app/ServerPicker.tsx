@@ -1,7 +1,7 @@
 import { type ReactNode, useMemo } from "react";
 import { useRouterState } from "@tanstack/react-router";
 import type { ServerInfo } from "../data/api";
-import { slugOf } from "../data/servers";
+import { isCluster, slugOf } from "../data/servers";
 import { useSession } from "../data/session";
 import { useGo } from "./go";
 
@@ -10,7 +10,7 @@ export function ServerPicker({ server }: { server: ServerInfo | null }): ReactNo
   const { boot } = useSession();
   const go = useGo();
   const path = useRouterState({ select: (state) => state.location.pathname });
-  const servers = useMemo(() => [...boot.servers].sort((a, b) => (a.name < b.name ? -1 : 1)), [boot.servers]);
+  const servers = useMemo(() => boot.servers.filter(isCluster).sort((a, b) => (a.name < b.name ? -1 : 1)), [boot.servers]);
   if (servers.length === 0) return null;
   const page = /\/s\/[^/]+\/([a-z]+)/.exec(path)?.[1] ?? "overview";
   const choose = (id: string): void => {

@@ -2,7 +2,7 @@ import { useParams } from "@tanstack/react-router";
 import type { ReactNode } from "react";
 import { To } from "../components/To";
 import type { ServerInfo } from "../data/api";
-import { findServer, slugOf } from "../data/servers";
+import { findServer, isCluster, slugOf } from "../data/servers";
 import { useSession } from "../data/session";
 import { ago } from "../data/why";
 
@@ -38,6 +38,7 @@ export function ServerScope({ title, children }: { title: string; children: (ser
           <span className="badge bad" role="status">✕ silent: last heard of {ago(Date.parse(server.last_seen), Date.now() + ahead)}</span>
         )}
       </div>
+      {!isCluster(server) && <p className="notice warn" role="status">This is a host, a pooler, or a server that was never reached: there is little to see here. <To path="/explore" search={{ server: server.id }}>Explore what it sends</To></p>}
       {children(server)}
     </>
   );
