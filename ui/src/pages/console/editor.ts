@@ -3,9 +3,18 @@
 import { autocompletion, completionKeymap } from "@codemirror/autocomplete";
 import { defaultKeymap, history, historyKeymap } from "@codemirror/commands";
 import { PostgreSQL, sql } from "@codemirror/lang-sql";
-import { bracketMatching, defaultHighlightStyle, syntaxHighlighting } from "@codemirror/language";
+import { HighlightStyle, bracketMatching, defaultHighlightStyle, syntaxHighlighting } from "@codemirror/language";
 import { EditorState, Prec } from "@codemirror/state";
+import { tags } from "@lezer/highlight";
 import { EditorView, drawSelection, highlightActiveLine, keymap, lineNumbers } from "@codemirror/view";
+
+const DARK = HighlightStyle.define([
+  { tag: tags.keyword, color: "#d7a1f0" },
+  { tag: [tags.string, tags.special(tags.string)], color: "#9ad29a" },
+  { tag: [tags.number, tags.bool, tags.null], color: "#f2b653" },
+  { tag: tags.comment, color: "#94a3b3", fontStyle: "italic" },
+  { tag: tags.typeName, color: "#6db3f2" },
+]);
 
 export interface Editor {
   text: () => string;
@@ -54,7 +63,7 @@ export function makeEditor(place: HTMLElement, { text, isDark, schema, run, chan
         highlightActiveLine(),
         autocompletion(),
         sql({ dialect: PostgreSQL, schema, upperCaseKeywords: false }),
-        isDark ? [] : syntaxHighlighting(defaultHighlightStyle),
+        syntaxHighlighting(isDark ? DARK : defaultHighlightStyle),
         theme,
         EditorView.lineWrapping,
         EditorView.contentAttributes.of({ "aria-label": "SQL" }),
