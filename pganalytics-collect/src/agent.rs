@@ -17,14 +17,14 @@ use crate::{
     change_filter::ChangeFilter,
     clock::{Clock, SystemClock},
     collector::{CollectContext, Collected, Collector},
-    deliver::{Backoff, GroupLimits, MemoryOutbox, Outbox, OutboxStats, Sender},
+    delivery::{Backoff, GroupLimits, MemoryOutbox, Outbox, OutboxStats, Sender},
     error::CollectError,
     exporter::Exporter,
     host::HostIdentity,
     memory_sink::MemorySink,
     own_sql::{CatalogFolder, Following, LiveCatalog, Watched},
     postgres::PostgresServer,
-    scheduler::{Accounts, Plan, Runner, SchedulerStats, Shared},
+    scheduler::{Accounts, Losses, Plan, Runner, SchedulerStats, Shared},
     sink::Sink,
 };
 
@@ -114,7 +114,7 @@ impl AgentBuilder {
     }
 
     /// Where frames wait; default: a [`MemoryOutbox`]. A
-    /// [`Spool`](crate::spool::Spool) outlives the process.
+    /// [`Spool`](crate::delivery::Spool) outlives the process.
     #[must_use]
     pub fn outbox(mut self, outbox: impl Outbox + 'static) -> Self {
         self.outbox = Some(Arc::new(outbox));
@@ -308,7 +308,7 @@ impl Agent {
             outbox: Arc::clone(&outbox),
             clock: settings.clock,
             stats: Arc::new(SchedulerStats::default()),
-            accounts: Arc::new(Mutex::new((Accounts::new(), ChangeFilter::new(), 0))),
+            accounts: Arc::new(Mutex::new((Accounts::new(), ChangeFilter::new(), Losses::of(&*outbox)))),
             latest: exporter.as_ref().map(|exporter| exporter.latest().clone()),
             delivers,
         };

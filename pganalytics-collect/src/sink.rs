@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use pganalytics_core::{Seq, StreamId};
+use pganalytics_core::{Position, Ranges, Seq, StreamId};
 
-/// Encoded frames of one stream, oldest first.
+/// Encoded frames of one stream, in the order of their numbers.
 #[derive(Debug, Clone)]
 pub struct FrameGroup {
     /// The stream whose numbers these are.
     pub stream: StreamId,
-    /// Each frame with its number; see [`pganalytics_core::frame`].
-    pub frames: Vec<(Seq, Bytes)>,
+    /// Each frame with its place; see [`pganalytics_core::frame`].
+    pub frames: Vec<(Position, Bytes)>,
 }
 
 impl FrameGroup {
@@ -21,61 +21,81 @@ impl FrameGroup {
     pub fn bytes(&self) -> usize {
         self.frames.iter().map(|(_, frame)| frame.len()).sum()
     }
+
+    /// Numbers of all frames.
+    #[must_use]
+    pub fn numbers(&self) -> Ranges {
+        self.frames.iter().map(|(position, _)| position.seq).collect()
+    }
 }
 
-/// A frame that will never be taken.
+/// Frames that will never be taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rejected {
-    /// Its number.
-    pub seq: Seq,
+pub struct Refused {
+    /// Number of the first.
+    pub first: Seq,
+    /// Number of the last.
+    pub last: Seq,
     /// A short name of the reason, for counters.
     pub code: String,
     /// The reason in words.
     pub message: String,
 }
 
-/// What became of a group: each of its frames is in one of the three. An agent
-/// that finds them not to add up counts none of the group as delivered, and
-/// sends it again.
+impl Refused {
+    /// One frame.
+    #[must_use]
+    pub fn one(seq: Seq, code: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { first: seq, last: seq, code: code.into(), message: message.into() }
+    }
+}
+
+/// What became of frames of a group. What it does not name was not taken, and is
+/// sent again.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Delivery {
-    /// Frames that are stored now.
-    pub accepted: usize,
+    /// Frames that are stored now, durably.
+    pub stored: Ranges,
     /// Frames that were stored before.
-    pub duplicates: usize,
-    /// Frames that are finally refused; the agent declares them lost.
-    pub rejected: Vec<Rejected>,
+    pub duplicate: Ranges,
+    /// Frames that are refused for good; the agent declares them lost.
+    pub refused: Vec<Refused>,
 }
 
 impl Delivery {
-    /// Checks that it accounts for these frames, each once, and for no other.
+    /// All frames of a group are stored now.
+    #[must_use]
+    pub fn all(group: &FrameGroup) -> Self {
+        Self { stored: group.numbers(), ..Self::default() }
+    }
+
+    /// What is stored, now or before.
+    pub(crate) fn named_stored(&self) -> Ranges {
+        self.stored.iter().chain(self.duplicate.iter()).collect()
+    }
+
+    /// Checks that it speaks of these frames only, and of each once; the numbers
+    /// that it does not speak of.
     ///
     /// # Errors
-    /// [`SinkError::BadReply`], with what does not add up.
-    pub fn check(&self, sent: &[Seq]) -> Result<(), SinkError> {
-        let mut strange = self.rejected.iter().filter(|rejected| !sent.contains(&rejected.seq));
-        if let Some(strange) = strange.next() {
-            let message = format!("the receiver refused frame {}, which was not sent", strange.seq.0);
-            return Err(SinkError::BadReply { message });
+    /// [`SinkError::BadReply`], with what does not add up. Nothing of the reply may
+    /// be believed then.
+    pub fn check(&self, sent: &Ranges) -> Result<Ranges, SinkError> {
+        let refused = self.refused.iter().map(|refused| refused.first..=refused.last);
+        let named = self.stored.iter().chain(self.duplicate.iter()).chain(refused);
+        let mut left = sent.clone();
+        for range in named {
+            if !left.contains_range(&range) {
+                let (first, last) = (range.start().0, range.end().0);
+                let message = format!(
+                    "the reply speaks of frames {first} to {last}, which were not sent, or twice; \
+                     is something else than a pgAnalytics server answering?"
+                );
+                return Err(SinkError::BadReply { message });
+            }
+            left.remove_range(range);
         }
-        let mut rejected: Vec<Seq> = self.rejected.iter().map(|rejected| rejected.seq).collect();
-        rejected.sort_unstable();
-        if rejected.windows(2).any(|pair| pair.first() == pair.last()) {
-            return Err(SinkError::BadReply { message: String::from("the receiver refused a frame twice") });
-        }
-        let named = self.accepted.saturating_add(self.duplicates).saturating_add(rejected.len());
-        if named != sent.len() {
-            let message = format!(
-                "{} frames were sent, and the reply accounts for {named}: {} stored, {} stored before, {} refused; \
-                 is something else than a pgAnalytics server answering?",
-                sent.len(),
-                self.accepted,
-                self.duplicates,
-                rejected.len()
-            );
-            return Err(SinkError::BadReply { message });
-        }
-        Ok(())
+        Ok(left)
     }
 }
 
@@ -114,6 +134,13 @@ pub enum SinkError {
         /// What the panic said.
         message: String,
     },
+    /// Another agent goes on with this stream: a copied folder, a restored
+    /// snapshot. The outbox begins a new one with what waits.
+    #[error("{message}")]
+    Forked {
+        /// What the receiver said.
+        message: String,
+    },
     /// The group is too large; smaller ones may pass.
     #[error("{message}")]
     TooLarge {
@@ -130,8 +157,9 @@ pub enum SinkError {
 
 /// Takes frames: sends, stores or shows them.
 ///
-/// The agent calls it with one group at a time, oldest frames first, and calls
-/// again with what was not delivered, after a pause that grows.
+/// The agent calls it with one group at a time, and again with what was not
+/// delivered, after a pause that grows. Numbers do not come in order: after an
+/// outage new frames go before the backlog.
 #[async_trait]
 pub trait Sink: Send + Sync {
     /// Delivers a group.

@@ -74,7 +74,7 @@ use self::{
 use crate::{
     agent::{Agent, AgentBuilder},
     collector::Collector,
-    deliver::{Backoff, HttpSink, Token},
+    delivery::{Backoff, HttpSink, Spool, SpoolError, Token},
     error::CollectError,
     exporter::{Exporter, ExporterSettings},
     host::{Folders, HostCollector},
@@ -83,7 +83,6 @@ use crate::{
     pgbouncer::PgBouncerCollector,
     postgres::{Environment, PostgresConfig, PostgresServer},
     scheduler::Plan,
-    spool::{Spool, SpoolError},
 };
 
 /// Where the settings file is looked for when nobody names one.

@@ -6,7 +6,7 @@ use pganalytics_collect::{
     Config,
     config::{Origin, Setting},
     own_sql::Reloader,
-    spool::SpoolError,
+    delivery::SpoolError,
 };
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;

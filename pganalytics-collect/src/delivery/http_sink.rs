@@ -8,19 +8,21 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use pganalytics_core::{Secret, frame};
+use pganalytics_core::{PushReply, RefusedRange, Secret, StreamRange, frame};
 use reqwest::{Certificate, Client, Identity, Response, StatusCode, Url, header, redirect};
 use serde::Deserialize;
 
 use super::schemas::{CutGroup, ToldSchemas};
 use crate::{
     error::CollectError,
-    sink::{Delivery, FrameGroup, Rejected, Sink, SinkError},
+    sink::{Delivery, FrameGroup, Refused, Sink, SinkError},
 };
 
 /// Where frames are pushed to, below the server's address.
 const PUSH_PATH: &str = "api/v1/metrics/push";
-/// A reply lists at most a thousand rejected frames.
+/// The server's word for a stream that another agent goes on with.
+const FORK: &str = "fork";
+/// A reply lists at most a thousand frames.
 const MAX_REPLY_BYTES: usize = 1 << 20;
 /// The server's word for a frame whose schema it does not know.
 const UNKNOWN_SCHEMA: &str = "unknown_schema";
@@ -206,12 +208,12 @@ impl HttpSink {
     async fn refusal(&self, response: Response) -> SinkError {
         let status = response.status();
         let retry_after = retry_after(&response);
-        let said = said(response).await;
+        let (code, said) = said(response).await;
         let server = &self.server;
         let answer = format!("{server}: {status}{}{said}", if said.is_empty() { "" } else { ": " });
         match status {
             StatusCode::PAYLOAD_TOO_LARGE => SinkError::TooLarge { message: answer },
-            StatusCode::UNPROCESSABLE_ENTITY => SinkError::Unreadable { message: answer },
+            StatusCode::CONFLICT if code == FORK => SinkError::Forked { message: answer },
             StatusCode::UNAUTHORIZED => SinkError::Refused {
                 message: format!("{answer}; set a valid token in [backend] token_file or BACKEND_TOKEN"),
             },
@@ -236,61 +238,76 @@ impl Sink for HttpSink {
         let cut = CutGroup::new(&group);
         let mut reply = self.push(self.told.push(&cut)).await?;
         // It was told, and has forgotten: another server, or one that was started anew.
-        if reply.rejected.iter().any(|rejected| rejected.code == UNKNOWN_SCHEMA) {
+        if reply.unreadable.iter().any(|item| item.code == UNKNOWN_SCHEMA) {
             self.told.forget();
+            let first = reply;
             reply = self.push(cut.whole()).await?;
+            // What the first push brought in is a duplicate for the second.
+            reply.stored.extend(first.stored);
+            let stored = reply.stored(group.stream);
+            reply.duplicate = StreamRange::list(group.stream, &reply.duplicate(group.stream).without(&stored));
+            reply.stored = StreamRange::list(group.stream, &stored);
         }
         self.told.taken(&cut);
-        let rejected = reply.rejected.into_iter().map(|rejected| match group.frames.get(rejected.index) {
-            Some((seq, _)) => Ok(Rejected { seq: *seq, code: rejected.code, message: rejected.message }),
-            None => Err(SinkError::BadReply {
-                message: format!(
-                    "{}: the reply refuses frame {} of a push of {}",
-                    self.server,
-                    rejected.index,
-                    group.frames.len()
-                ),
-            }),
-        });
-        let rejected = rejected.collect::<Result<_, _>>()?;
-        Ok(Delivery { accepted: reply.accepted, duplicates: reply.duplicates, rejected })
+        self.delivery(&group, &reply)
     }
 }
 
 impl HttpSink {
     /// Pushes a body, with a new token if the one that it has was refused.
-    async fn push(&self, body: Bytes) -> Result<Reply, SinkError> {
+    async fn push(&self, body: Bytes) -> Result<PushReply, SinkError> {
         let mut response = self.post(body.clone()).await?;
         if response.status() == StatusCode::UNAUTHORIZED && self.renew_token().await {
             response = self.post(body).await?;
         }
-        if !response.status().is_success() {
+        let status = response.status();
+        // Of a push that is refused as a whole the reply says why, frame by frame.
+        if !status.is_success() && status != StatusCode::UNPROCESSABLE_ENTITY {
             return Err(self.refusal(response).await);
         }
-        read_reply(response).await.map_err(|message| SinkError::Refused {
-            message: format!("{}: {message}; is [backend] url the address of a pgAnalytics server?", self.server),
-        })
+        let body = read_body(response).await.map_err(|message| self.bad_reply(&message))?;
+        match serde_json::from_slice(&body) {
+            Ok(reply) => Ok(reply),
+            Err(_) if status == StatusCode::UNPROCESSABLE_ENTITY => {
+                let message = format!("{}: {status}: {}", self.server, words_of_problem(&body));
+                Err(SinkError::Unreadable { message })
+            }
+            Err(error) => Err(self.bad_reply(&format!("the reply makes no sense: {error}"))),
+        }
+    }
+
+    fn bad_reply(&self, message: &str) -> SinkError {
+        let message = format!("{}: {message}; is [backend] url the address of a pgAnalytics server?", self.server);
+        SinkError::BadReply { message }
+    }
+
+    /// What a reply says of the frames of this group.
+    fn delivery(&self, group: &FrameGroup, reply: &PushReply) -> Result<Delivery, SinkError> {
+        let ranges = reply.stored.iter().chain(&reply.duplicate).chain(reply.refused.iter().map(|refused| &refused.range));
+        if let Some(other) = ranges.map(|range| range.stream).find(|stream| *stream != group.stream) {
+            return Err(self.bad_reply(&format!("the reply speaks of stream {other}, which was not sent")));
+        }
+        let mut delivery = Delivery {
+            stored: reply.stored(group.stream),
+            duplicate: reply.duplicate(group.stream),
+            refused: Vec::with_capacity(reply.refused.len()),
+        };
+        for RefusedRange { range, code, error } in &reply.refused {
+            let (code, message) = (one_line(code), one_line(error));
+            delivery.refused.push(Refused { first: range.first, last: range.last, code, message });
+        }
+        for item in &reply.unreadable {
+            let Some((position, _)) = group.frames.get(item.index) else {
+                let frames = group.frames.len();
+                return Err(self.bad_reply(&format!("the reply refuses frame {} of a push of {frames}", item.index)));
+            };
+            delivery.refused.push(Refused::one(position.seq, one_line(&item.code), one_line(&item.error)));
+        }
+        Ok(delivery)
     }
 }
 
-#[derive(Deserialize)]
-struct Reply {
-    accepted: usize,
-    #[serde(default)]
-    duplicates: usize,
-    #[serde(default)]
-    rejected: Vec<RejectedFrame>,
-}
-
-#[derive(Deserialize)]
-struct RejectedFrame {
-    index: usize,
-    code: String,
-    #[serde(default)]
-    message: String,
-}
-
-async fn read_reply(mut response: Response) -> Result<Reply, String> {
+async fn read_body(mut response: Response) -> Result<Vec<u8>, String> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|error| chain(&error.without_url()))? {
         body.extend_from_slice(&chunk);
@@ -298,16 +315,11 @@ async fn read_reply(mut response: Response) -> Result<Reply, String> {
             return Err("the reply has no end".to_owned());
         }
     }
-    serde_json::from_slice(&body).map_err(|error| format!("the reply makes no sense: {error}"))
+    Ok(body)
 }
 
-/// What a refusal says in words: the problem document's detail, or its text.
-async fn said(mut response: Response) -> String {
-    #[derive(Deserialize)]
-    struct Problem {
-        detail: Option<String>,
-        message: Option<String>,
-    }
+/// What a refusal says: its code, and its words.
+async fn said(mut response: Response) -> (String, String) {
     let mut body = Vec::new();
     while let Ok(Some(chunk)) = response.chunk().await {
         body.extend_from_slice(&chunk);
@@ -315,11 +327,35 @@ async fn said(mut response: Response) -> String {
             break;
         }
     }
-    let text = match serde_json::from_slice(&body) {
-        Ok(Problem { detail: Some(text), .. } | Problem { message: Some(text), .. }) => text,
-        _ => String::from_utf8_lossy(&body).into_owned(),
-    };
-    // Foreign text goes to logs: one line, not long.
+    let problem = serde_json::from_slice::<Problem>(&body).unwrap_or_default();
+    let code = problem.error.and_then(|error| error.code).or(problem.code).unwrap_or_default();
+    (code, words_of_problem(&body))
+}
+
+/// A problem document, or the error of a push.
+#[derive(Default, Deserialize)]
+struct Problem {
+    code: Option<String>,
+    detail: Option<String>,
+    message: Option<String>,
+    error: Option<InnerError>,
+}
+
+#[derive(Deserialize)]
+struct InnerError {
+    code: Option<String>,
+    message: Option<String>,
+}
+
+/// The words of a problem, or its text.
+fn words_of_problem(body: &[u8]) -> String {
+    let problem = serde_json::from_slice::<Problem>(body).unwrap_or_default();
+    let words = problem.detail.or(problem.message).or(problem.error.and_then(|error| error.message));
+    one_line(&words.unwrap_or_else(|| String::from_utf8_lossy(body).into_owned()))
+}
+
+/// Foreign text goes to logs: one line, not long.
+fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ").chars().filter(|c| !c.is_control()).take(200).collect()
 }
 
