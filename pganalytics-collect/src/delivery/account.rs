@@ -1,7 +1,8 @@
 //! What became of the frames of a spool.
 //!
 //! Three sets of numbers: acknowledged by the receiver, refused by it for good,
-//! and lost here. They do not overlap; what is in none of them still waits. They
+//! and lost here. They do not overlap; what is in none of them still waits. A
+//! fourth tells of which losses and refusals the receiver has stored a gap. They
 //! are on the disk before the frames are removed.
 
 use std::{fmt::Write as _, io};
@@ -18,6 +19,8 @@ pub(super) struct Account {
     pub(super) acknowledged: Ranges,
     pub(super) refused: Ranges,
     pub(super) lost: Ranges,
+    /// Of those that are refused or lost, the ones whose gap is stored.
+    pub(super) told: Ranges,
 }
 
 impl Account {
@@ -39,14 +42,18 @@ impl Account {
         }
     }
 
-    /// `untold` are losses that no frame declares yet: they are as if nobody knew
-    /// of them, so that an opening that finds nothing else declares them.
-    pub(super) fn save(&self, disk: &dyn Disk, untold: &Ranges) -> io::Result<()> {
+    /// Refused or lost, and the receiver has no gap of it.
+    pub(super) fn untold(&self) -> Ranges {
+        self.refused.iter().chain(self.lost.iter()).collect::<Ranges>().without(&self.told)
+    }
+
+    pub(super) fn save(&self, disk: &dyn Disk) -> io::Result<()> {
         let mut text = format!(
-            "acknowledged {}\nrefused {}\nlost {}\n",
+            "acknowledged {}\nrefused {}\nlost {}\ntold {}\n",
             ranges_to(&self.acknowledged),
-            ranges_to(&self.refused.without(untold)),
-            ranges_to(&self.lost.without(untold))
+            ranges_to(&self.refused),
+            ranges_to(&self.lost),
+            ranges_to(&self.told)
         );
         let _ = writeln!(text, "checksum {:08x}", crc32c::crc32c(text.as_bytes()));
         replace(disk, FILE, text.as_bytes())
@@ -70,7 +77,7 @@ impl Account {
         }
         let mut lines = sets.lines();
         let mut set = |name: &str| ranges_from(lines.next()?.strip_prefix(name)?.strip_prefix(' ')?);
-        Some(Self { acknowledged: set("acknowledged")?, refused: set("refused")?, lost: set("lost")? })
+        Some(Self { acknowledged: set("acknowledged")?, refused: set("refused")?, lost: set("lost")?, told: set("told")? })
     }
 }
 

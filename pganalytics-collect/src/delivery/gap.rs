@@ -115,9 +115,9 @@ impl Gaps {
         }
     }
 
-    /// The receiver has stored these frames.
-    pub(super) fn settle(&mut self, seq: u64) {
-        self.waiting.remove(&seq);
+    /// The receiver has stored this frame; what it declares, if it is a gap.
+    pub(super) fn settle(&mut self, seq: u64) -> Option<Gap> {
+        self.waiting.remove(&seq)
     }
 
     /// The receiver refuses the frame that declares this.
@@ -139,11 +139,25 @@ impl Gaps {
         &self.undeclared
     }
 
-    /// The undeclared ones are in frames with numbers from `first` on now.
-    pub(super) fn all_declared(&mut self, first: u64) {
-        for (seq, gap) in (first..).zip(std::mem::take(&mut self.undeclared)) {
+    /// Numbers of the frames that declare gaps and wait.
+    pub(super) fn waiting(&self) -> impl Iterator<Item = u64> + '_ {
+        self.waiting.keys().copied()
+    }
+
+    /// The first undeclared ones are in frames with numbers from `first` on now.
+    pub(super) fn declared_first(&mut self, count: usize, first: u64) {
+        let declared: Vec<Gap> = self.undeclared.drain(..count.min(self.undeclared.len())).collect();
+        for (seq, gap) in (first..).zip(declared) {
             self.declared(seq, gap);
         }
+    }
+
+    /// All of them, with the number of the frame that declares each.
+    #[cfg(test)]
+    pub(super) fn ranges(&self) -> Vec<(Option<u64>, u64, u64)> {
+        let untold = self.undeclared.iter().chain(&self.withheld).map(|gap| (None, gap));
+        let all = untold.chain(self.waiting.iter().map(|(&seq, gap)| (Some(seq), gap)));
+        all.map(|(seq, gap)| (seq, gap.first.0, gap.last.0)).collect()
     }
 
     /// Numbers that no frame declares.

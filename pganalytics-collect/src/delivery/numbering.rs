@@ -38,6 +38,11 @@ impl Numbering {
         Self { stream: StreamId::random(), kept, from }
     }
 
+    /// Whether numbers differ from those of the spool.
+    pub(super) fn is_forked(&self) -> bool {
+        self.from > 1
+    }
+
     /// The number on the wire; `None`: the frame is none of the stream.
     pub(super) fn wire(&self, seq: u64) -> Option<Seq> {
         if let Some(more) = seq.checked_sub(self.from) {

@@ -29,11 +29,11 @@ impl Stream {
 
     /// Drops whole segments, oldest first, until what is kept is allowed. One that
     /// is out waits for its answer, unless another segment's worth has come since.
-    /// The one that is written stays.
+    /// The newest one stays: it knows which number comes next.
     pub(super) fn shrink(&mut self, now: Moment) {
         let used = self.used();
         let allowed = self.allowed(used);
-        if used <= allowed {
+        if used <= allowed || !self.disk.is_there() {
             return;
         }
         // First what nobody needs, noted or not: there may be no room to note it.
@@ -45,11 +45,10 @@ impl Stream {
         let mut left = self.used();
         let mut lost = Ranges::new();
         let mut gone = Vec::new();
-        let current = self.current.as_ref().map(|current| current.first);
         let firsts: Vec<u64> = self.segments.keys().copied().collect();
-        for (&first, end) in firsts.iter().zip(firsts.iter().skip(1).copied().chain([self.next])) {
+        for (&first, &end) in firsts.iter().zip(firsts.iter().skip(1)) {
             let Some(segment) = self.segments.get(&first) else { continue };
-            if left <= allowed || Some(first) == current {
+            if left <= allowed {
                 break;
             }
             let mut numbers = Ranges::from_iter([Seq(first)..=Seq(end.saturating_sub(1))]);
@@ -93,13 +92,11 @@ impl Stream {
         }
     }
 
-    /// Removes segments of which nothing waits. The one that is written stays.
+    /// Removes segments of which nothing waits. The newest one stays.
     fn remove_empty(&mut self) {
-        let current = self.current.as_ref().map(|current| current.first);
         let firsts: Vec<u64> = self.segments.keys().copied().collect();
-        for (&first, end) in firsts.iter().zip(firsts.iter().skip(1).copied().chain([self.next])) {
-            let is_read = self.segments.get(&first).is_some_and(|segment| segment.entries.is_some());
-            if !is_read || Some(first) == current {
+        for (&first, &end) in firsts.iter().zip(firsts.iter().skip(1)) {
+            if self.segments.get(&first).is_none_or(|segment| segment.entries.is_none()) {
                 continue;
             }
             let waits = self.waiting.touching(&(Seq(first)..=Seq(end.saturating_sub(1))));

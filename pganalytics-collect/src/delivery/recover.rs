@@ -174,7 +174,13 @@ impl Stream {
                 self.account.take_from(&mut lost);
                 self.take_out(&lost);
                 self.account.lost.extend(lost.iter());
-                self.gaps.declared(entry.seq, *gap);
+                if self.waiting.contains(Seq(entry.seq)) {
+                    self.gaps.declared(entry.seq, *gap);
+                } else {
+                    self.gaps.add(*gap);
+                }
+                // Gaps that are lost with it are told again.
+                self.gaps.lose(&lost);
             }
         }
     }
@@ -189,6 +195,9 @@ impl Stream {
         }
         // Others were of the stream before a fork.
         missing = missing.intersect(&self.numbering.members(last));
+        // Those are lost whose gap was never told, and was lost in its turn.
+        let untold = self.account.untold().without(&self.gaps.numbers()).intersect(&self.numbering.members(last));
+        missing.extend(untold.iter());
         if let (Some(first), Some(last)) = (missing.first(), missing.last()) {
             error!(
                 stream = %self.id(), first = first.0, last = last.0, frames = missing.len(),

@@ -26,7 +26,7 @@ use std::{
 
 use bytes::Bytes;
 use pganalytics_core::{
-    CutSource, GapReason, Incarnation, MeasurementName, Position, Ranges, Seq, Source, StreamId, Timestamp,
+    CutSource, Gap, GapReason, Incarnation, MeasurementName, Position, Ranges, Seq, Source, StreamId, Timestamp,
 };
 use tracing::{error, info, warn};
 
@@ -47,6 +47,8 @@ use crate::sink::{FrameGroup, Refused};
 pub(super) const READ_AGAIN: Duration = Duration::from_secs(1);
 /// Frames of this last while go before the backlog.
 const LIVE: Duration = Duration::from_secs(10);
+/// Of what may be kept, the part for gaps that wait: one in so many.
+const GAPS: u64 = 8;
 const MARK_EVERY: Duration = Duration::from_secs(1);
 /// Series whose last frame is remembered.
 const MOST_SERIES: usize = 200_000;
@@ -168,7 +170,8 @@ impl Stream {
             });
             group.push(Numbered { seq, base, bytes: frame.bytes.clone() });
         }
-        self.write(&group, changed, now)?;
+        let gaps = group.len() - frames.len();
+        self.write(&group, gaps, changed, now)?;
         if self.bases.len() > MOST_SERIES {
             self.bases.clear();
         }
@@ -188,20 +191,37 @@ impl Stream {
         self.marks.front().map_or(self.next, |(_, first)| *first)
     }
 
-    /// Frames for what is undeclared, with the numbers that come next.
-    fn gap_frames(&self) -> Vec<Numbered> {
-        let gaps = (self.next..).zip(self.gaps.undeclared());
-        gaps.map(|(seq, gap)| Numbered { seq, base: None, bytes: gap::encode_as(gap, gap.first, gap.last) }).collect()
+    /// Frames for what is undeclared, with the numbers that come next. Not more of
+    /// them wait than a small part of what may be kept, or they would push out each
+    /// other: the rest is declared when these are delivered.
+    pub(super) fn gap_frames(&self) -> Vec<Numbered> {
+        let waiting = self.gaps.waiting().filter_map(|seq| self.entry(seq)).map(|(_, entry)| u64::from(entry.length));
+        let mut bytes: u64 = waiting.sum();
+        let most = self.room.quota / GAPS;
+        let gaps = (self.next..).zip(self.gaps.undeclared()).map(|(seq, gap)| {
+            let mut bytes = gap::encode_as(gap, gap.first, gap.last);
+            if bytes.len() as u64 > most / 4 {
+                // Any series of the stream, then.
+                bytes = gap::encode_as(&Gap { cut: Vec::new(), ..gap.clone() }, gap.first, gap.last);
+            }
+            Numbered { seq, base: None, bytes }
+        });
+        let fits = |gap: &Numbered| {
+            let is_first = bytes == 0;
+            bytes += gap.bytes.len() as u64;
+            is_first || bytes <= most
+        };
+        gaps.take_while(fits).collect()
     }
 
-    /// Writes a group that begins with the frames for what is undeclared.
-    fn write(&mut self, group: &[Numbered], changed: &States, now: Moment) -> io::Result<()> {
+    /// Writes a group that begins with frames for what is undeclared.
+    fn write(&mut self, group: &[Numbered], gaps: usize, changed: &States, now: Moment) -> io::Result<()> {
         let at = now.wall.as_micros();
         let (segment, places) = match self.append(group, changed, at) {
             Some(written) => written,
             None => self.begin_segment(group, at)?,
         };
-        self.gaps.all_declared(self.next);
+        self.gaps.declared_first(gaps, self.next);
         let entries = group.iter().zip(places).map(|(frame, offset)| Entry {
             seq: frame.seq,
             base: frame.base.unwrap_or_default(),
@@ -324,13 +344,13 @@ impl Stream {
     fn outgoing(&self, entry: &Entry, payload: Bytes) -> Option<(Position, Bytes)> {
         let seq = self.numbering.wire(entry.seq)?;
         let base = (entry.base > 0).then(|| self.numbering.wire(entry.base)).flatten();
-        let payload = match self.gaps.of(entry.seq) {
+        let payload = match self.gaps.of(entry.seq).map(|_| gap::about(&payload)) {
             // A gap tells numbers of the spool until it leaves.
-            Some(gap) => {
+            Some(About::Gap(gap)) if self.numbering.is_forked() => {
                 let (first, last) = (self.numbering.wire(gap.first.0)?, self.numbering.wire(gap.last.0)?);
-                gap::encode_as(gap, first, last)
+                gap::encode_as(&gap, first, last)
             }
-            None => payload,
+            _ => payload,
         };
         Some((Position { seq, base, incarnation: entry.incarnation }, payload))
     }
@@ -371,7 +391,7 @@ impl Stream {
         }
         let locals: Ranges = self.local_of(stored);
         for seq in locals.seqs() {
-            self.gaps.settle(seq.0);
+            self.account.told.extend(self.gaps.settle(seq.0).map(|gap| gap.first..=gap.last));
         }
         let (frames, bytes) = self.take_out(&locals);
         self.stats.delivered += frames;
@@ -488,7 +508,7 @@ impl Stream {
         self.note_loss(numbers, &gone, reason, detail, now);
         self.take_out(numbers);
         self.stats.dropped += numbers.len();
-        self.account.lost.extend(numbers.iter());
+        self.account.lost.extend(numbers.without(&self.account.refused).iter());
         self.gaps.lose(numbers);
         self.declare(now);
         self.save_account();
@@ -537,11 +557,11 @@ impl Stream {
     /// Writes frames for gaps that have none. What the disk does not take now is
     /// declared with the next frames.
     pub(super) fn declare(&mut self, now: Moment) {
-        if self.gaps.undeclared().is_empty() {
+        let group = self.gap_frames();
+        if group.is_empty() {
             return;
         }
-        let group = self.gap_frames();
-        if let Err(error) = self.write(&group, &States::new(), now) {
+        if let Err(error) = self.write(&group, group.len(), &States::new(), now) {
             warn!(%error, "a loss can't be declared now; it is with the next frames");
         }
     }
@@ -557,7 +577,7 @@ impl Stream {
     }
 
     pub(super) fn save_account(&mut self) -> bool {
-        match self.account.save(&*self.disk, &self.gaps.untold()) {
+        match self.account.save(&*self.disk) {
             Ok(()) => true,
             Err(error) => {
                 warn!(%error, "what became of frames can't be noted; some may be sent again");

@@ -58,6 +58,9 @@ fn error(what: &str) -> io::Error {
 impl State {
     /// Counts a call; an error when the process is dead, by now or since.
     fn call(&mut self) -> io::Result<bool> {
+        if self.is_away {
+            return Err(io::ErrorKind::NotFound.into());
+        }
         match &mut self.dies_in {
             Some(0) => Err(error("killed")),
             Some(left) => {
@@ -100,9 +103,6 @@ impl State {
 
     fn reads(&mut self) -> io::Result<()> {
         self.call()?;
-        if self.is_away {
-            return Err(io::ErrorKind::NotFound.into());
-        }
         if self.dice.chance(self.faults.read) { Err(error("EMFILE")) } else { Ok(()) }
     }
 }
@@ -209,9 +209,6 @@ impl Disk for SimDisk {
     fn create(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
         let mut state = self.state();
         let dies = state.call()?;
-        if state.is_away {
-            return Err(io::ErrorKind::NotFound.into());
-        }
         state.inodes.push(Inode::default());
         let inode = state.inodes.len() - 1;
         state.change(Change::Link(name.to_owned(), inode));

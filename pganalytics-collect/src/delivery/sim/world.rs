@@ -98,7 +98,10 @@ impl World {
             45..75 => self.push(),
             75..80 => self.advance(self.dice.clone().below(15_000)),
             80..83 => self.kill(),
-            83..86 => self.disk.flip(),
+            83..86 => {
+                trace!("a bit flips");
+                self.disk.flip();
+            }
             86..90 => self.toggle_faults(),
             90..94 => {
                 let calls = 1 + self.dice.below(12);
@@ -133,10 +136,12 @@ impl World {
     }
 
     fn kill(&mut self) {
+        trace!("killed");
         self.certain = false;
         self.stream = None;
         self.disk.revive();
         if self.dice.chance(500) {
+            trace!("power cut");
             self.disk.power_cut();
         }
     }
@@ -144,11 +149,15 @@ impl World {
     fn open(&mut self) {
         match Stream::open(self.disk.clone(), self.room, self.now) {
             Ok(stream) => {
+                trace!("open: {}", about(&stream));
                 self.note_numbering(&stream);
                 self.stream = Some(stream);
             }
             Err(OpenError::Foreign(file)) => panic!("{file} is not taken for ours"),
-            Err(OpenError::Io(_)) => self.advance(1000),
+            Err(OpenError::Io(error)) => {
+                trace!("not open: {error}");
+                self.advance(1000);
+            }
         }
         self.bury_dead();
     }
@@ -164,6 +173,7 @@ impl World {
         let mut state = self.disk.state();
         state.faults = if self.dice.chance(500) { self.faults } else { Faults::default() };
         state.is_away = self.dice.chance(100);
+        trace!("faults {:?}, away {}", state.faults, state.is_away);
     }
 
     fn put(&mut self) {
@@ -174,8 +184,9 @@ impl World {
         let frames: Vec<NewFrame> =
             ids.iter().map(|&id| NewFrame::from(row(id, self.dice.below(150) as usize))).collect();
         let states = States::from([(Arc::from("log"), Bytes::from(self.next_id.to_string()))]);
-        let first = stream.next + stream.gaps.undeclared().len() as u64;
+        let first = stream.next + stream.gap_frames().len() as u64;
         let written = stream.put(&frames, &states, self.now);
+        trace!("put {ids:?} from {first}: {written:?}, dead {:?}; {}", self.disk.state().dies_in, about(stream));
         if written.is_ok() && !self.is_dead() {
             self.confirmed.extend(ids.into_iter().zip(first..));
         }
@@ -223,6 +234,7 @@ impl World {
     fn answer(&mut self, group: FrameGroup, answer: Result<Delivery, SinkError>) {
         let Some(stream) = &mut self.stream else { return };
         let id = group.stream;
+        trace!("pushed {}: {answer:?}; {}", group.numbers(), about(stream));
         let verdict = self.judge.judge(group, answer);
         if verdict.settles() {
             stream.settle(id, &verdict.settle.named_stored(), &verdict.settle.refused, self.now);
@@ -277,7 +289,7 @@ impl World {
         if self.stream.is_none() {
             self.open();
         }
-        for _ in 0..5000 {
+        for _ in 0..1000 {
             self.advance(2000);
             let Some(stream) = &mut self.stream else { panic!("a good disk can't be opened") };
             let group = match self.judge.next_part() {
@@ -336,4 +348,18 @@ impl World {
             numbering.wire(local).is_some_and(|wire| self.server.declares(numbering.stream, wire))
         })
     }
+}
+
+fn about(stream: &Stream) -> String {
+    format!(
+        "next {}, waiting {}, acknowledged {}, refused {}, lost {}, told {}, gaps {:?}, segments {:?}",
+        stream.next,
+        stream.waiting,
+        stream.account.acknowledged,
+        stream.account.refused,
+        stream.account.lost,
+        stream.account.told,
+        stream.gaps.ranges(),
+        stream.segments.keys().collect::<Vec<_>>()
+    )
 }
