@@ -101,8 +101,19 @@ impl Gaps {
             self.add(withheld);
         }
         let mut gap = gap;
-        while let Some(at) = self.undeclared.iter().position(|other| can_join(other, &gap)) {
-            gap = join(self.undeclared.swap_remove(at), gap);
+        loop {
+            let other = match self.undeclared.iter().position(|other| can_join(other, &gap)) {
+                Some(at) => self.undeclared.swap_remove(at),
+                // The frame that declares it still goes; this one tells more.
+                None => match self.waiting.iter().find(|(_, other)| can_join(other, &gap)).map(|(&seq, _)| seq) {
+                    Some(seq) => match self.waiting.remove(&seq) {
+                        Some(other) => other,
+                        None => break,
+                    },
+                    None => break,
+                },
+            };
+            gap = join(other, gap);
         }
         self.undeclared.push(gap);
     }
@@ -128,11 +139,6 @@ impl Gaps {
     /// A frame that declares this waits.
     pub(super) fn declared(&mut self, seq: u64, gap: Gap) {
         self.waiting.insert(seq, gap);
-    }
-
-    /// The gap that this frame declares.
-    pub(super) fn of(&self, seq: u64) -> Option<&Gap> {
-        self.waiting.get(&seq)
     }
 
     pub(super) fn undeclared(&self) -> &[Gap] {

@@ -344,9 +344,12 @@ impl Stream {
     fn outgoing(&self, entry: &Entry, payload: Bytes) -> Option<(Position, Bytes)> {
         let seq = self.numbering.wire(entry.seq)?;
         let base = (entry.base > 0).then(|| self.numbering.wire(entry.base)).flatten();
-        let payload = match self.gaps.of(entry.seq).map(|_| gap::about(&payload)) {
-            // A gap tells numbers of the spool until it leaves.
-            Some(About::Gap(gap)) if self.numbering.is_forked() => {
+        if !self.numbering.is_forked() || !gap::is_gap(&payload) {
+            return Some((Position { seq, base, incarnation: entry.incarnation }, payload));
+        }
+        // A gap tells numbers of the spool until it leaves.
+        let payload = match gap::about(&payload) {
+            About::Gap(gap) => {
                 let (first, last) = (self.numbering.wire(gap.first.0)?, self.numbering.wire(gap.last.0)?);
                 gap::encode_as(&gap, first, last)
             }
@@ -417,8 +420,12 @@ impl Stream {
 
     fn refuse(&mut self, locals: &Ranges, refusal: &Refused, now: Moment) {
         let gone: Vec<(u64, Entry)> = locals.seqs().filter_map(|seq| self.entry(seq.0)).collect();
+        let mut rows = locals.clone();
         for (segment, entry) in &gone {
             if let Ok(Some(frame)) = self.read(*segment, entry) {
+                if gap::is_gap(&frame) {
+                    rows.remove(Seq(entry.seq));
+                }
                 quarantine::keep(&*self.disk, entry.seq, &frame, &format!("{}: {}", refusal.code, refusal.message));
             }
         }
@@ -426,8 +433,6 @@ impl Stream {
         let (first, last) = (refusal.first.0, refusal.last.0);
         error!(%stream, first, last, code, message, "frames lost: the receiver refuses them for good");
         // A gap that is refused is told with the next one: it must not make gaps without end.
-        let is_gap = |seq: &Seq| self.gaps.of(seq.0).is_some();
-        let rows: Ranges = locals.seqs().filter(|seq| !is_gap(seq)).collect();
         let (frames, _) = self.take_out(locals);
         self.stats.rejected += frames;
         self.account.refused.extend(locals.iter());
