@@ -4,18 +4,18 @@ use std::{fmt, io};
 
 /// Room on a disk, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Space {
+pub(super) struct Space {
     /// What may still be written.
-    pub free: u64,
+    pub(super) free: u64,
     /// Its size.
-    pub total: u64,
+    pub(super) total: u64,
 }
 
 /// A folder of files. Names may have one folder in front (`quarantine/7.frame`).
 ///
 /// Nothing lasts before it is synced: bytes by [`Disk::sync`], names (of new,
 /// renamed and removed files) by [`Disk::sync_folder`].
-pub trait Disk: Send + Sync + fmt::Debug {
+pub(super) trait Disk: Send + Sync + fmt::Debug {
     /// Names of the files in the folder, `""` for the top.
     ///
     /// # Errors
