@@ -165,6 +165,7 @@
 //! off when you embed: `default-features = false`.
 
 pub mod agent;
+mod agent_handle;
 mod agent_stats;
 pub mod change_filter;
 pub mod check;
@@ -193,6 +194,7 @@ pub mod scrape;
 pub mod sink;
 
 pub use agent::{Agent, AgentBuilder};
+pub use agent_handle::{AgentHandle, AgentStatus};
 pub use change_filter::ChangeFilter;
 pub use collector::{CollectContext, Collected, Collector, Outcome, Report};
 pub use config::Config;

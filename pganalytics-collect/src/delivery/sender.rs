@@ -3,7 +3,7 @@
 use std::{
     panic::AssertUnwindSafe,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
@@ -35,6 +35,7 @@ pub struct SenderStats {
     duplicates: AtomicU64,
     failing: AtomicUsize,
     panics: AtomicU64,
+    fault: Mutex<Option<String>>,
 }
 
 impl SenderStats {
@@ -60,6 +61,16 @@ impl SenderStats {
     #[must_use]
     pub fn panics(&self) -> u64 {
         self.panics.load(Ordering::Relaxed)
+    }
+
+    /// Why the last group was not taken; `None` when it was.
+    #[must_use]
+    pub fn fault(&self) -> Option<String> {
+        self.fault.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn note_fault(&self, fault: Option<String>) {
+        *self.fault.lock().unwrap_or_else(PoisonError::into_inner) = fault;
     }
 
     /// Groups that failed since the last one that was taken.
@@ -170,7 +181,9 @@ impl Sender {
         let message = words_of(panic.as_ref());
         self.stats.panics.fetch_add(1, Ordering::Relaxed);
         let verdict = judge.wait(crate::sink::Delivery::default(), SinkError::Panicked { message }, None);
+        self.stats.failing.store(judge.failing, Ordering::Relaxed);
         if let Some((error, pause)) = verdict.pause {
+            self.stats.note_fault(Some(error.to_string()));
             error!(%error, pause_ms = pause.as_millis(), "the outbox panicked; delivery is tried again");
             self.pause(pause).await;
         }
@@ -249,6 +262,7 @@ impl Sender {
             self.outbox.release().await;
         }
         let pause = if fork { self.fork(judge, stream).await } else { pause };
+        self.stats.note_fault(pause.as_ref().map(|(error, _)| error.to_string()));
         let (error, pause) = pause?;
         self.tell(judge.failing, &error, pause);
         Some(pause)

@@ -390,3 +390,26 @@ async fn no_panic_of_a_part_ends_delivery_or_collection() {
         assert!(matches!(panics, Value::Int(3..)), "{what}: {panics:?}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_handle_tells_how_the_agent_is_and_stops_it() {
+    let sink = MemorySink::new();
+    let flaky = Flaky::new(100 * SECOND, sink.clone());
+    let agent = builder().push_interval(600 * SECOND).buffer_size(20_000);
+    let agent = agent.collector(Puppet::new("fine", "1s", &[Act::Quick])).sink(flaky).build().unwrap();
+    let handle = agent.start().unwrap();
+    let mut losses = handle.losses();
+    sleep(10 * SECOND).await;
+    assert!(!handle.flush(85 * SECOND).await, "nobody takes it");
+    let status = handle.status();
+    assert!(!status.is_healthy() && status.failing > 0 && status.visits > 20, "{status:?}");
+    assert_eq!(status.delivery_fault.as_deref(), Some("down"));
+    assert!(handle.flush(90 * SECOND).await);
+    assert!(handle.status().is_healthy() && !handle.is_finished());
+    assert_eq!(losses.recv().await.unwrap().reason, GapReason::Quota);
+    let summary = handle.stop().await.unwrap();
+    assert_eq!(summary.outbox.queued_frames, 0);
+    let brought = sink.batches_of("fine").len();
+    sleep(60 * SECOND).await;
+    assert_eq!(sink.batches_of("fine").len(), brought);
+}
