@@ -77,7 +77,12 @@ impl Account {
         }
         let mut lines = sets.lines();
         let mut set = |name: &str| ranges_from(lines.next()?.strip_prefix(name)?.strip_prefix(' ')?);
-        Some(Self { acknowledged: set("acknowledged")?, refused: set("refused")?, lost: set("lost")?, told: set("told")? })
+        Some(Self {
+            acknowledged: set("acknowledged")?,
+            refused: set("refused")?,
+            lost: set("lost")?,
+            told: set("told")?,
+        })
     }
 }
 

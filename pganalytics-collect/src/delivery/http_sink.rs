@@ -283,7 +283,8 @@ impl HttpSink {
 
     /// What a reply says of the frames of this group.
     fn delivery(&self, group: &FrameGroup, reply: &PushReply) -> Result<Delivery, SinkError> {
-        let ranges = reply.stored.iter().chain(&reply.duplicate).chain(reply.refused.iter().map(|refused| &refused.range));
+        let ranges =
+            reply.stored.iter().chain(&reply.duplicate).chain(reply.refused.iter().map(|refused| &refused.range));
         if let Some(other) = ranges.map(|range| range.stream).find(|stream| *stream != group.stream) {
             return Err(self.bad_reply(&format!("the reply speaks of stream {other}, which was not sent")));
         }

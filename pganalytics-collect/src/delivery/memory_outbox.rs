@@ -62,13 +62,7 @@ impl MemoryOutbox {
     pub(super) fn telling(max_bytes: usize, losses: broadcast::Sender<Loss>) -> Self {
         let time = Time::default();
         let stream = Stream::in_memory(Arc::new(MemoryDisk::default()), Room::new(max_bytes as u64), time.now());
-        Self {
-            stream: Mutex::new(stream),
-            backlog: Backlog::default(),
-            time,
-            filled: Notify::new(),
-            losses,
-        }
+        Self { stream: Mutex::new(stream), backlog: Backlog::default(), time, filled: Notify::new(), losses }
     }
 
     /// What of a backlog goes first; default: the oldest.

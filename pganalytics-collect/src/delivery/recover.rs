@@ -160,7 +160,8 @@ impl Stream {
 
     fn apply_gaps_of(&mut self, first: u64) {
         let Some(entries) = self.segments.get(&first).and_then(|segment| segment.entries.as_ref()) else { return };
-        let waiting: Vec<Entry> = entries.iter().filter(|entry| self.waiting.contains(Seq(entry.seq))).copied().collect();
+        let waiting: Vec<Entry> =
+            entries.iter().filter(|entry| self.waiting.contains(Seq(entry.seq))).copied().collect();
         let Ok(bytes) = self.disk.read(&segment::name(first)).map(Bytes::from) else { return };
         for entry in waiting {
             let start = entry.offset as usize + record::FRAME_HEAD;

@@ -10,7 +10,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use pganalytics_core::{GapReason, Seq, frame::{Content, Limits}};
+use pganalytics_core::{
+    GapReason, Seq,
+    frame::{Content, Limits},
+};
 
 use super::{record, segment, *};
 use crate::{
@@ -48,7 +51,8 @@ async fn waiting(spool: &Spool) -> BTreeMap<u64, Bytes> {
 
 /// Gaps among frames.
 fn gaps<'a>(frames: impl IntoIterator<Item = &'a Bytes>) -> Vec<(u64, u64, GapReason)> {
-    let parsed = frames.into_iter().filter_map(|frame| Content::parse(frame.clone(), &Limits::default(), &|_| None).ok());
+    let parsed =
+        frames.into_iter().filter_map(|frame| Content::parse(frame.clone(), &Limits::default(), &|_| None).ok());
     let gaps = parsed.filter_map(|content| content.gap().cloned());
     gaps.map(|gap| (gap.first.0, gap.last.0, gap.reason)).collect()
 }
@@ -131,7 +135,8 @@ fn a_flipped_bit_costs_one_frame_which_a_gap_declares() {
             drop(spool);
             let path = segments(folder.path()).pop().unwrap();
             let mut bytes = fs::read(&path).unwrap();
-            let (_, place) = record::start(&bytes, record::next_start(&bytes, segment::MAGIC.len() + 1).unwrap()).unwrap();
+            let (_, place) =
+                record::start(&bytes, record::next_start(&bytes, segment::MAGIC.len() + 1).unwrap()).unwrap();
             // In the fifth frame: its length, its number, its checksum, its bytes.
             bytes[place.start + 4 * (record::FRAME_HEAD + 100) + offset] ^= 1;
             fs::write(&path, bytes).unwrap();

@@ -165,9 +165,10 @@ impl Stream {
         // Frames of one series in one group follow each other, too.
         let mut bases: HashMap<&Series, u64> = HashMap::new();
         for (seq, frame) in (first..).zip(frames) {
-            let base = frame.series.as_ref().and_then(|series| {
-                bases.insert(series, seq).or_else(|| self.bases.get(series).copied())
-            });
+            let base = frame
+                .series
+                .as_ref()
+                .and_then(|series| bases.insert(series, seq).or_else(|| self.bases.get(series).copied()));
             group.push(Numbered { seq, base, bytes: frame.bytes.clone() });
         }
         let gaps = group.len() - frames.len();
@@ -329,7 +330,8 @@ impl Stream {
                     self.unreadable = None;
                 }
                 frames.sort_unstable_by_key(|(position, _): &(Position, Bytes)| position.seq);
-                self.leased = frames.iter().filter_map(|(position, _)| self.numbering.local(position.seq)).map(Seq).collect();
+                self.leased =
+                    frames.iter().filter_map(|(position, _)| self.numbering.local(position.seq)).map(Seq).collect();
                 return Lease::Group(FrameGroup { stream: self.id(), frames });
             }
             if missed {
@@ -496,14 +498,16 @@ impl Stream {
     /// Takes frames out of what waits; how many they are, and their bytes.
     pub(super) fn take_out(&mut self, numbers: &Ranges) -> (u64, u64) {
         let gone = self.waiting.intersect(numbers);
-        let bytes: usize = gone.seqs().filter_map(|seq| self.entry(seq.0)).map(|(_, entry)| entry.length as usize).sum();
+        let bytes: usize =
+            gone.seqs().filter_map(|seq| self.entry(seq.0)).map(|(_, entry)| entry.length as usize).sum();
         let count = gone.len();
         for range in gone.iter() {
             self.waiting.remove_range(range.clone());
             self.leased.remove_range(range);
         }
         self.stats.queued_bytes = self.stats.queued_bytes.saturating_sub(bytes);
-        self.stats.queued_frames = self.stats.queued_frames.saturating_sub(usize::try_from(count).unwrap_or(usize::MAX));
+        self.stats.queued_frames =
+            self.stats.queued_frames.saturating_sub(usize::try_from(count).unwrap_or(usize::MAX));
         (count, bytes as u64)
     }
 
@@ -548,7 +552,8 @@ impl Stream {
             }
             let start = entry.offset as usize;
             let place = start..start + entry.record_bytes();
-            let record = file.as_ref().filter(|(_, bytes)| bytes.len() >= place.end).map(|(_, bytes)| bytes.slice(place));
+            let record =
+                file.as_ref().filter(|(_, bytes)| bytes.len() >= place.end).map(|(_, bytes)| bytes.slice(place));
             let payload = record.and_then(|record| Some(record.slice(record::payload(&record, Seq(entry.seq))?)));
             match payload.as_ref().map(gap::about) {
                 Some(About::Rows(series)) => cut.add(series),

@@ -55,7 +55,9 @@ impl Losses {
                         filter.force_keyframe();
                     }
                     for cut in &loss.cut {
-                        cut.measurements.iter().for_each(|measurement| filter.force_keyframe_of(measurement, &cut.source));
+                        cut.measurements
+                            .iter()
+                            .for_each(|measurement| filter.force_keyframe_of(measurement, &cut.source));
                     }
                     all.push(loss);
                 }

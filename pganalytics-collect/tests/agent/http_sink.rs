@@ -452,7 +452,10 @@ async fn a_reply_that_does_not_cover_what_was_sent_settles_nothing() {
         let outbox = outbox(&["a", "b", "c"]).await;
         let group = outbox.lease(GroupLimits::default()).await.unwrap();
         let left = server.sink().deliver(group.clone()).await.and_then(|delivery| delivery.check(&group.numbers()));
-        assert!(left.as_ref().map_or_else(|error| matches!(error, SinkError::BadReply { .. }), |left| !left.is_empty()), "{reply}: {left:?}");
+        assert!(
+            left.as_ref().map_or_else(|error| matches!(error, SinkError::BadReply { .. }), |left| !left.is_empty()),
+            "{reply}: {left:?}"
+        );
         outbox.release().await;
         drain(Arc::clone(&outbox), server.sink()).await;
         let stats = outbox.stats();

@@ -213,9 +213,9 @@ async fn what_does_not_fit_is_dropped_declared_and_followed_by_keyframes() {
     // Every change names what it is a change of: either that is there, or a gap says that it is not.
     let frames = frames.lock().unwrap();
     let there: Ranges = frames.iter().map(|(place, _)| place.seq).collect();
-    let content = |(_, frame): &(Position, Bytes)| Content::parse(frame.clone(), &Limits::default(), &|_| None).unwrap();
-    let lost: Ranges =
-        frames.iter().filter_map(|frame| content(frame).gap().map(|gap| gap.first..=gap.last)).collect();
+    let content =
+        |(_, frame): &(Position, Bytes)| Content::parse(frame.clone(), &Limits::default(), &|_| None).unwrap();
+    let lost: Ranges = frames.iter().filter_map(|frame| content(frame).gap().map(|gap| gap.first..=gap.last)).collect();
     assert!(lost.len() >= outbox.dropped && lost.intersect(&there).is_empty());
     let mut hanging = 0;
     for (place, _) in frames.iter().filter(|frame| content(frame).gap().is_none()) {

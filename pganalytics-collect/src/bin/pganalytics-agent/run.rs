@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use pganalytics_collect::{
     Config,
     config::{Origin, Setting},
-    own_sql::Reloader,
     delivery::SpoolError,
+    own_sql::Reloader,
 };
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;

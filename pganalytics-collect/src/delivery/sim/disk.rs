@@ -91,7 +91,8 @@ impl State {
     fn write(&mut self, inode: usize, bytes: &[u8], dies: bool) -> io::Result<()> {
         let fails = self.dice.chance(self.faults.write);
         let is_full = self.used() + bytes.len() as u64 > self.capacity;
-        let part = if fails || is_full || dies { self.dice.below(bytes.len() as u64 + 1) as usize } else { bytes.len() };
+        let part =
+            if fails || is_full || dies { self.dice.below(bytes.len() as u64 + 1) as usize } else { bytes.len() };
         self.inodes[inode].bytes.extend_from_slice(&bytes[..part]);
         match () {
             () if dies => Err(error("killed")),
@@ -226,7 +227,10 @@ impl Disk for SimDisk {
         let mut state = self.state();
         state.call()?;
         let inode = state.inode(name)?;
-        let fails = { let rate = state.faults.sync; state.dice.chance(rate) };
+        let fails = {
+            let rate = state.faults.sync;
+            state.dice.chance(rate)
+        };
         let inode = &mut state.inodes[inode];
         if fails {
             inode.broken = true;
@@ -259,7 +263,10 @@ impl Disk for SimDisk {
     fn sync_folder(&self) -> io::Result<()> {
         let mut state = self.state();
         state.call()?;
-        let fails = { let rate = state.faults.sync; state.dice.chance(rate) };
+        let fails = {
+            let rate = state.faults.sync;
+            state.dice.chance(rate)
+        };
         if fails {
             return Err(error("EIO"));
         }

@@ -8,6 +8,8 @@
 //!
 //! `PGANALYTICS_SIM=SCHEDULES` runs more of them, `PGANALYTICS_SIM_SEED=SEED` one.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+
 /// Tells what happens, where one seed is looked at.
 macro_rules! trace {
     ($($part:tt)*) => {

@@ -5,7 +5,10 @@
 use std::collections::{BTreeMap, HashMap};
 
 use bytes::Bytes;
-use pganalytics_core::{Gap, Ranges, Seq, StreamId, frame::{Content, Limits}};
+use pganalytics_core::{
+    Gap, Ranges, Seq, StreamId,
+    frame::{Content, Limits},
+};
 
 use super::dice::Dice;
 use crate::sink::{Delivery, FrameGroup, Refused, SinkError};

@@ -333,9 +333,10 @@ impl World {
             assert!(declared || !is_poison(*id) && !is_unreadable(*id));
         }
         for local in 1..stream.next {
-            let stored = self.numberings.iter().any(|numbering| {
-                numbering.wire(local).is_some_and(|wire| self.server.has(numbering.stream, wire))
-            });
+            let stored = self
+                .numberings
+                .iter()
+                .any(|numbering| numbering.wire(local).is_some_and(|wire| self.server.has(numbering.stream, wire)));
             assert!(stored || self.is_declared(local), "number {local} is neither stored nor declared lost");
         }
         for (_, gap) in &self.server.gaps {
@@ -344,9 +345,9 @@ impl World {
     }
 
     fn is_declared(&self, local: u64) -> bool {
-        self.numberings.iter().any(|numbering| {
-            numbering.wire(local).is_some_and(|wire| self.server.declares(numbering.stream, wire))
-        })
+        self.numberings
+            .iter()
+            .any(|numbering| numbering.wire(local).is_some_and(|wire| self.server.declares(numbering.stream, wire)))
     }
 }
 
