@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use pganalytics_core::{Position, Ranges, Seq, StreamId};
+use pganalytics_core::{Position, PushReply, Ranges, RefusedRange, Seq, StreamId};
 
 /// Encoded frames of one stream, in the order of their numbers.
 #[derive(Debug, Clone)]
@@ -67,6 +67,35 @@ impl Delivery {
     #[must_use]
     pub fn all(group: &FrameGroup) -> Self {
         Self { stored: group.numbers(), ..Self::default() }
+    }
+
+    /// What a server's reply says of a group.
+    ///
+    /// # Errors
+    /// In words, when it speaks of another stream or of frames that are not there.
+    pub fn of_reply(group: &FrameGroup, reply: &PushReply) -> Result<Self, String> {
+        let refused = reply.refused.iter().map(|refused| &refused.range);
+        let mut streams = reply.stored.iter().chain(&reply.duplicate).chain(refused).map(|range| range.stream);
+        if let Some(other) = streams.find(|stream| *stream != group.stream) {
+            return Err(format!("the reply speaks of stream {other}, which was not sent"));
+        }
+        let mut delivery = Self {
+            stored: reply.stored(group.stream),
+            duplicate: reply.duplicate(group.stream),
+            refused: Vec::with_capacity(reply.refused.len() + reply.unreadable.len()),
+        };
+        for RefusedRange { range, code, error } in &reply.refused {
+            let (code, message) = (one_line(code), one_line(error));
+            delivery.refused.push(Refused { first: range.first, last: range.last, code, message });
+        }
+        for item in &reply.unreadable {
+            let Some((position, _)) = group.frames.get(item.index) else {
+                let frames = group.frames.len();
+                return Err(format!("the reply speaks of frame {} of a push of {frames}", item.index));
+            };
+            delivery.refused.push(Refused::one(position.seq, one_line(&item.code), one_line(&item.error)));
+        }
+        Ok(delivery)
     }
 
     /// What is stored, now or before.
@@ -178,4 +207,9 @@ impl<S: Sink + ?Sized> Sink for Box<S> {
     async fn deliver(&self, frames: FrameGroup) -> Result<Delivery, SinkError> {
         (**self).deliver(frames).await
     }
+}
+
+/// Foreign text goes to logs: one line, not long.
+pub(crate) fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ").chars().filter(|c| !c.is_control()).take(200).collect()
 }

@@ -8,14 +8,14 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use pganalytics_core::{PushReply, RefusedRange, Secret, StreamRange, frame};
+use pganalytics_core::{PushReply, Secret, StreamRange, frame};
 use reqwest::{Certificate, Client, Identity, Response, StatusCode, Url, header, redirect};
 use serde::Deserialize;
 
 use super::schemas::{CutGroup, ToldSchemas};
 use crate::{
     error::CollectError,
-    sink::{Delivery, FrameGroup, Refused, Sink, SinkError},
+    sink::{Delivery, FrameGroup, Sink, SinkError, one_line},
 };
 
 /// Where frames are pushed to, below the server's address.
@@ -249,7 +249,7 @@ impl Sink for HttpSink {
             reply.stored = StreamRange::list(group.stream, &stored);
         }
         self.told.taken(&cut);
-        self.delivery(&group, &reply)
+        Delivery::of_reply(&group, &reply).map_err(|message| self.bad_reply(&message))
     }
 }
 
@@ -279,32 +279,6 @@ impl HttpSink {
     fn bad_reply(&self, message: &str) -> SinkError {
         let message = format!("{}: {message}; is [backend] url the address of a pgAnalytics server?", self.server);
         SinkError::BadReply { message }
-    }
-
-    /// What a reply says of the frames of this group.
-    fn delivery(&self, group: &FrameGroup, reply: &PushReply) -> Result<Delivery, SinkError> {
-        let ranges =
-            reply.stored.iter().chain(&reply.duplicate).chain(reply.refused.iter().map(|refused| &refused.range));
-        if let Some(other) = ranges.map(|range| range.stream).find(|stream| *stream != group.stream) {
-            return Err(self.bad_reply(&format!("the reply speaks of stream {other}, which was not sent")));
-        }
-        let mut delivery = Delivery {
-            stored: reply.stored(group.stream),
-            duplicate: reply.duplicate(group.stream),
-            refused: Vec::with_capacity(reply.refused.len()),
-        };
-        for RefusedRange { range, code, error } in &reply.refused {
-            let (code, message) = (one_line(code), one_line(error));
-            delivery.refused.push(Refused { first: range.first, last: range.last, code, message });
-        }
-        for item in &reply.unreadable {
-            let Some((position, _)) = group.frames.get(item.index) else {
-                let frames = group.frames.len();
-                return Err(self.bad_reply(&format!("the reply refuses frame {} of a push of {frames}", item.index)));
-            };
-            delivery.refused.push(Refused::one(position.seq, one_line(&item.code), one_line(&item.error)));
-        }
-        Ok(delivery)
     }
 }
 
@@ -353,11 +327,6 @@ fn words_of_problem(body: &[u8]) -> String {
     let problem = serde_json::from_slice::<Problem>(body).unwrap_or_default();
     let words = problem.detail.or(problem.message).or(problem.error.and_then(|error| error.message));
     one_line(&words.unwrap_or_else(|| String::from_utf8_lossy(body).into_owned()))
-}
-
-/// Foreign text goes to logs: one line, not long.
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ").chars().filter(|c| !c.is_control()).take(200).collect()
 }
 
 fn retry_after(response: &Response) -> Option<Duration> {

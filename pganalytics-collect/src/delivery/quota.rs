@@ -36,11 +36,9 @@ impl Stream {
         if used <= allowed || !self.disk.is_there() {
             return;
         }
-        // First what nobody needs, noted or not: there may be no room to note it.
         let saved = self.save_account();
-        self.remove_empty();
-        if !saved {
-            self.save_account();
+        if saved {
+            self.remove_empty();
         }
         let mut left = self.used();
         let mut lost = Ranges::new();
@@ -53,7 +51,9 @@ impl Stream {
             }
             let mut numbers = Ranges::from_iter([Seq(first)..=Seq(end.saturating_sub(1))]);
             if !numbers.intersect(&self.leased).is_empty() {
-                if left <= allowed.saturating_add(self.room.segment) {
+                // What is not noted goes in order only: a segment that was given up in the
+                // middle of a group is told from its successor.
+                if !saved || left <= allowed.saturating_add(self.room.segment) {
                     break;
                 }
                 continue;

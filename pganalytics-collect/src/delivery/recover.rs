@@ -141,7 +141,9 @@ impl Stream {
     fn take_scan(&mut self, first: u64, bytes: u64, scan: Scan) {
         let Scan { entries, states, .. } = scan;
         self.states.extend(states);
-        let waiting: Vec<&Entry> = entries.iter().filter(|entry| !self.account.contains(entry.seq)).collect();
+        // What is not of the stream was done with before a fork.
+        let waits = |entry: &&Entry| !self.account.contains(entry.seq) && self.numbering.wire(entry.seq).is_some();
+        let waiting: Vec<&Entry> = entries.iter().filter(waits).collect();
         self.waiting.extend(waiting.iter().map(|entry| Seq(entry.seq)..=Seq(entry.seq)));
         self.stats.produced += waiting.len() as u64;
         self.stats.queued_frames += waiting.len();

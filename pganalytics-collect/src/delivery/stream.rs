@@ -349,11 +349,12 @@ impl Stream {
         if !self.numbering.is_forked() || !gap::is_gap(&payload) {
             return Some((Position { seq, base, incarnation: entry.incarnation }, payload));
         }
-        // A gap tells numbers of the spool until it leaves.
+        // A gap tells numbers of the spool until it leaves. Of one that the old stream
+        // was told of nothing is left but its own number.
         let payload = match gap::about(&payload) {
             About::Gap(gap) => {
-                let (first, last) = (self.numbering.wire(gap.first.0)?, self.numbering.wire(gap.last.0)?);
-                gap::encode_as(&gap, first, last)
+                let told = self.numbering.wire_ranges(&Ranges::from_iter([gap.first..=gap.last]));
+                gap::encode_as(&gap, told.first().unwrap_or(seq), told.last().unwrap_or(seq))
             }
             _ => payload,
         };
@@ -471,6 +472,7 @@ impl Stream {
         error!(%stream, %new, "another agent goes on with this stream (a copied folder or a restored snapshot); this one begins a new stream");
         self.numbering = forked;
         self.leased = Ranges::new();
+        self.save_account();
         Ok(())
     }
 

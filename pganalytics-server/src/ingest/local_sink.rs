@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use http::StatusCode;
-use pganalytics_collect::{Delivery, FrameGroup, Sink, SinkError, sink::Rejected};
-use pganalytics_core::{CollectorId, TenantId};
+use pganalytics_collect::{Delivery, FrameGroup, Sink, SinkError};
+use pganalytics_core::{CollectorId, PushReply, TenantId};
 use pganalytics_store::meta_store::Role;
 use uuid::Uuid;
 
@@ -50,24 +50,23 @@ impl LocalSink {
         Self { app, principal, collector, claim }
     }
 
-    async fn take(&self, group: FrameGroup) -> ApiResult<Delivery> {
+    async fn take(&self, group: FrameGroup) -> Result<Delivery, SinkError> {
+        let reply = self.push(&group).await.map_err(sink_error)?;
+        Delivery::of_reply(&group, &reply).map_err(|message| SinkError::BadReply { message })
+    }
+
+    async fn push(&self, group: &FrameGroup) -> ApiResult<PushReply> {
         let received_at = now();
         let app = &self.app;
         app.senders.admit(app, &self.principal, self.collector, &self.claim, received_at).await?;
         let place = app.admission.admit(self.collector.as_uuid(), group.bytes())?;
         app.counters.ingested(group.bytes());
-        let seqs: Vec<_> = group.frames.iter().map(|(seq, _)| *seq).collect();
-        let frames = group.frames.into_iter().map(|(seq, frame)| (seq.into(), frame)).collect();
-        let (checked, place) = frames::verify(app, frames, Vec::new(), received_at, place).await?;
+        let (checked, place) = frames::verify(app, group.frames.clone(), Vec::new(), received_at, place).await?;
         let origin = app.origin(self.principal.tenant, self.collector, received_at);
-        let answer = checked.store(app, &origin, group.stream).await?;
+        let reply = checked.store(app, &origin, group.stream).await?;
         drop(place);
         app.senders.touch(app, self.collector, received_at).await;
-        let rejected = answer.rejected.into_iter().filter_map(|item| {
-            let seq = *seqs.get(item.index)?;
-            Some(Rejected { seq, code: item.code, message: item.message })
-        });
-        Ok(Delivery { accepted: answer.accepted, duplicates: answer.duplicates, rejected: rejected.collect() })
+        Ok(reply)
     }
 }
 
@@ -76,6 +75,7 @@ fn sink_error(problem: Problem) -> SinkError {
     let message = problem.detail;
     match problem.status {
         StatusCode::PAYLOAD_TOO_LARGE => SinkError::TooLarge { message },
+        StatusCode::CONFLICT if problem.code == "fork" => SinkError::Forked { message },
         StatusCode::FORBIDDEN | StatusCode::CONFLICT => SinkError::Refused { message },
         _ => {
             let retry_after = problem.retry_after_secs.map(std::time::Duration::from_secs);
@@ -87,6 +87,6 @@ fn sink_error(problem: Problem) -> SinkError {
 #[async_trait]
 impl Sink for LocalSink {
     async fn deliver(&self, frames: FrameGroup) -> Result<Delivery, SinkError> {
-        self.take(frames).await.map_err(sink_error)
+        self.take(frames).await
     }
 }

@@ -59,7 +59,7 @@ fn whatever_happens_each_frame_is_stored_once_or_declared_lost() {
 /// Seeds that once showed a bug.
 #[test]
 fn schedules_that_showed_bugs_show_them_no_more() {
-    for seed in [52, 146, 158, 389, 920, 7124, 11337] {
+    for seed in [52, 146, 158, 389, 920, 7124, 11337, 18896, 39457, 58564] {
         World::run(seed);
     }
 }

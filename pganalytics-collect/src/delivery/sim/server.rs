@@ -60,6 +60,11 @@ impl Server {
             let differs = stored.get(&position.seq.0).is_some_and(|known| known != frame);
             if differs || !note(&mut noted, position.incarnation.0, position.seq.0) {
                 self.forks += 1;
+                trace!(
+                    "a fork: {position:?} differs {differs}, {:?} is there, {:?} comes",
+                    stored.get(&position.seq.0),
+                    frame
+                );
                 return Err(SinkError::Forked { message: String::from("409") });
             }
         }
