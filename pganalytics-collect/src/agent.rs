@@ -6,7 +6,7 @@ use futures::future::join_all;
 use pganalytics_core::{Timestamp, catalog::Measurement};
 use tokio::{
     sync::Mutex,
-    task::JoinSet,
+    task::{JoinError, JoinSet},
     time::{Instant, timeout},
 };
 use tokio_util::sync::CancellationToken;
@@ -359,11 +359,22 @@ impl Agent {
         let mut sending = JoinSet::new();
         sending.spawn(sender.run(collected_all.clone(), settings.flush));
 
-        stop.cancelled().await;
-        while let Some(ended) = tasks.join_next().await {
+        // Told when it happens, not when the agent stops.
+        let tell = |ended: Result<(), JoinError>| {
             if let Err(fault) = ended {
-                error!(%fault, "a collector's task ended by itself");
+                error!(%fault, "a task of the agent ended by itself: a bug");
             }
+        };
+        while !stop.is_cancelled() {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => {}
+                Some(ended) = tasks.join_next() => tell(ended),
+                Some(ended) = sending.join_next() => tell(ended),
+            }
+        }
+        while let Some(ended) = tasks.join_next().await {
+            tell(ended);
         }
         looking.abort_all();
         collected_all.cancel();

@@ -48,7 +48,7 @@ impl AgentStats {
                 "visits" => count(self.scheduler.visits()),
                 "ticks_skipped" => count(self.scheduler.skipped()),
                 "scrape_failures" => count(self.scheduler.failures()),
-                "panics" => count(self.scheduler.panics()),
+                "panics" => count(self.scheduler.panics() + self.sender.panics()),
                 "duplicate_rows" => count(self.scheduler.duplicates()),
                 "frames" => count(outbox.produced),
                 "delivered_frames" => count(outbox.delivered),

@@ -34,8 +34,9 @@ pub struct Rejected {
     pub message: String,
 }
 
-/// What became of a group. Every frame that is not rejected is stored now,
-/// whether by this call or by one before.
+/// What became of a group: each of its frames is in one of the three. An agent
+/// that finds them not to add up counts none of the group as delivered, and
+/// sends it again.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Delivery {
     /// Frames that are stored now.
@@ -44,6 +45,38 @@ pub struct Delivery {
     pub duplicates: usize,
     /// Frames that are finally refused; the agent declares them lost.
     pub rejected: Vec<Rejected>,
+}
+
+impl Delivery {
+    /// Checks that it accounts for these frames, each once, and for no other.
+    ///
+    /// # Errors
+    /// [`SinkError::BadReply`], with what does not add up.
+    pub fn check(&self, sent: &[Seq]) -> Result<(), SinkError> {
+        let mut strange = self.rejected.iter().filter(|rejected| !sent.contains(&rejected.seq));
+        if let Some(strange) = strange.next() {
+            let message = format!("the receiver refused frame {}, which was not sent", strange.seq.0);
+            return Err(SinkError::BadReply { message });
+        }
+        let mut rejected: Vec<Seq> = self.rejected.iter().map(|rejected| rejected.seq).collect();
+        rejected.sort_unstable();
+        if rejected.windows(2).any(|pair| pair.first() == pair.last()) {
+            return Err(SinkError::BadReply { message: String::from("the receiver refused a frame twice") });
+        }
+        let named = self.accepted.saturating_add(self.duplicates).saturating_add(rejected.len());
+        if named != sent.len() {
+            let message = format!(
+                "{} frames were sent, and the reply accounts for {named}: {} stored, {} stored before, {} refused; \
+                 is something else than a pgAnalytics server answering?",
+                sent.len(),
+                self.accepted,
+                self.duplicates,
+                rejected.len()
+            );
+            return Err(SinkError::BadReply { message });
+        }
+        Ok(())
+    }
 }
 
 /// Why a group was not delivered. Nothing of it counts as delivered; the
@@ -65,6 +98,20 @@ pub enum SinkError {
     #[error("{message}")]
     Refused {
         /// What is wrong, where, what to do.
+        message: String,
+    },
+    /// The reply does not say what became of the frames: a fault of the receiver,
+    /// or of somebody who answers for it. Tried again like
+    /// [`SinkError::Unavailable`].
+    #[error("{message}")]
+    BadReply {
+        /// What is wrong with it.
+        message: String,
+    },
+    /// The sink panicked. Tried again like [`SinkError::Unavailable`].
+    #[error("the sink panicked: {message}")]
+    Panicked {
+        /// What the panic said.
         message: String,
     },
     /// The group is too large; smaller ones may pass.

@@ -10,6 +10,7 @@
 //! * [`frame`] is the one binary form of batches and blocks, on the wire and at
 //!   rest; [`json`] is the second, human door.
 //! * [`autoconfig`] derives the settings of a PostgreSQL server from memory and processors.
+//! * [`Ranges`] are sets of sequence numbers: what is stored, acknowledged, lost.
 //! * [`Epoch`] says when counters began to count, so that increases can be
 //!   computed exactly where they are read.
 
@@ -23,6 +24,7 @@ pub mod id;
 pub mod increase;
 pub mod json;
 pub mod mask;
+pub mod ranges;
 pub mod rows;
 pub mod schema;
 pub mod secret;
@@ -38,6 +40,7 @@ pub use epoch::{CounterFamily, Epoch};
 pub use error::ModelError;
 pub use id::{CollectorId, InstanceId, MeasurementName, Seq, ServerId, StreamId, TenantId};
 pub use mask::Mask;
+pub use ranges::Ranges;
 pub use rows::{Rows, RowsBuilder};
 pub use schema::{Aggregate, Column, ColumnKind, ColumnType, Presence, Schema};
 pub use secret::Secret;

@@ -28,6 +28,12 @@ const API_POLICY: &str = "default-src 'none'; frame-ancestors 'none'; base-uri '
 pub(crate) const PAGE_POLICY: &str = "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
      connect-src 'self'; object-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
 
+/// Of the built UI. Nothing is set up from text: even its own code can't make
+/// markup or scripts of what servers send.
+pub(crate) const UI_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; \
+     font-src 'self'; connect-src 'self'; worker-src 'self'; manifest-src 'self'; frame-ancestors 'none'; base-uri 'none'; \
+     form-action 'self'; require-trusted-types-for 'script'; trusted-types pga";
+
 /// An answer's own word on how long it may be kept.
 const API_PREFIX: &str = "/api/";
 

@@ -96,6 +96,28 @@ impl HttpSinkBuilder {
     /// When the address is not one, or a file can't be read.
     pub fn build(self) -> Result<HttpSink, CollectError> {
         let url = push_url(&self.url)?;
+        let client = self.client()?;
+        let bearer = match &self.token {
+            None => None,
+            Some(Token::Text(text)) => Some(Secret::new(text.expose().trim().to_owned())),
+            Some(Token::File(file)) => Some(read_token(file).map_err(|message| bad("backend.token_file", message))?),
+        };
+        let token_file = match self.token {
+            Some(Token::File(file)) => Some(file),
+            _ => None,
+        };
+        Ok(HttpSink {
+            client,
+            server: self.url,
+            url,
+            bearer: Mutex::new(bearer),
+            token_file,
+            told: ToldSchemas::default(),
+        })
+    }
+
+    /// What speaks to the server with these settings.
+    pub(crate) fn client(&self) -> Result<Client, CollectError> {
         let mut client = Client::builder()
             .user_agent(concat!("pganalytics-agent/", env!("CARGO_PKG_VERSION")))
             // A token follows nobody elsewhere.
@@ -123,24 +145,7 @@ impl HttpSinkBuilder {
             })?;
             client = client.identity(identity);
         }
-        let client = client.build().map_err(|error| bad("tls", chain(&error)))?;
-        let bearer = match &self.token {
-            None => None,
-            Some(Token::Text(text)) => Some(Secret::new(text.expose().trim().to_owned())),
-            Some(Token::File(file)) => Some(read_token(file).map_err(|message| bad("backend.token_file", message))?),
-        };
-        let token_file = match self.token {
-            Some(Token::File(file)) => Some(file),
-            _ => None,
-        };
-        Ok(HttpSink {
-            client,
-            server: self.url,
-            url,
-            bearer: Mutex::new(bearer),
-            token_file,
-            told: ToldSchemas::default(),
-        })
+        client.build().map_err(|error| bad("tls", chain(&error)))
     }
 }
 
@@ -241,11 +246,19 @@ impl Sink for HttpSink {
             reply = self.push(cut.whole()).await?;
         }
         self.told.taken(&cut);
-        let rejected = reply.rejected.into_iter().filter_map(|rejected| {
-            let (seq, _) = group.frames.get(rejected.index)?;
-            Some(Rejected { seq: *seq, code: rejected.code, message: rejected.message })
+        let rejected = reply.rejected.into_iter().map(|rejected| match group.frames.get(rejected.index) {
+            Some((seq, _)) => Ok(Rejected { seq: *seq, code: rejected.code, message: rejected.message }),
+            None => Err(SinkError::BadReply {
+                message: format!(
+                    "{}: the reply refuses frame {} of a push of {}",
+                    self.server,
+                    rejected.index,
+                    group.frames.len()
+                ),
+            }),
         });
-        Ok(Delivery { accepted: reply.accepted, duplicates: reply.duplicates, rejected: rejected.collect() })
+        let rejected = rejected.collect::<Result<_, _>>()?;
+        Ok(Delivery { accepted: reply.accepted, duplicates: reply.duplicates, rejected })
     }
 }
 

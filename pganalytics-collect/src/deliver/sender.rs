@@ -1,6 +1,7 @@
 //! Brings frames from the outbox to the sink.
 
 use std::{
+    panic::AssertUnwindSafe,
     sync::{
         Arc,
         atomic::{AtomicU64, AtomicUsize, Ordering},
@@ -8,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use futures::FutureExt;
 use pganalytics_core::Seq;
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -17,6 +19,7 @@ use super::{
     outbox::{GroupLimits, Outbox},
     retry::Backoff,
 };
+use crate::panics::words_of;
 use crate::sink::{Delivery, FrameGroup, Sink, SinkError};
 
 /// What the sender has done so far.
@@ -26,6 +29,7 @@ pub struct SenderStats {
     failures: AtomicU64,
     duplicates: AtomicU64,
     failing: AtomicUsize,
+    panics: AtomicU64,
 }
 
 impl SenderStats {
@@ -47,6 +51,12 @@ impl SenderStats {
         self.duplicates.load(Ordering::Relaxed)
     }
 
+    /// How often the sink or the outbox panicked.
+    #[must_use]
+    pub fn panics(&self) -> u64 {
+        self.panics.load(Ordering::Relaxed)
+    }
+
     /// Groups that failed since the last one that was taken.
     #[must_use]
     pub fn failing(&self) -> usize {
@@ -60,7 +70,7 @@ impl SenderStats {
 /// | error | what follows |
 /// |---|---|
 /// | [`SinkError::Unavailable`] | a pause that grows, or as long as was asked |
-/// | [`SinkError::Refused`] | the same; an error in the log |
+/// | [`SinkError::Refused`], [`SinkError::BadReply`], [`SinkError::Panicked`] | the same; an error in the log |
 /// | [`SinkError::TooLarge`] | half the group at once; a single frame is declared lost |
 /// | [`SinkError::Unreadable`] | half the group at once, down to the bad frame, which is declared lost |
 pub struct Sender {
@@ -119,14 +129,35 @@ impl Sender {
     }
 
     /// Delivers until `stop`, then what is queued for at most `flush`.
+    ///
+    /// It does not end before: a panic of the outbox is caught, logged, counted,
+    /// and followed by a pause that grows.
     pub async fn run(mut self, stop: CancellationToken, flush: Duration) {
         loop {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                () = self.deliver_next() => {}
+                () = self.deliver_guarded() => {}
             }
         }
+        if AssertUnwindSafe(self.flush(flush)).catch_unwind().await.is_err() {
+            error!("the outbox panicked while the last frames were delivered; what it holds stays there");
+        }
+    }
+
+    /// Delivers one group, and survives a panic.
+    async fn deliver_guarded(&mut self) {
+        let Err(panic) = AssertUnwindSafe(self.deliver_next()).catch_unwind().await else { return };
+        self.stats.panics.fetch_add(1, Ordering::Relaxed);
+        self.stats.failing.fetch_add(1, Ordering::Relaxed);
+        let pause = self.backoff.next_pause(None);
+        let (panic, pause_ms) = (words_of(panic.as_ref()), pause.as_millis());
+        error!(panic, pause_ms, "the outbox panicked; delivery is tried again");
+        sleep(pause).await;
+    }
+
+    /// Delivers what is queued.
+    async fn flush(&mut self, flush: Duration) {
         let end = Instant::now() + flush;
         while let Some(group) = self.outbox.front(self.group_limits()).await {
             let Ok(pause) = timeout_at(end, self.deliver(group)).await else { break };
@@ -163,7 +194,13 @@ impl Sender {
         let seqs: Vec<Seq> = group.frames.iter().map(|(seq, _)| *seq).collect();
         let bytes = group.bytes();
         self.stats.pushes.fetch_add(1, Ordering::Relaxed);
-        match self.sink.deliver(group).await {
+        // A sink may be anybody's: its panic is a failure like any other.
+        let delivering = AssertUnwindSafe(self.sink.deliver(group)).catch_unwind().await;
+        let delivered = delivering.unwrap_or_else(|panic| {
+            self.stats.panics.fetch_add(1, Ordering::Relaxed);
+            Err(SinkError::Panicked { message: words_of(panic.as_ref()) })
+        });
+        match delivered.and_then(|delivery| delivery.check(&seqs).map(|()| delivery)) {
             Ok(delivery) => {
                 debug!(frames = seqs.len(), bytes, duplicates = delivery.duplicates, "delivered");
                 self.delivered(&seqs, delivery).await;
@@ -195,7 +232,7 @@ impl Sender {
             SinkError::TooLarge { .. } => ("too_large", None),
             SinkError::Unreadable { .. } => ("unreadable", None),
             SinkError::Unavailable { retry_after, .. } => ("", *retry_after),
-            SinkError::Refused { .. } => ("", None),
+            SinkError::Refused { .. } | SinkError::BadReply { .. } | SinkError::Panicked { .. } => ("", None),
         };
         if !code.is_empty() {
             match seqs {
@@ -212,7 +249,7 @@ impl Sender {
         let (pause_ms, waiting) = (pause.as_millis(), self.outbox.stats());
         // Once in the log when it begins, then at every tenth try.
         if failing % 10 == 1 {
-            if matches!(error, SinkError::Refused { .. }) {
+            if !matches!(error, SinkError::Unavailable { .. }) {
                 error!(%error, pause_ms, queued_bytes = waiting.queued_bytes, "not delivered; will try again");
             } else {
                 warn!(%error, pause_ms, queued_bytes = waiting.queued_bytes, "not delivered; will try again");

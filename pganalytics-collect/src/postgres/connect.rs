@@ -5,26 +5,29 @@
 //! round trip and hold from the first statement. A pooler that refuses them, or
 //! takes them and forgets, is told from a server by what the settings are
 //! afterwards; see [`Session`](super::session::Session) for what is done then.
+//!
+//! A server that hangs sees no more of us than one that answers: whoever stops waiting
+//! for a login leaves it to [`lifetime`](super::lifetime), which holds its place in the
+//! budget until the server has let it go, and of logins there is one at a time.
 
 use std::{
-    future::poll_fn,
     sync::{Arc, OnceLock},
     time::Duration,
 };
 
 use rustls::ClientConfig;
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
     net::{TcpStream, UnixStream, lookup_host},
-    sync::{Mutex, OwnedSemaphorePermit, oneshot},
-    time::{sleep, timeout},
+    sync::{Mutex, OwnedSemaphorePermit, Semaphore, oneshot},
+    time::timeout,
 };
 use tokio_postgres::{Client, NoTls, config::SslMode as DriverMode, tls::MakeTlsConnect};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::{
     config::{Host, PasswordSource, PostgresConfig, SslMode},
-    fault::{ConnectFault, ConnectProblem, one_line},
+    fault::{ConnectFault, ConnectProblem},
+    lifetime::Lifetime,
     resolve::password_from,
     stream::Stream,
     tls,
@@ -53,15 +56,18 @@ pub(crate) struct Connector {
     tls: Arc<Mutex<Option<Arc<ClientConfig>>>>,
     /// What its connections cost this process.
     cpu: Arc<CpuTime>,
+    /// One login at a time.
+    logins: Arc<Semaphore>,
 }
 
-/// How long a closed session may take to go away on the server before its
-/// place in the budget is free again nevertheless.
-const FAREWELL: Duration = Duration::from_secs(5);
+/// How long a session that nobody waits for any more may take to go away on the server before
+/// its place in the budget is free again nevertheless: PostgreSQL's own limit of a login
+/// (`authentication_timeout`). Statements may take as long as theirs.
+const ZOMBIE: Duration = Duration::from_secs(60);
 
 impl Connector {
     pub(super) fn new(config: Arc<PostgresConfig>) -> Self {
-        Self { config, options: true, tls: Arc::default(), cpu: Arc::default() }
+        Self { config, options: true, tls: Arc::default(), cpu: Arc::default(), logins: Arc::new(Semaphore::new(1)) }
     }
 
     /// For what speaks PostgreSQL's protocol and has none of its settings: a
@@ -72,8 +78,8 @@ impl Connector {
 
     /// The same, counting what its connections cost apart.
     pub(super) fn counting_apart(&self) -> Self {
-        let (config, tls) = (Arc::clone(&self.config), Arc::clone(&self.tls));
-        Self { config, options: self.options, tls, cpu: Arc::default() }
+        let (config, tls, logins) = (Arc::clone(&self.config), Arc::clone(&self.tls), Arc::clone(&self.logins));
+        Self { config, options: self.options, tls, cpu: Arc::default(), logins }
     }
 
     /// Processor time that its connections have used, and whatever else is
@@ -159,23 +165,48 @@ impl Connector {
             (true, _) => DriverMode::Require,
         });
         let stream = open(login.host).await?;
-        let ended = Arc::new(OnceLock::new());
+        let turn = self.turn(login.host).await?;
         let (in_use, abandoned) = oneshot::channel();
-        let said =
-            |error| ConnectProblem::from_login(&error, config, login.host, login.database, login.password.is_some());
+        let ended = Arc::new(OnceLock::new());
+        let lifetime = Lifetime {
+            permit: Arc::clone(permit),
+            longest: ZOMBIE.max(config.statement_timeout + Duration::from_secs(5)),
+            abandoned,
+            ended: Arc::clone(&ended),
+            cpu: Arc::clone(&self.cpu),
+            host: login.host.clone(),
+        };
         let client = if login.encrypted {
             let mut maker = MakeRustlsConnect::new((*self.tls().await?).clone());
-            let tls = MakeTlsConnect::<Stream>::make_tls_connect(&mut maker, &login.host.name)
-                .map_err(|error| ConnectProblem::new(ConnectFault::TlsFailed, format!("{}: {error}", login.host)))?;
-            let (client, connection) = Box::pin(driver.connect_raw(stream, tls)).await.map_err(said)?;
-            drive(connection, Arc::clone(permit), Arc::clone(&ended), abandoned, &self.cpu);
-            client
+            let mut tls = || {
+                MakeTlsConnect::<Stream>::make_tls_connect(&mut maker, &login.host.name)
+                    .map_err(|error| ConnectProblem::new(ConnectFault::TlsFailed, format!("{}: {error}", login.host)))
+            };
+            lifetime.begin(driver, stream, [tls()?, tls()?], turn).await
         } else {
-            let (client, connection) = Box::pin(driver.connect_raw(stream, NoTls)).await.map_err(said)?;
-            drive(connection, Arc::clone(permit), Arc::clone(&ended), abandoned, &self.cpu);
-            client
+            lifetime.begin(driver, stream, [NoTls, NoTls], turn).await
+        };
+        let client = match client {
+            Some(client) => client.map_err(|error| {
+                ConnectProblem::from_login(&error, config, login.host, login.database, login.password.is_some())
+            })?,
+            None => return Err(ConnectProblem::timeout(config, login.host, "logging in")),
         };
         Ok(Link { client, host: login.host.clone(), took_options: login.options, ended, in_use })
+    }
+
+    /// The right to log in. A server that leaves one login without an answer gets no second.
+    async fn turn(&self, host: &Host) -> Result<OwnedSemaphorePermit, ConnectProblem> {
+        let turn = Arc::clone(&self.logins).acquire_owned();
+        match timeout(self.config.connect_timeout / 2, turn).await {
+            Ok(Ok(turn)) => Ok(turn),
+            _ => Err(ConnectProblem::new(
+                ConnectFault::Timeout,
+                format!(
+                    "{host}: a login before has had no answer yet; the server hangs, or its pg_authid or pg_database is locked"
+                ),
+            )),
+        }
     }
 
     async fn tls(&self) -> Result<Arc<ClientConfig>, ConnectProblem> {
@@ -217,7 +248,7 @@ struct Login<'a> {
     options: bool,
 }
 
-async fn open(host: &Host) -> Result<Stream, ConnectProblem> {
+pub(super) async fn open(host: &Host) -> Result<Stream, ConnectProblem> {
     let failed = |error: std::io::Error| ConnectProblem::from_io(&error, host);
     if host.is_socket() {
         return UnixStream::connect(host.to_string()).await.map(Stream::Unix).map_err(failed);
@@ -266,44 +297,14 @@ pub(super) fn session_settings(config: &PostgresConfig) -> Vec<(&'static str, St
     ]
 }
 
-fn startup_options(config: &PostgresConfig) -> String {
-    let option =
-        |(name, value): &(&str, String)| format!("-c {name}={}", value.replace('\\', "\\\\").replace(' ', "\\ "));
-    session_settings(config).iter().map(option).collect::<Vec<_>>().join(" ")
-}
+/// A server notices within 90 s that we are gone without a word, and ends the session; else
+/// each break of the network would leave it some more.
+const KEEPALIVES: [(&str, &str); 3] =
+    [("tcp_keepalives_idle", "60"), ("tcp_keepalives_interval", "10"), ("tcp_keepalives_count", "3")];
 
-/// Runs a connection until both sides have closed it.
-fn drive<T>(
-    mut connection: tokio_postgres::Connection<Stream, T>,
-    permit: Arc<OwnedSemaphorePermit>,
-    ended: Arc<OnceLock<String>>,
-    abandoned: oneshot::Receiver<()>,
-    cpu: &Arc<CpuTime>,
-) where
-    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    tokio::spawn(Arc::clone(cpu).measure(async move {
-        let farewell = async {
-            let _ = abandoned.await;
-            sleep(FAREWELL).await;
-        };
-        let work = async {
-            loop {
-                match poll_fn(|cx| connection.poll_message(cx)).await {
-                    // Notices may quote data; nobody needs them.
-                    Some(Ok(_)) => {}
-                    Some(Err(error)) => {
-                        break error.as_db_error().map_or_else(|| error.to_string(), |said| one_line(said.message()));
-                    }
-                    None => break String::from("it was closed"),
-                }
-            }
-        };
-        let why = tokio::select! {
-            why = work => why,
-            () = farewell => String::from("the server did not close it in time"),
-        };
-        let _ = ended.set(why);
-        drop(permit);
-    }));
+fn startup_options(config: &PostgresConfig) -> String {
+    let option = |name: &str, value: &str| format!("-c {name}={}", value.replace('\\', "\\\\").replace(' ', "\\ "));
+    let settings = session_settings(config);
+    let settings = settings.iter().map(|(name, value)| option(name, value));
+    settings.chain(KEEPALIVES.map(|(name, value)| option(name, value))).collect::<Vec<_>>().join(" ")
 }

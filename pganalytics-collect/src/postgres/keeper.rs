@@ -2,7 +2,8 @@
 //!
 //! Invariant: the server never sees more of our sessions than the budget
 //! allows. A session holds a permit from before it is opened until the server
-//! has closed its side. The cluster's visits have a pool of their own, so that a
+//! has closed its side; one that hangs there, in its login or in a statement,
+//! for as long as the server's limits let it live. The cluster's visits have a pool of their own, so that a
 //! slow sweep over databases never keeps them waiting; so has sampling, which
 //! else would wait for both. The databases share theirs with the log. With a
 //! budget of two there is no sampling, and with one all take turns.

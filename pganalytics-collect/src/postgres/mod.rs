@@ -56,6 +56,7 @@ mod home;
 mod journal;
 mod keeper;
 mod lack;
+mod lifetime;
 mod measure;
 mod numeric;
 mod query_fault;

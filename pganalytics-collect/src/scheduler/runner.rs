@@ -33,6 +33,7 @@ use crate::{
     error::CollectError,
     exporter::{Ask, Asker},
     own_sql::Following,
+    panics::words_of,
     scrape::empty_scrape,
 };
 
@@ -86,8 +87,7 @@ impl Runner {
         let phase = xxhash_rust::xxh3::xxh3_64(format!("{agent}\n{name}").as_bytes());
         let start = Instant::now();
         let grid = Grid::new(start, shared.clock.now(), phase);
-        let mut slots = Slots::new(Arc::clone(&name), Arc::clone(&shared.stats), grid, phase);
-        slots.fill(&collector.measurements(), plan, start);
+        let slots = Slots::new(Arc::clone(&name), Arc::clone(&shared.stats), grid, phase);
         let asks = shared.latest.as_ref().map(|latest| latest.register(slots.names()));
         Self {
             fallback: unknown_source(&name),
@@ -108,9 +108,32 @@ impl Runner {
         }
     }
 
-    /// Visits until `stop`.
+    /// Visits until `stop`. Whatever of the collector or the outbox panics, wherever
+    /// it does, is caught, told, and begun again after a pause that grows.
     pub(crate) async fn run(mut self, stop: CancellationToken) {
+        loop {
+            let ended = AssertUnwindSafe(self.visits(&stop)).catch_unwind().await;
+            let Err(panic) = ended else { return };
+            let pause = self.note_panic(&words_of(panic.as_ref()));
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                () = sleep_until(Instant::now() + pause) => {}
+            }
+        }
+    }
+
+    /// Takes in what the collector brings and where it goes on.
+    async fn begin(&mut self) {
+        self.slots.fill(&self.collector.measurements(), &self.plan, Instant::now());
+        if let Some((asker, _)) = &self.asks {
+            asker.has(self.slots.names());
+        }
         self.resume().await;
+    }
+
+    async fn visits(&mut self, stop: &CancellationToken) {
+        self.begin().await;
         loop {
             let wake = self.slots.wake();
             if wake.is_none() && !self.catalog.is_live() {
@@ -143,8 +166,8 @@ impl Runner {
                 () = stop.cancelled() => return,
                 ended = visit => ended,
             };
-            if ended.is_err() {
-                self.panicked(&due).await;
+            if let Err(panic) = ended {
+                self.panicked(&due, &words_of(panic.as_ref())).await;
             }
             if cause == Cause::Rhythm {
                 self.slots.skip_overrun(&due);
@@ -248,15 +271,22 @@ impl Runner {
         Collected { reports: lines(&cx.due, &self.seen, elapsed, &outcome), ..Collected::default() }
     }
 
-    async fn panicked(&mut self, due: &[usize]) {
+    /// Counts and logs a panic; how long to wait now.
+    fn note_panic(&mut self, panic: &str) -> Duration {
         let pause = self.backoff.next_pause(None);
         self.not_before = Instant::now() + pause;
-        // It may have read on, and lost what it read.
-        self.resume().await;
         // What it had sent may not be what it had told the filter.
         self.filter.force_keyframe();
         SchedulerStats::add(&self.shared.stats.panics, 1);
-        error!(collector = %self.name, pause_ms = pause.as_millis(), "the collector panicked; it will be visited again");
+        let pause_ms = pause.as_millis();
+        error!(collector = %self.name, panic, pause_ms, "the collector or the outbox panicked; it will be visited again");
+        pause
+    }
+
+    async fn panicked(&mut self, due: &[usize], panic: &str) {
+        self.note_panic(panic);
+        // It may have read on, and lost what it read.
+        self.resume().await;
         let message = String::from("the collector panicked: a bug; its message is in the agent's log");
         let reports = lines(&self.slots.names_of(due), &self.seen, Duration::ZERO, &Outcome::Failed { message });
         self.log(&reports);

@@ -1,8 +1,9 @@
 //! The files of a spool.
 
 use std::{
-    fs::{self, File, OpenOptions, TryLockError},
+    fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions, TryLockError},
     io::{self, Write},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
@@ -28,12 +29,25 @@ pub(super) struct Folder {
 impl Folder {
     pub(super) fn open(path: &Path) -> Result<Self, SpoolError> {
         let failed = |source| SpoolError::Io { path: path.to_owned(), source };
-        fs::create_dir_all(path).map_err(failed)?;
-        let lock = OpenOptions::new().create(true).truncate(false).write(true).open(path.join(LOCK)).map_err(failed)?;
+        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
+        make_private(path, &fs::metadata(path).map_err(failed)?)?;
+        let mut options = OpenOptions::new();
+        let options = options.create(true).truncate(false).write(true).mode(0o600);
+        let lock = options.open(path.join(LOCK)).map_err(failed)?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(SpoolError::InUse { path: path.to_owned() }),
             Err(TryLockError::Error(source)) => return Err(failed(source)),
+        }
+        for entry in fs::read_dir(path).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            let name = name.strip_suffix(".new").unwrap_or(&name);
+            if [LOCK, STREAM, DONE].contains(&name) || name.ends_with(SEGMENT) {
+                // What a link names is not ours to change.
+                make_private(&entry.path(), &fs::symlink_metadata(entry.path()).map_err(failed)?)?;
+            }
         }
         let mut folder = Self { path: path.to_owned(), stream: StreamId::random(), _lock: lock };
         folder.stream = match fs::read_to_string(path.join(STREAM)) {
@@ -56,6 +70,11 @@ impl Folder {
 
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Whether the folder is there, with the stream that it had.
+    pub(super) fn is_there(&self) -> bool {
+        fs::read_to_string(self.path.join(STREAM)).is_ok_and(|text| text.trim() == self.stream.to_string())
     }
 
     /// Where the segment lies that begins with this frame.
@@ -104,7 +123,8 @@ impl Folder {
 
     fn replace(&self, name: &str, bytes: &[u8], sync: bool) -> io::Result<()> {
         let temporary = self.path.join(format!("{name}.new"));
-        let mut file = File::create(&temporary)?;
+        let mut options = OpenOptions::new();
+        let mut file = options.create(true).truncate(true).write(true).mode(0o600).open(&temporary)?;
         file.write_all(bytes)?;
         if sync {
             file.sync_all()?;
@@ -115,4 +135,26 @@ impl Folder {
         }
         Ok(())
     }
+}
+
+/// Makes sure that a folder or file is for its owner alone, and that this is us.
+/// Statements and log lines are in it.
+fn make_private(path: &Path, found: &Metadata) -> Result<(), SpoolError> {
+    let (owner, user) = (found.uid(), rustix::process::geteuid().as_raw());
+    if owner != user {
+        return Err(SpoolError::NotOurs { path: path.to_owned(), owner, user });
+    }
+    if found.is_symlink() {
+        return Err(SpoolError::Foreign { path: path.to_owned() });
+    }
+    let private = if found.is_dir() { 0o700 } else { 0o600 };
+    if found.mode() & 0o777 != private {
+        fs::set_permissions(path, Permissions::from_mode(private))
+            .map_err(|source| SpoolError::Io { path: path.to_owned(), source })?;
+        if found.mode() & 0o077 != 0 {
+            let mode = format!("{:o}", found.mode() & 0o777);
+            tracing::warn!(path = %path.display(), mode, "it was open to others; now it is the agent's alone");
+        }
+    }
+    Ok(())
 }

@@ -17,6 +17,10 @@
 //!   again with the numbers they had, and the server takes each once.
 //! * What a crash left of a group that was being written is cut off. Damage
 //!   elsewhere costs the rest of its segment, and is declared as a [`Gap`].
+//! * Only a file that is shorter than it was, or a checksum that does not fit, is
+//!   damage. Whatever else keeps frames from being read (no file handles, a folder
+//!   that is not mounted) passes: they are kept, and tried again.
+//! * The folder and its files are for the agent's user alone.
 //! * Each segment begins with all that is remembered, so old ones can go. They go
 //!   when all their frames are done with, or, over the quota, oldest first.
 //! * When the disk refuses to write, the agent says so
@@ -48,7 +52,11 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use pganalytics_core::{Seq, StreamId};
-use tokio::{sync::Notify, task::spawn_blocking, time::Instant};
+use tokio::{
+    sync::Notify,
+    task::spawn_blocking,
+    time::{Instant, sleep},
+};
 use tracing::{error, info, warn};
 
 use self::{
@@ -68,6 +76,8 @@ const SEGMENT: u64 = 8 << 20;
 const LINGER: Duration = Duration::from_millis(250);
 /// Least pause between two attempts on a disk that refused.
 const PAUSE: Duration = Duration::from_secs(30);
+/// Pause before frames are read again that could not be read.
+const READ_AGAIN: Duration = Duration::from_secs(1);
 /// What a segment begins with.
 const MAGIC: &[u8; 8] = b"pgaspl\x00\x01";
 
@@ -80,6 +90,19 @@ pub enum SpoolError {
     InUse {
         /// The folder.
         path: PathBuf,
+    },
+    /// It belongs to another user, who could read what is collected.
+    #[error(
+        "{}: it belongs to user {owner}, and this agent runs as user {user}; \
+         give it to the agent's user (chown -R), or set another collector.data_dir", path.display()
+    )]
+    NotOurs {
+        /// The folder or file.
+        path: PathBuf,
+        /// Number of the user it belongs to.
+        owner: u32,
+        /// Number of the user the agent runs as.
+        user: u32,
     },
     /// It holds something else.
     #[error("{}: it is not what an agent wrote there; move the folder away to begin anew", path.display())]
@@ -119,6 +142,8 @@ struct Disk {
     intake: Mutex<Intake>,
     /// Never held while the disk works.
     index: Mutex<Index>,
+    /// Why the oldest frames can't be read now.
+    unreadable: Mutex<Option<String>>,
     /// Takes over while the disk refuses.
     memory: MemoryOutbox,
 }
@@ -135,6 +160,14 @@ struct Writer {
     states: States,
     /// Why the disk is not used, and since when.
     fault: Option<(String, Instant)>,
+}
+
+/// What a look at the oldest frames found.
+struct Readable {
+    frames: Vec<Numbered>,
+    damaged: Vec<u64>,
+    /// Why the frame behind these could not be read.
+    unavailable: Option<io::Error>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -165,6 +198,7 @@ impl Spool {
             writer: Mutex::new(writer),
             intake: Mutex::default(),
             index: Mutex::new(index),
+            unreadable: Mutex::default(),
             memory: MemoryOutbox::new(usize::try_from(quota).unwrap_or(usize::MAX)),
         };
         disk.tidy(&mut lock(&disk.writer));
@@ -319,7 +353,8 @@ impl Disk {
         }
     }
 
-    /// The oldest frames; those that can't be read any more are lost.
+    /// The oldest frames. Those that are damaged are lost; those that can't be
+    /// read now stay, and all behind them waits.
     fn front(&self, limits: GroupLimits) -> Vec<Numbered> {
         loop {
             let wanted: Vec<Waiting> = {
@@ -334,7 +369,8 @@ impl Disk {
                 index.out = wanted.last().map_or(0, |last| last.seq);
                 wanted
             };
-            let (frames, damaged) = self.read(&wanted);
+            let Readable { frames, damaged, unavailable } = self.read(&wanted);
+            self.note_unreadable(unavailable);
             if damaged.is_empty() {
                 return frames;
             }
@@ -343,22 +379,46 @@ impl Disk {
         }
     }
 
-    fn read(&self, wanted: &[Waiting]) -> (Vec<Numbered>, Vec<u64>) {
-        let mut open: Option<(u64, io::Result<File>)> = None;
-        let (mut frames, mut damaged) = (Vec::with_capacity(wanted.len()), Vec::new());
+    fn read(&self, wanted: &[Waiting]) -> Readable {
+        let mut open: Option<(u64, File)> = None;
+        let mut found = Readable { frames: Vec::with_capacity(wanted.len()), damaged: Vec::new(), unavailable: None };
         for waiting in wanted {
-            if open.as_ref().is_none_or(|(segment, _)| *segment != waiting.segment) {
-                open = Some((waiting.segment, File::open(self.folder.segment(waiting.segment))));
-            }
+            let file = match open.take().filter(|(segment, _)| *segment == waiting.segment) {
+                Some((_, file)) => Ok(file),
+                None => File::open(self.folder.segment(waiting.segment)),
+            };
             let mut frame = vec![0; waiting.length];
-            match &open {
-                Some((_, Ok(file))) if file.read_exact_at(&mut frame, waiting.offset).is_ok() => {
-                    frames.push((Seq(waiting.seq), Bytes::from(frame)));
+            let read = file.and_then(|file| file.read_exact_at(&mut frame, waiting.offset).map(|()| file));
+            match read {
+                Ok(file) => {
+                    open = Some((waiting.segment, file));
+                    found.frames.push((Seq(waiting.seq), Bytes::from(frame)));
                 }
-                _ => damaged.push(waiting.seq),
+                // The file is shorter than it was, or was taken away: what it held is gone.
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => found.damaged.push(waiting.seq),
+                Err(error) if error.kind() == io::ErrorKind::NotFound && self.folder.is_there() => {
+                    found.damaged.push(waiting.seq);
+                }
+                Err(error) => {
+                    found.unavailable = Some(error);
+                    break;
+                }
             }
         }
-        (frames, damaged)
+        found
+    }
+
+    /// Says once that frames can't be read now, and once that they can again.
+    fn note_unreadable(&self, error: Option<io::Error>) {
+        let known = std::mem::replace(&mut *lock(&self.unreadable), error.as_ref().map(ToString::to_string));
+        match (error, known) {
+            (Some(error), None) => error!(
+                folder = %self.folder.path().display(), %error,
+                "frames of the spool can't be read now; they are kept, and tried again"
+            ),
+            (None, Some(_)) => info!(folder = %self.folder.path().display(), "frames of the spool can be read again"),
+            _ => {}
+        }
     }
 
     fn settle(&self, delivered: &[Seq]) {
@@ -428,6 +488,9 @@ impl Outbox for Spool {
     async fn ready(&self) {
         loop {
             let filled = self.filled.notified();
+            if lock(&self.disk.unreadable).is_some() {
+                sleep(READ_AGAIN).await;
+            }
             if !lock(&self.disk.index).waiting.is_empty() || self.disk.memory.stats().queued_frames > 0 {
                 return;
             }
@@ -441,6 +504,9 @@ impl Outbox for Spool {
             disk.front(limits)
         };
         let frames = self.blocking(look).await?;
+        if frames.is_empty() && lock(&self.disk.unreadable).is_some() {
+            return None;
+        }
         self.out_of_memory.store(frames.is_empty(), Ordering::Relaxed);
         if frames.is_empty() {
             return self.disk.memory.front(limits).await;
@@ -479,7 +545,7 @@ impl Outbox for Spool {
             rejected: disk.rejected + memory.rejected,
             losses: disk.losses + memory.losses,
             last_gap: memory.last_gap.or_else(|| disk.last_gap.clone()),
-            fault: disk.fault.clone(),
+            fault: disk.fault.clone().or_else(|| lock(&self.disk.unreadable).clone()),
         }
     }
 }

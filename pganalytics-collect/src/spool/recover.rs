@@ -35,16 +35,9 @@ pub(super) fn recover(folder: &Folder) -> io::Result<(Writer, Index)> {
             lost.push((next, first - 1));
             next = first;
         }
-        let bytes = match fs::read(folder.segment(first)) {
-            Ok(bytes) => bytes,
-            // One that can't be read costs its frames, not the spool; without the
-            // last one nobody knows which number is next.
-            Err(error) if is_last => return Err(error),
-            Err(error) => {
-                error!(segment = %folder.segment(first).display(), %error, "a segment of the spool can't be read");
-                continue;
-            }
-        };
+        // One that can't be read now may be whole: the spool is opened later, or not
+        // at all, and nothing of it is lost.
+        let bytes = fs::read(folder.segment(first))?;
         index.segments.push_back(Segment { first, bytes: bytes.len() as u64, waiting: 0 });
         let end = if bytes.starts_with(MAGIC) { read(&bytes, first, &mut next, &mut states, &mut index) } else { 0 };
         if end == bytes.len() {

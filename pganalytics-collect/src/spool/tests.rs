@@ -241,3 +241,98 @@ fn visits_that_end_together_are_written_at_once_and_none_is_lost() {
         assert_eq!(spool.state("log 22").await.unwrap(), "read");
     });
 }
+
+/// Puts a folder in the place of each segment, so that no file handle, permission
+/// or mount makes them readable; `false` puts the segments back.
+fn block(folder: &Path, blocked: bool) {
+    for segment in segments(folder) {
+        let aside = segment.with_extension("aside");
+        if blocked {
+            fs::rename(&segment, &aside).unwrap();
+            fs::create_dir(&segment).unwrap();
+        } else {
+            fs::remove_dir(&segment).unwrap();
+            fs::rename(&aside, &segment).unwrap();
+        }
+    }
+}
+
+#[test]
+fn what_can_not_be_read_for_a_while_is_kept_and_delivered_later() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("spool");
+    runtime().block_on(async {
+        let spool = Spool::open(&path, 4000).unwrap();
+        for _ in 0..15 {
+            spool.put(vec![Bytes::from(vec![1; 200])], None).await;
+        }
+        // The folder is gone, as when its file system is not mounted any more.
+        fs::rename(&path, folder.path().join("away")).unwrap();
+        assert!(spool.front(GroupLimits::default()).await.is_none());
+        fs::rename(folder.path().join("away"), &path).unwrap();
+        // The system refuses to read.
+        block(&path, true);
+        assert!(spool.front(GroupLimits::default()).await.is_none());
+        assert!(spool.stats().fault.is_some_and(|fault| fault.contains("directory")));
+        block(&path, false);
+        let stats = spool.stats();
+        assert_eq!((stats.dropped, stats.losses, stats.queued_frames), (0, 0, 15), "{stats:?}");
+        assert_eq!(waiting(&spool).await.len(), 15);
+        assert_eq!(spool.stats().fault, None);
+    });
+}
+
+#[test]
+fn a_spool_that_can_not_be_read_at_the_start_is_not_opened_and_loses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    runtime().block_on(async {
+        let spool = Spool::open(folder.path(), 4000).unwrap();
+        for _ in 0..15 {
+            spool.put(vec![Bytes::from(vec![1; 200])], None).await;
+        }
+        drop(spool);
+        block(folder.path(), true);
+        assert!(matches!(Spool::open(folder.path(), 4000), Err(SpoolError::Io { .. })));
+        block(folder.path(), false);
+        let spool = Spool::open(folder.path(), 4000).unwrap();
+        assert_eq!((waiting(&spool).await.len(), spool.stats().dropped), (15, 0));
+    });
+}
+
+#[test]
+fn nobody_else_reads_the_spool() {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("data/spool");
+    let check = |spool: Spool| {
+        runtime().block_on(async {
+            spool.put(vec![Bytes::from_static(b"secret")], None).await;
+            let group = spool.front(GroupLimits::default()).await.unwrap();
+            spool.settle(&[group.frames[0].0]).await;
+        });
+        assert_eq!(mode(&path), 0o700);
+        let files: Vec<PathBuf> = fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()).collect();
+        assert!(files.len() >= 4 && files.iter().all(|file| mode(file) == 0o600), "{files:?}");
+        files
+    };
+    let files = check(Spool::open(&path, 4000).unwrap());
+    // As an older version left it.
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    files.iter().for_each(|file| fs::set_permissions(file, fs::Permissions::from_mode(0o644)).unwrap());
+    check(Spool::open(&path, 4000).unwrap());
+}
+
+#[test]
+fn a_spool_of_another_user_is_refused_and_says_what_to_do() {
+    // Only root can make one, and not everybody is.
+    let theirs = if rustix::process::geteuid().is_root() {
+        let folder = tempfile::tempdir().unwrap();
+        std::os::unix::fs::chown(folder.path(), Some(65_534), None).unwrap();
+        folder.keep()
+    } else {
+        PathBuf::from("/")
+    };
+    let error = Spool::open(&theirs, 4000).unwrap_err();
+    assert!(matches!(error, SpoolError::NotOurs { .. }) && error.to_string().contains("chown"), "{error}");
+}

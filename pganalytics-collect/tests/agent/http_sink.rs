@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use pganalytics_collect::{
     FrameGroup, HttpSink, MemoryOutbox, Outbox, Sink, SinkError,
-    deliver::{Backoff, GapReason, Sender, Token},
+    deliver::{Backoff, GapReason, GroupLimits, Sender, Token},
     scrape::empty_scrape,
 };
 use pganalytics_core::{
@@ -403,5 +403,38 @@ fn certificate_files_that_are_none_are_named() {
     ] {
         let error = builder.build().unwrap_err().to_string();
         assert!(parts.iter().all(|part| error.contains(part)), "{error}");
+    }
+}
+
+/// Answers that do not say what became of the frames. None may settle anything.
+#[tokio::test]
+async fn a_reply_that_does_not_cover_what_was_sent_settles_nothing() {
+    let refused = |index: usize| format!(r#"{{"index":{index},"code":"c","message":"m"}}"#);
+    let replies = [
+        r#"{"accepted":0,"duplicates":0,"rejected":[]}"#.to_owned(),
+        r#"{"accepted":2,"rejected":[]}"#.to_owned(),
+        r#"{"accepted":4,"duplicates":0}"#.to_owned(),
+        format!(r#"{{"accepted":2,"duplicates":0,"rejected":[{}]}}"#, refused(3)),
+        format!(r#"{{"accepted":1,"duplicates":0,"rejected":[{},{}]}}"#, refused(1), refused(1)),
+        format!(r#"{{"accepted":18446744073709551615,"duplicates":4,"rejected":[{}]}}"#, refused(1)),
+    ];
+    for reply in replies {
+        let (tries, bad) = (Arc::new(Mutex::new(0)), reply.clone());
+        let server = Server::start(move |request| {
+            let mut tries = tries.lock().unwrap();
+            *tries += 1;
+            if *tries > 3 { accepted(request) } else { (200, "", bad.clone()) }
+        })
+        .await;
+        let outbox = outbox(&["a", "b", "c"]).await;
+        let sent = server.sink().deliver(outbox.front(GroupLimits::default()).await.unwrap()).await;
+        let seqs = [Seq(1), Seq(2), Seq(3)];
+        let error = sent.and_then(|delivery| delivery.check(&seqs)).unwrap_err();
+        assert!(matches!(error, SinkError::BadReply { .. }), "{reply}: {error}");
+        drain(Arc::clone(&outbox), server.sink()).await;
+        let stats = outbox.stats();
+        assert_eq!((stats.delivered, stats.rejected, stats.dropped), (3, 0, 0), "{reply}");
+        assert_eq!(server.requests().len(), 4, "it is tried again until the reply makes sense");
+        assert!(server.requests().iter().all(|request| request.frames() == ["a", "b", "c"]));
     }
 }

@@ -1,12 +1,24 @@
 //! Rhythm, overrun, isolation, panics; on a clock that the tests move.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use async_trait::async_trait;
+use bytes::Bytes;
+use futures::future::BoxFuture;
 use pganalytics_collect::{
-    Agent, AgentBuilder, Delivery, FrameGroup, MemorySink, Plan, Sink, SinkError, agent::Summary, clock::SteadyClock,
+    Agent, AgentBuilder, CollectContext, CollectError, Collected, Collector, Delivery, FrameGroup, MemoryOutbox,
+    MemorySink, Outbox, Plan, Sink, SinkError,
+    agent::Summary,
+    clock::SteadyClock,
+    deliver::{GroupLimits, OutboxStats, Remembered},
 };
-use pganalytics_core::{Batch, ScrapeKind, Timestamp, Value};
+use pganalytics_core::{Batch, ScrapeKind, Seq, StreamId, Timestamp, Value, catalog::Measurement};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -229,4 +241,116 @@ async fn once_collects_and_sends_nothing() {
     let visits = agent.once().await;
     assert_eq!(visits[0].collected.as_ref().unwrap().batches.len(), 1);
     assert!(visits[1].collected.as_ref().unwrap_err().to_string().contains("no answer within"));
+}
+
+/// Panics a few times, then hands on.
+struct Panicking<T> {
+    left: AtomicUsize,
+    inner: T,
+}
+
+impl<T> Panicking<T> {
+    fn new(times: usize, inner: T) -> Self {
+        Self { left: AtomicUsize::new(times), inner }
+    }
+
+    fn maybe_panic(&self) {
+        let left = self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+        assert!(left.is_err(), "as told");
+    }
+}
+
+#[async_trait]
+impl Sink for Panicking<MemorySink> {
+    async fn deliver(&self, frames: FrameGroup) -> Result<Delivery, SinkError> {
+        self.maybe_panic();
+        self.inner.deliver(frames).await
+    }
+}
+
+#[async_trait]
+impl Outbox for Panicking<MemoryOutbox> {
+    fn stream(&self) -> StreamId {
+        self.inner.stream()
+    }
+
+    fn put(&self, frames: Vec<Bytes>, state: Option<Remembered>) -> BoxFuture<'_, ()> {
+        self.maybe_panic();
+        self.inner.put(frames, state)
+    }
+
+    async fn state(&self, collector: &str) -> Option<Bytes> {
+        self.maybe_panic();
+        self.inner.state(collector).await
+    }
+
+    async fn ready(&self) {
+        self.maybe_panic();
+        self.inner.ready().await;
+    }
+
+    async fn front(&self, limits: GroupLimits) -> Option<FrameGroup> {
+        self.maybe_panic();
+        self.inner.front(limits).await
+    }
+
+    async fn settle(&self, delivered: &[Seq]) {
+        self.inner.settle(delivered).await;
+    }
+
+    async fn reject(&self, seq: Seq, code: &str, message: &str) {
+        self.inner.reject(seq, code, message).await;
+    }
+
+    fn stats(&self) -> OutboxStats {
+        self.inner.stats()
+    }
+}
+
+#[async_trait]
+impl Collector for Panicking<Puppet> {
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    fn measurements(&self) -> Vec<Arc<Measurement>> {
+        self.maybe_panic();
+        self.inner.measurements()
+    }
+
+    fn resume(&mut self, state: Option<&[u8]>) {
+        self.maybe_panic();
+        self.inner.resume(state);
+    }
+
+    async fn collect(&mut self, cx: &CollectContext) -> Result<Collected, CollectError> {
+        self.inner.collect(cx).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_panic_of_a_part_ends_delivery_or_collection() {
+    let sink = MemorySink::new();
+    let puppet = || Puppet::new("fine", "10s", &[Act::Quick]);
+    let outbox = || MemoryOutbox::new(1 << 20);
+    let agents = [
+        ("sink", builder().collector(puppet()).sink(Panicking::new(3, sink.clone()))),
+        ("outbox", builder().collector(puppet()).outbox(Panicking::new(9, outbox())).sink(sink.clone())),
+        ("collector", builder().collector(Panicking::new(4, puppet())).sink(sink.clone())),
+    ];
+    for (what, agent) in agents {
+        let before = sink.batches_of("fine").len();
+        let stop = CancellationToken::new();
+        let running = tokio::spawn(agent.own_figures(true).build().unwrap().run(stop.clone()));
+        sleep(300 * SECOND).await;
+        stop.cancel();
+        let summary = running.await.unwrap().unwrap();
+        let brought = sink.batches_of("fine").len() - before;
+        assert!(brought >= 20, "{what}: {brought}");
+        assert_eq!(summary.outbox.queued_frames, 0, "{what}");
+        let figures = sink.batches_of("agent_stats");
+        let last = figures.last().unwrap();
+        let panics = last.rows.get(0, last.schema.position("panics").unwrap());
+        assert!(matches!(panics, Value::Int(3..)), "{what}: {panics:?}");
+    }
 }

@@ -159,6 +159,116 @@ async fn a_sweep_that_hangs_does_not_hold_up_the_cluster() {
     sweep.abort();
 }
 
+/// Our backends as the system sees them, those that are still logging in too: their titles.
+fn backends(cluster: &Cluster) -> Vec<(u32, String)> {
+    let postmaster = cluster.pid().unwrap().to_string();
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let of_ours = processes.filter_map(|entry| {
+        let pid: u32 = entry.file_name().to_str()?.parse().ok()?;
+        let stat = std::fs::read_to_string(entry.path().join("stat")).ok()?;
+        let parent = stat.rsplit_once(") ")?.1.split(' ').nth(1)?.to_owned();
+        let title = std::fs::read_to_string(entry.path().join("cmdline")).ok()?;
+        (parent == postmaster && title.contains(": monitor ")).then_some((pid, title))
+    });
+    of_ours.collect()
+}
+
+/// Visits a server again and again for so long, as a scheduler does; the most backends.
+async fn visits_for(watch: &mut Watch, cluster: &Cluster, time: Duration) -> usize {
+    let end = tokio::time::Instant::now() + time;
+    let mut most = 0;
+    while tokio::time::Instant::now() < end {
+        let mut visit = std::pin::pin!(watch.visit_within(Duration::from_secs(4)));
+        loop {
+            tokio::select! {
+                _ = &mut visit => break,
+                () = tokio::time::sleep(Duration::from_millis(50)) => most = most.max(backends(cluster).len()),
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    most
+}
+
+async fn until_gone(cluster: &Cluster, what: &str) {
+    for _ in 0..200 {
+        if backends(cluster).is_empty() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("{what}: {:?}", backends(cluster));
+}
+
+/// A backend that waits for a lock in its login does not see that its client has gone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn logins_that_hang_are_not_joined_by_others() {
+    for version in versions() {
+        let cluster = Cluster::start(version).await.unwrap();
+        let locked = cluster.client("postgres").await.unwrap();
+        locked.batch_execute("begin; lock table pg_catalog.pg_authid, pg_catalog.pg_database").await.unwrap();
+        let mut config = config(&cluster.monitor_url("postgres"));
+        config.max_connections = 3;
+        config.connect_timeout = Duration::from_millis(500);
+        let mut watch = Watch::with(config, only(&["pg_up", "pg_stat_database", "pg_stat_user_tables"]));
+        let most = visits_for(&mut watch, &cluster, Duration::from_secs(6)).await;
+        assert_eq!(most, 1, "PostgreSQL {version}: logins at once");
+        locked.batch_execute("rollback").await.unwrap();
+        // It goes on by itself, and nothing is left of what hung.
+        let collected = watch.visit_within(Duration::from_secs(20)).await;
+        let found = outcome(&collected, "pg_stat_database");
+        assert!(matches!(found, Outcome::Collected { .. }), "PostgreSQL {version}: {found:?}");
+        drop(watch);
+        until_gone(&cluster, "sessions stay").await;
+    }
+}
+
+/// A backend that hangs in the kernel, as on a disk that does not answer: it neither ends its
+/// statement nor hears of a cancel.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn sessions_that_hang_keep_their_place_in_the_budget() {
+    let Some(version) = versions().last().copied() else { return };
+    let cluster = Cluster::start(version).await.unwrap();
+    let mut config = config(&cluster.monitor_url("postgres"));
+    config.max_connections = 2;
+    config.statement_timeout = Duration::from_millis(500);
+    let mut watch = Watch::with(config, only(&["pg_up", "pg_stat_database", "pg_stat_user_tables"]));
+    watch.visit_within(Duration::from_secs(20)).await;
+    let hung = backends(&cluster);
+    assert_eq!(hung.len(), 2, "{hung:?}");
+    for (pid, _) in &hung {
+        signal(*pid, "STOP");
+    }
+    let most = visits_for(&mut watch, &cluster, Duration::from_secs(20)).await;
+    for (pid, _) in &hung {
+        signal(*pid, "CONT");
+    }
+    assert_eq!(most, 2, "sessions with max_connections = 2");
+    let collected = watch.visit_within(Duration::from_secs(20)).await;
+    let found = outcome(&collected, "pg_stat_database");
+    assert!(matches!(found, Outcome::Collected { .. }), "{found:?}");
+}
+
+fn signal(pid: u32, name: &str) {
+    let sent = std::process::Command::new("kill").args([format!("-{name}"), pid.to_string()]).status();
+    assert!(sent.unwrap().success());
+}
+
+/// Who stops in the middle of a statement has it cancelled.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_statement_that_nobody_waits_for_is_cancelled() {
+    let Some(version) = versions().last().copied() else { return };
+    let cluster = Cluster::start(version).await.unwrap();
+    let mut config = config(&cluster.monitor_url("postgres"));
+    config.statement_timeout = Duration::from_secs(2000);
+    let mut watch = Watch::with(config, vec![slow("1000")]);
+    let visit = tokio::time::timeout(Duration::from_secs(3), watch.visit_within(Duration::from_secs(60))).await;
+    assert!(visit.is_err(), "it slept a thousand seconds");
+    assert!(backends(&cluster).iter().any(|(_, title)| title.contains("SELECT")), "{:?}", backends(&cluster));
+    drop(watch);
+    until_gone(&cluster, "it sleeps on").await;
+}
+
 /// A measurement of each database that takes so many seconds.
 fn slow(seconds: &str) -> Arc<Measurement> {
     crate::watch::own(&format!(

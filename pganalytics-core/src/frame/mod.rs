@@ -88,6 +88,7 @@ mod paged;
 mod paged_read;
 mod parse;
 mod push;
+mod ranges;
 mod read;
 mod schema_blob;
 mod scrapes;

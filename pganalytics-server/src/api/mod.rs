@@ -2,6 +2,8 @@
 
 pub(crate) mod answer;
 pub(crate) mod auth;
+pub(crate) mod batch;
+pub(crate) mod bootstrap;
 pub(crate) mod collectors;
 pub(crate) mod docs;
 pub(crate) mod health;
@@ -60,6 +62,8 @@ pub(crate) fn routes(app: App) -> Routes {
         .route(Needs::Read, Class::Read, routes!(measurements::list))
         .route(Needs::Read, Class::Read, routes!(measurements::get))
         .route(Needs::Query, Class::Query, routes!(sql::sql))
+        .route(Needs::Query, Class::Query, routes!(batch::batch))
+        .route(Needs::Read, Class::Read, routes!(bootstrap::bootstrap))
 }
 
 /// The routes beside the API: its documents, the page, the server's own metrics.

@@ -42,7 +42,7 @@ pub(crate) struct ServerView {
     collectors: BTreeSet<Uuid>,
 }
 
-fn group(sources: Vec<SeenSource>) -> Vec<ServerView> {
+pub(crate) fn group(sources: Vec<SeenSource>) -> Vec<ServerView> {
     let now = now();
     let mut servers: BTreeMap<ServerId, ServerView> = BTreeMap::new();
     for seen in sources {

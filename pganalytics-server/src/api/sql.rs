@@ -35,6 +35,18 @@ pub(crate) struct Query {
     max_rows: Option<usize>,
 }
 
+impl Query {
+    /// Lets it through the guard.
+    pub(crate) fn guarded(self, app: &App, principal: &Principal) -> ApiResult<SqlQuery> {
+        let params = self.params.unwrap_or_default().into_iter().enumerate().map(param).collect::<ApiResult<_>>()?;
+        let guarded = guarded(app, principal, &self.sql, params)?;
+        Ok(match self.max_rows {
+            Some(rows) => guarded.with_max_rows(rows),
+            None => guarded,
+        })
+    }
+}
+
 /// A column of an answer.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct AnswerColumn {
@@ -112,12 +124,7 @@ pub(crate) async fn sql(
 ) -> ApiResult<Response> {
     let form = Form::wanted(&headers)?;
     let started = Instant::now();
-    let params = query.params.unwrap_or_default().into_iter().enumerate().map(param).collect::<ApiResult<_>>()?;
-    let mut guarded = guarded(&app, &principal, &query.sql, params)?;
-    if let Some(rows) = query.max_rows {
-        guarded = guarded.with_max_rows(rows);
-    }
-    let rows = app.sql.run(guarded).await?;
+    let rows = app.sql.run(query.guarded(&app, &principal)?).await?;
     app.answers.respond(rows, form, started).await
 }
 

@@ -28,6 +28,17 @@ pub enum Environment {
     Production,
 }
 
+/// A second address to listen on, for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct UiListen {
+    /// The address.
+    pub address: SocketAddr,
+    /// Whether somebody asked for it: then it is an error when another program
+    /// has it.
+    pub required: bool,
+}
+
 /// What the program runs with.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -42,6 +53,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Where it listens.
     pub listen: SocketAddr,
+    /// Where people find the UI besides.
+    pub ui_listen: Option<UiListen>,
     /// Certificate and key, when it serves HTTPS.
     pub tls: Option<(PathBuf, PathBuf)>,
     /// Servers that it watches itself.
@@ -97,6 +110,7 @@ impl Config {
             log_level: gathered.get("log_level").unwrap_or("info").to_owned(),
             log_json: one_of(gathered, "log_format", &["text", "json"])? == "json",
             data_dir: data_dir(gathered, &|name| env::var_os(name).map(PathBuf::from)),
+            ui_listen: ui_listen(gathered, listen)?,
             listen,
             tls,
             monitors: gathered.all("monitor"),
@@ -169,6 +183,15 @@ fn listen_of(gathered: &Gathered, environment: Environment, tls: bool) -> Result
         }
     }
     Ok(SocketAddr::new(address, port))
+}
+
+/// The second address; `None` where it is switched off. Whether it was asked
+/// for decides what happens when its port is taken.
+fn ui_listen(gathered: &Gathered, listen: SocketAddr) -> Result<Option<UiListen>, ServerError> {
+    let port: u16 = number(gathered, "ui_port")?;
+    let required = gathered.origin("ui_port") != Origin::Default;
+    let other = port != 0 && port != listen.port();
+    Ok(other.then(|| UiListen { address: SocketAddr::new(listen.ip(), port), required }))
 }
 
 fn settings_of(gathered: &Gathered, environment: Environment, tls: bool) -> Result<Settings, ServerError> {

@@ -40,6 +40,7 @@ pub const KEYS: &[Key] = &[
     key("proxy_header", &["PGANALYTICS_PROXY_HEADER"], "x-forwarded-for", "where trusted proxies say it: x-forwarded-for (with x-forwarded-proto) or forwarded"),
     key("local_access", &["PGANALYTICS_LOCAL_ACCESS"], "", "the server's own figures without login on this machine; default true, in production false"),
     key("port", &["PORT"], "8080", "port to listen on"),
+    key("ui_port", &["UI_PORT"], "4000", "a second port to listen on, for people; the default where it is free; 0: none"),
     key("insecure_listen", &["PGANALYTICS_INSECURE_LISTEN"], "false", "plain HTTP also for other machines; refused in production"),
     key("tls_enabled", &["TLS_ENABLED"], "false", "serve HTTPS (TLS 1.3); on by itself where TLS_CERT and TLS_KEY are both set"),
     key("tls_cert", &["TLS_CERT", "TLS_CERT_PATH"], "", "certificate chain, PEM file"),

@@ -10,6 +10,6 @@ mod secret_file;
 #[cfg(test)]
 mod tests;
 
-pub use build::{Config, Environment};
+pub use build::{Config, Environment, UiListen};
 pub use keys::{KEYS, Key};
 pub use read::{Gathered, Origin};

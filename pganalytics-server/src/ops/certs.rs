@@ -14,12 +14,19 @@ use std::{
 
 use jiff::{Timestamp, ToSpan, tz::TimeZone};
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
-    PKCS_ECDSA_P256_SHA256, date_time_ymd,
+    BasicConstraints, CertificateParams, DnType, DnValue, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair,
+    KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, date_time_ymd,
 };
 use rustls::{RootCertStore, client::WebPkiServerVerifier, client::danger::ServerCertVerifier, sign::CertifiedKey};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject};
-use x509_parser::{certificate::X509Certificate, extensions::GeneralName, prelude::FromDer};
+use x509_cert::{
+    Certificate,
+    der::{
+        Decode, Tag, Tagged,
+        asn1::{PrintableStringRef, Utf8StringRef},
+    },
+    ext::pkix::{BasicConstraints as IsAuthority, SubjectAltName, SubjectKeyIdentifier, name::GeneralName},
+};
 
 use super::private_file::{self, Owner};
 
@@ -132,10 +139,8 @@ pub fn issue(ca: &Path, folder: &Path, wanted: &Request) -> Result<PathBuf, Cert
     let ca_key_path = ca.join("ca.key");
     let ca_key = KeyPair::from_pem(&read(&ca_key_path)?)
         .map_err(|error| CertsError::Content { path: ca_key_path, why: format!("it holds no key: {error}") })?;
-    let issuer = Issuer::from_ca_cert_pem(&ca_text, ca_key).map_err(|error| CertsError::Content {
-        path: ca.join("ca.crt"),
-        why: format!("it is no authority: {error}"),
-    })?;
+    let authority = params_of(&ca.join("ca.crt"))?;
+    let issuer = Issuer::from_params(&authority, ca_key);
     fs::create_dir_all(folder).map_err(file(folder))?;
     let pair = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(request)?;
     let mut params = CertificateParams::new(wanted.hosts.clone()).map_err(request)?;
@@ -178,20 +183,63 @@ pub struct Facts {
 /// # Errors
 /// When the file can't be read or holds none.
 pub fn show(path: &Path) -> Result<Facts, CertsError> {
-    let chain = chain_of(path)?;
-    let content = |why: String| CertsError::Content { path: path.to_owned(), why };
-    let der = chain.first().ok_or_else(|| content("it holds no certificate in PEM".into()))?;
-    let (_, parsed) = X509Certificate::from_der(der).map_err(|error| content(error.to_string()))?;
-    let hosts = parsed.subject_alternative_name().ok().flatten();
-    let hosts = hosts.map(|names| names.value.general_names.iter().filter_map(host_of).collect()).unwrap_or_default();
-    let seconds = parsed.validity().not_after.timestamp().saturating_sub(Timestamp::now().as_second());
+    let parsed = first_of(path)?;
+    let about = &parsed.tbs_certificate;
+    let hosts = about.get::<SubjectAltName>().ok().flatten();
+    let hosts = hosts.map(|(_, names)| names.0.iter().filter_map(host_of).collect()).unwrap_or_default();
+    let end = i64::try_from(about.validity.not_after.to_unix_duration().as_secs()).unwrap_or(i64::MAX);
     Ok(Facts {
-        subject: parsed.subject().to_string(),
-        issuer: parsed.issuer().to_string(),
+        subject: about.subject.to_string(),
+        issuer: about.issuer.to_string(),
         hosts,
-        days_left: seconds.div_euclid(86_400),
-        is_ca: parsed.is_ca(),
+        days_left: end.saturating_sub(Timestamp::now().as_second()).div_euclid(86_400),
+        is_ca: is_authority(&parsed),
     })
+}
+
+fn first_of(path: &Path) -> Result<Certificate, CertsError> {
+    let content = |why: String| CertsError::Content { path: path.to_owned(), why };
+    let chain = chain_of(path)?;
+    let der = chain.first().ok_or_else(|| content("it holds no certificate in PEM".into()))?;
+    Certificate::from_der(der).map_err(|error| content(format!("it holds no certificate: {error}")))
+}
+
+fn is_authority(certificate: &Certificate) -> bool {
+    let constraints = certificate.tbs_certificate.get::<IsAuthority>().ok().flatten();
+    constraints.is_some_and(|(_, constraints)| constraints.ca)
+}
+
+/// What a leaf says of its authority: the name exactly as it stands there, and
+/// the key's identifier, which OpenSSL compares.
+fn params_of(ca: &Path) -> Result<CertificateParams, CertsError> {
+    let content = |why: &str| CertsError::Content { path: ca.to_owned(), why: why.to_owned() };
+    let parsed = first_of(ca)?;
+    if !is_authority(&parsed) {
+        return Err(content("it is no authority's certificate"));
+    }
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    for part in parsed.tbs_certificate.subject.0.iter().flat_map(|part| part.0.iter()) {
+        let oid: Vec<u64> = part.oid.arcs().map(u64::from).collect();
+        let unknown = || content("its name holds a kind of text that is not known here");
+        let value = match part.value.tag() {
+            Tag::PrintableString => {
+                let text = part.value.decode_as::<PrintableStringRef<'_>>().map_err(|_| unknown())?;
+                DnValue::PrintableString(text.as_str().try_into().map_err(|_| unknown())?)
+            }
+            Tag::Utf8String => {
+                let text = part.value.decode_as::<Utf8StringRef<'_>>().map_err(|_| unknown())?;
+                DnValue::Utf8String(text.as_str().to_owned())
+            }
+            _ => return Err(unknown()),
+        };
+        params.distinguished_name.push(DnType::from_oid(&oid), value);
+    }
+    if let Ok(Some((_, id))) = parsed.tbs_certificate.get::<SubjectKeyIdentifier>() {
+        params.key_identifier_method = KeyIdMethod::PreSpecified(id.0.as_bytes().to_vec());
+    }
+    Ok(params)
 }
 
 /// What is wrong with a server's certificate, in words; nothing when it is good.
@@ -264,7 +312,8 @@ fn untrusted(
     let Err(error) = verifier.verify_server_cert(leaf, others, &name, &[], UnixTime::now()) else { return Ok(None) };
     Ok(Some(match &error {
         rustls::Error::InvalidCertificate(reason) => match reason {
-            rustls::CertificateError::UnknownIssuer => {
+            // The latter where another authority has the same name.
+            rustls::CertificateError::UnknownIssuer | rustls::CertificateError::BadSignature => {
                 format!("{shown} was not made by {}, but by {}", ca.display(), facts.issuer)
             }
             rustls::CertificateError::Expired | rustls::CertificateError::ExpiredContext { .. } => {
@@ -287,14 +336,14 @@ fn chain_of(path: &Path) -> Result<Vec<CertificateDer<'static>>, CertsError> {
     if chain.is_empty() { Err(content("it holds no certificate in PEM".into())) } else { Ok(chain) }
 }
 
-fn host_of(name: &GeneralName<'_>) -> Option<String> {
+fn host_of(name: &GeneralName) -> Option<String> {
     match name {
-        GeneralName::DNSName(name) => Some((*name).to_owned()),
-        GeneralName::IPAddress(bytes) => match bytes.len() {
-            4 => <[u8; 4]>::try_from(*bytes).ok().map(|bytes| IpAddr::from(bytes).to_string()),
-            16 => <[u8; 16]>::try_from(*bytes).ok().map(|bytes| IpAddr::from(bytes).to_string()),
-            _ => None,
-        },
+        GeneralName::DnsName(name) => Some(name.to_string()),
+        GeneralName::IpAddress(bytes) => {
+            let bytes = bytes.as_bytes();
+            let four = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
+            four.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from)).ok().map(|address| address.to_string())
+        }
         _ => None,
     }
 }

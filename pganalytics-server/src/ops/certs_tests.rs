@@ -70,7 +70,8 @@ fn one_that_has_expired_says_since_when() {
     let made = Made::new();
     // Its last day was yesterday.
     let key = KeyPair::from_pem(&fs::read_to_string(made.path("ca.key")).unwrap()).unwrap();
-    let issuer = Issuer::from_ca_cert_pem(&fs::read_to_string(made.path("ca.crt")).unwrap(), key).unwrap();
+    let authority = params_of(&made.path("ca.crt")).unwrap();
+    let issuer = Issuer::from_params(&authority, key);
     let pair = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
     let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
     (params.not_before, params.not_after) = (date_time_ymd(2020, 1, 1), date_time_ymd(2020, 2, 1));
@@ -109,4 +110,27 @@ fn keys_are_private_and_requests_that_make_no_sense_are_refused() {
     }
     let client = Request { name: "agent".into(), is_client: true, hosts: Vec::new(), ..server() };
     made.issue(&client).unwrap();
+}
+
+#[test]
+fn an_authority_that_openssl_made_is_as_good() {
+    let made = Made { folder: tempfile::tempdir().unwrap() };
+    let openssl = std::process::Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "30"])
+        .args(["-subj", "/C=DE/O=Example Ltd/CN=Company CA", "-addext", "keyUsage=critical,keyCertSign"])
+        .arg("-keyout")
+        .arg(made.path("ca.key"))
+        .arg("-out")
+        .arg(made.path("ca.crt"))
+        .output()
+        .unwrap();
+    assert!(openssl.status.success(), "{}", String::from_utf8_lossy(&openssl.stderr));
+    made.issue(&server()).unwrap();
+    assert_eq!(made.faults(&made.path("ca.crt"), "db.example.com", None), [""; 0]);
+    let verified = std::process::Command::new("openssl")
+        .args(["verify", "-x509_strict", "-purpose", "sslserver", "-verify_hostname", "db.example.com", "-CAfile"])
+        .args([made.path("ca.crt"), made.path("server.crt")])
+        .output()
+        .unwrap();
+    assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stderr));
 }

@@ -147,3 +147,30 @@ async fn a_head_that_is_too_large_is_refused() {
     let health = reqwest::get(format!("{}/api/v1/health", target.process.base)).await.unwrap();
     assert!(health.status().is_success());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_more_requests_at_once_than_were_announced() {
+    let target = Target::start(&[("PGANALYTICS_HTTP2_MAX_STREAMS", "3")]).await;
+    let mut stream = wire::connect(target.address).await;
+    // Log-ins whose bodies never come: each keeps its place.
+    let mut block = wire::get_block("/api/v1/auth/login");
+    block[0] = 0x83; // :method POST of the static table
+    block.extend(b"\x0f\x10\x10application/json");
+    let log_in = |id| frame(kind::HEADERS, END_HEADERS, id, &block);
+    let acknowledged = frame(kind::SETTINGS, ACK, 0, &[]);
+    let all = (0..5).flat_map(|number| log_in(2 * number + 1)).collect();
+    stream.write_all(&[hello(), acknowledged, all].concat()).await.unwrap();
+    let mut said = Vec::new();
+    let refused = |said: &[u8]| {
+        let resets = wire::frames(said).into_iter().filter(|(kind, ..)| *kind == kind::RST_STREAM);
+        resets.map(|(_, _, payload)| payload).filter(|payload| payload.len() == 4).collect::<Vec<_>>()
+    };
+    let enough = async { while refused(&said).len() < 2 && stream.read_buf(&mut said).await.unwrap() > 0 {} };
+    tokio::time::timeout(Duration::from_secs(10), enough).await.expect("two are refused");
+    let frames = wire::frames(&said);
+    let (.., settings) = frames.iter().find(|(kind, ..)| *kind == kind::SETTINGS).unwrap();
+    // MAX_CONCURRENT_STREAMS has the number 3.
+    assert!(settings.chunks(6).any(|one| one == [0, 3, 0, 0, 0, 3]), "{settings:?}");
+    // REFUSED_STREAM, which says that nothing was done.
+    assert_eq!(refused(&said), [[0, 0, 0, 7], [0, 0, 0, 7]], "{frames:?}");
+}

@@ -12,6 +12,7 @@ mod hostile_sql;
 mod ingest;
 mod monitoring;
 mod nesting;
+mod operations;
 mod permissions;
 mod process;
 mod proxies;
@@ -19,6 +20,8 @@ mod push;
 mod sessions;
 mod shutdown;
 mod sql;
+mod tls;
+mod ui_queries;
 mod wire;
 #[cfg(target_os = "linux")]
 mod workers;

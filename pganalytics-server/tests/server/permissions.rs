@@ -25,14 +25,7 @@ const OPEN: &[&str] = &[
     "GET /api/v1/docs/docs.js",
     "GET /api/v1/docs/docs.css",
     "GET /",
-    "GET /api.js",
-    "GET /app.js",
-    "GET /charts.js",
-    "GET /style.css",
-    "GET /favicon.svg",
-    "GET /vendor/uplot.js",
-    "GET /vendor/uplot.css",
-    "GET /vendor/uplot.LICENSE",
+    "GET /{*path}",
 ];
 
 /// Somebody who asks.

@@ -21,7 +21,12 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// The program, apart from the settings of whoever runs the tests.
 pub(crate) fn program(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pganalytics-server"));
-    command.env_clear().env("PGANALYTICS_DATA_DIR", folder).env("PORT", "0").env("LOG_LEVEL", "warn");
+    command
+        .env_clear()
+        .env("PGANALYTICS_DATA_DIR", folder)
+        .env("PORT", "0")
+        .env("UI_PORT", "0")
+        .env("LOG_LEVEL", "warn");
     for name in ["PATH", "HOME", "LLVM_PROFILE_FILE"] {
         if let Some(value) = std::env::var_os(name) {
             command.env(name, value);

@@ -126,6 +126,13 @@ async fn a_worker_has_no_file_no_secret_and_its_limits() {
         for name in ["Max address space", "Max data size", "Max core file size"] {
             assert!(!limit(name).contains("unlimited"), "{name}: {}", limit(name));
         }
+        // The 19th field, nice; the second one, a name in parentheses, may hold blanks.
+        let nice = |stat: Vec<u8>| {
+            let stat = String::from_utf8(stat).unwrap();
+            stat.rsplit_once(") ").unwrap().1.split(' ').nth(16).unwrap().parse::<i32>().unwrap()
+        };
+        let server = std::fs::read(format!("/proc/{pid}/stat")).unwrap();
+        assert!(nice(read("stat")) > nice(server), "the server is served first");
         for fd in std::fs::read_dir(format!("/proc/{worker}/fd")).unwrap().flatten() {
             let Ok(file) = std::fs::read_link(fd.path()) else { continue };
             let file = file.to_str().unwrap().to_owned();

@@ -91,7 +91,7 @@ impl Metrics {
     fn append(&mut self, origin: &Origin, stream: StreamId, frames: Vec<VerifiedFrame>) -> AppendOutcome {
         let mut ledger = self.ledgers.remove(&(origin.tenant, origin.collector, stream)).unwrap_or_default();
         let mut outcome = AppendOutcome::default();
-        let mut streams = ledger.ranges().count() as u64;
+        let mut streams = ledger.ranges().range_count() as u64;
         for verified in frames {
             let seq = verified.seq();
             let what = match ledger::refusal(seq) {
@@ -195,7 +195,7 @@ impl Metrics {
         let key = (origin.tenant, origin.collector);
         let mut held = self.held.remove(&key).unwrap_or_else(|| self.count(key));
         let others = self.ledgers.iter().filter(|((tenant, collector, _), _)| (*tenant, *collector) == key);
-        held.streams = streams + others.map(|(_, ledger)| ledger.ranges().count() as u64).sum::<u64>();
+        held.streams = streams + others.map(|(_, ledger)| ledger.ranges().range_count() as u64).sum::<u64>();
         let refused = held.refusal(&more, &origin.quotas);
         if refused.is_none() {
             held.add(&more);

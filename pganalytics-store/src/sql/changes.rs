@@ -245,6 +245,9 @@ impl<'a> Judge<'a> {
         let fallen = match last {
             Last::Own(before) if before + 1 == row => self.facts.fell(row),
             Last::Own(before) => asked() && fell((self.chunk, before), (self.chunk, row))?,
+            Last::Earlier(last) if self.is_first(run, row) && ends_its_run(last) => {
+                asked() && self.chunk.ends()?.fell_since(run, last.chunk.ends()?, last.run)
+            }
             Last::Earlier(last) => asked() && fell((&last.chunk, last.row), (self.chunk, row))?,
         };
         let before = Before::Row { stamp, was_gone };

@@ -16,7 +16,7 @@ use datafusion::{
         },
         buffer::{BooleanBuffer, Buffer, NullBuffer},
         compute::{cast, interleave, take},
-        datatypes::{DataType, Int64Type, TimeUnit, TimestampMicrosecondType},
+        datatypes::{DataType, TimeUnit, TimestampMicrosecondType},
     },
     common::DataFusionError,
     execution::memory_pool::MemoryReservation,
@@ -27,6 +27,7 @@ use pganalytics_core::{
 };
 
 use super::{
+    ends::{Ends, is_lower},
     facts::{KeyFacts, ValueFacts},
     narrow::Part,
     table::ZONE,
@@ -81,6 +82,7 @@ pub(super) struct Decoded {
     pub(super) first_keyframe: Option<u32>,
     origin: Origin,
     values: OnceLock<Arc<ValueFacts>>,
+    ends: OnceLock<Ends>,
     columns: Box<[OnceLock<ArrayRef>]>,
     memory: MemoryReservation,
 }
@@ -213,45 +215,103 @@ impl Decoded {
         let columns = shape.schema.columns().iter().map(|_| OnceLock::new()).collect();
         let first_keyframe = scrapes.iter().position(|scrape| scrape.kind == ScrapeKind::Keyframe);
         let first_keyframe = first_keyframe.and_then(|at| u32::try_from(at).ok());
-        Self { shape, scrapes, keys, first_keyframe, origin, values: OnceLock::new(), columns, memory }
+        Self {
+            shape,
+            scrapes,
+            keys,
+            first_keyframe,
+            origin,
+            values: OnceLock::new(),
+            ends: OnceLock::new(),
+            columns,
+            memory,
+        }
     }
 
-    /// A column, in the order of runs.
+    /// A column, in the order of runs; kept for as long as the chunk is.
     pub(super) fn column(&self, column: usize) -> Result<&ArrayRef, DataFusionError> {
-        let Some(slot) = self.columns.get(column) else {
-            return Err(DataFusionError::Internal(format!("no column {column}")));
-        };
+        let slot = self.slot(column)?;
         if let Some(array) = slot.get() {
             return Ok(array);
         }
-        let array = match &self.origin {
-            Origin::Frame { frame, order } => {
-                let array = read_column(frame, &self.shape, column)?;
-                match order {
-                    Some(order) => take(&array, order, None)?,
-                    None => array,
-                }
-            }
-            Origin::Part(part) => part.column(&self.shape, column)?,
-            Origin::Merged { parts, rows } => {
-                let arrays: Vec<&ArrayRef> = parts.iter().map(|part| part.column(column)).collect::<Result<_, _>>()?;
-                let arrays: Vec<_> = arrays.into_iter().map(AsRef::as_ref).collect();
-                interleave(&arrays, rows)?
-            }
-        };
+        let array = self.decode(column)?;
         self.memory.try_grow(array.get_array_memory_size())?;
         Ok(slot.get_or_init(|| array))
     }
 
-    /// What the rows' values say of each other; computed when first asked for.
-    pub(super) fn values(&self) -> Result<&Arc<ValueFacts>, DataFusionError> {
-        match self.values.get() {
-            Some(values) => Ok(values),
-            None => {
-                let facts = Arc::new(ValueFacts::of(self)?);
-                Ok(self.values.get_or_init(|| facts))
+    /// Looks at a column once. Unless it is kept already it is gone afterwards: a wide
+    /// measurement is never decoded as a whole for what a look at each column tells.
+    pub(super) fn look_at<T>(&self, column: usize, look: impl FnOnce(&ArrayRef) -> T) -> Result<T, DataFusionError> {
+        if let Some(array) = self.slot(column)?.get() {
+            return Ok(look(array));
+        }
+        let array = self.decode(column)?;
+        let held = self.memory.new_empty();
+        held.try_grow(array.get_array_memory_size())?;
+        Ok(look(&array))
+    }
+
+    fn slot(&self, column: usize) -> Result<&OnceLock<ArrayRef>, DataFusionError> {
+        self.columns.get(column).ok_or_else(|| DataFusionError::Internal(format!("no column {column}")))
+    }
+
+    fn decode(&self, column: usize) -> Result<ArrayRef, DataFusionError> {
+        match &self.origin {
+            Origin::Frame { frame, order } => {
+                let array = read_column(frame, &self.shape, column)?;
+                match order {
+                    Some(order) => Ok(take(&array, order, None)?),
+                    None => Ok(array),
+                }
+            }
+            Origin::Part(part) => part.column(&self.shape, column),
+            Origin::Merged { parts, rows } => {
+                let arrays = parts.iter().map(|part| match part.slot(column)?.get() {
+                    Some(array) => Ok(Arc::clone(array)),
+                    None => part.decode(column),
+                });
+                let arrays: Vec<ArrayRef> = arrays.collect::<Result<_, DataFusionError>>()?;
+                let arrays: Vec<_> = arrays.iter().map(AsRef::as_ref).collect();
+                Ok(interleave(&arrays, rows)?)
             }
         }
+    }
+
+    /// What the rows' values say of each other; computed when first asked for.
+    pub(super) fn values(&self) -> Result<&Arc<ValueFacts>, DataFusionError> {
+        if let Some(values) = self.values.get() {
+            return Ok(values);
+        }
+        // Where rows have no stamps their counters are compared across chunks too: better
+        // now than by reading every column again.
+        let unstamped = self.shape.schema.row_stamp().is_none() && self.ends.get().is_none();
+        let mut ends = Ok(Ends::default());
+        let facts = ValueFacts::of(self, |column, array| {
+            if unstamped
+                && self.shape.own_counters.contains(&column)
+                && let Ok(all) = &mut ends
+                && let Err(error) = all.add(&self.keys.runs, array)
+            {
+                ends = Err(error);
+            }
+        })?;
+        if unstamped {
+            self.keep_ends(ends?)?;
+        }
+        Ok(self.values.get_or_init(|| Arc::new(facts)))
+    }
+
+    /// Where the runs begin and end; read when first asked for.
+    pub(super) fn ends(&self) -> Result<&Ends, DataFusionError> {
+        match self.ends.get() {
+            Some(ends) => Ok(ends),
+            None => self.keep_ends(Ends::of(self)?),
+        }
+    }
+
+    fn keep_ends(&self, ends: Ends) -> Result<&Ends, DataFusionError> {
+        self.memory.try_grow(ends.bytes())?;
+        Ok(self.ends.get_or_init(|| ends))
     }
 
     /// Puts in what was known from an earlier query.
@@ -297,20 +357,7 @@ pub(super) fn stamp_of(stamps: Option<&TimestampMicrosecondArray>, row: u32) -> 
 /// Whether any of a row's own counters is lower than in another one.
 pub(super) fn fell(before: (&Decoded, u32), now: (&Decoded, u32)) -> Result<bool, DataFusionError> {
     for &column in &now.0.shape.own_counters {
-        let (a, b) = (before.0.column(column)?, now.0.column(column)?);
-        let (row_a, row_b) = (before.1 as usize, now.1 as usize);
-        if a.is_null(row_a) || b.is_null(row_b) {
-            continue;
-        }
-        let lower = match a.data_type() {
-            DataType::Int64 => b.as_primitive::<Int64Type>().value(row_b) < a.as_primitive::<Int64Type>().value(row_a),
-            DataType::Float64 => {
-                use datafusion::arrow::datatypes::Float64Type;
-                b.as_primitive::<Float64Type>().value(row_b) < a.as_primitive::<Float64Type>().value(row_a)
-            }
-            _ => false,
-        };
-        if lower {
+        if is_lower(now.0.column(column)?, now.1 as usize, before.0.column(column)?, before.1 as usize) {
             return Ok(true);
         }
     }

@@ -251,25 +251,28 @@ const FELL: u8 = 1;
 const CHANGED: u8 = 2;
 
 impl ValueFacts {
-    /// Looks at all counters and gauges of a chunk.
-    pub(super) fn of(chunk: &Decoded) -> Result<Self, DataFusionError> {
+    /// Looks at all counters and gauges of a chunk, one after the other; each `look` is
+    /// called with a column that was looked at.
+    pub(super) fn of(chunk: &Decoded, mut look: impl FnMut(usize, &ArrayRef)) -> Result<Self, DataFusionError> {
         let runs = &chunk.keys.runs;
         let mut flags = vec![0_u8; chunk.keys.scrape_of_row.len()];
         let mut first = vec![0x2545_f491_4f6c_dd1d_u64; runs.len()];
         let mut last = first.clone();
         for &column in &chunk.shape.measured {
-            let array = chunk.column(column)?;
             let counter = chunk.shape.own_counters.contains(&column);
-            compare_neighbours(array, counter, &mut flags);
-            let bits = bits_of(array);
-            for (run, (first, last)) in runs.iter().zip(first.iter_mut().zip(last.iter_mut())) {
-                let add = |hash: &mut u64, row: u32| {
-                    let bits = bits(row as usize);
-                    *hash = mix(*hash ^ bits, 0x9e37_79b9_7f4a_7c15).wrapping_add(bits.rotate_left(29));
-                };
-                add(first, run.start);
-                add(last, run.end.saturating_sub(1));
-            }
+            chunk.look_at(column, |array| {
+                compare_neighbours(array, counter, &mut flags);
+                let bits = bits_of(array);
+                for (run, (first, last)) in runs.iter().zip(first.iter_mut().zip(last.iter_mut())) {
+                    let add = |hash: &mut u64, row: u32| {
+                        let bits = bits(row as usize);
+                        *hash = mix(*hash ^ bits, 0x9e37_79b9_7f4a_7c15).wrapping_add(bits.rotate_left(29));
+                    };
+                    add(first, run.start);
+                    add(last, run.end.saturating_sub(1));
+                }
+                look(column, array);
+            })?;
         }
         Ok(Self { flags: flags.into(), first: first.into(), last: last.into() })
     }

@@ -49,6 +49,7 @@ mod changes;
 mod copies;
 mod counted;
 mod decoded;
+mod ends;
 mod engine;
 mod error;
 mod fact_cache;

@@ -13,11 +13,11 @@ use datafusion::{
     execution::memory_pool::MemoryReservation,
 };
 use futures::StreamExt as _;
-use pganalytics_core::{Presence, Timestamp};
+use pganalytics_core::{Presence, Timestamp, frame::Frame};
 
 use super::{
     decoded::Decoded,
-    fact_cache::FactCache,
+    fact_cache::{ChunkId, FactCache},
     facts::KeyFacts,
     history::{Group, History, KeyMap},
     merge::merge,
@@ -252,17 +252,16 @@ fn prepare(
     let delta = scan.view == View::Delta;
     let state = scan.shape.schema.presence() == Presence::State;
     let part = if state { narrow(&chunk.frame, &scan.shape, &scan.keys)? } else { None };
+    let whole = part.is_none();
+    let id = FactCache::id(&chunk, &scan.shape);
     let decoded = if let Some((part, keys)) = part {
-        let decoded = Decoded::of_part(part, Arc::clone(&scan.shape), keys, memory);
-        if delta {
-            decoded.values()?;
-        }
-        decoded
-    } else if scan.view == View::Rows && scan.shape.schema.presence() == Presence::Append {
+        Decoded::of_part(part, Arc::clone(&scan.shape), keys, memory)
+    } else if scan.view == View::Rows && !state {
         let keys = Arc::new(KeyFacts::of_events(&chunk.frame)?);
         Decoded::of_frame(chunk.frame, Arc::clone(&scan.shape), keys, memory)
     } else {
-        with_facts(scan, chunk, memory)?
+        let keys = keys_of_chunk(scan, id, &chunk.frame)?;
+        Decoded::of_frame(chunk.frame, Arc::clone(&scan.shape), keys, memory)
     };
     let wanted = wanted_runs(scan, &decoded)?;
     let asked = !scan.wanted.scrapes(&decoded.scrapes).is_empty() && scan.view != View::Latest;
@@ -277,29 +276,32 @@ fn prepare(
             decoded.column(stamp)?;
         }
     }
+    // After the columns that are kept, so that none is decoded twice.
+    if delta {
+        learn_values(scan, whole.then_some(id), &decoded)?;
+    }
     Ok((Arc::new(decoded), wanted))
 }
 
-/// A chunk with the facts that the query needs, from the cache where they are.
-fn with_facts(scan: &Scan, chunk: Chunk, memory: MemoryReservation) -> Result<Decoded, DataFusionError> {
-    let id = FactCache::id(&chunk, &scan.shape);
-    let (keys, values) = match scan.cache.get(id) {
-        Some((keys, values)) => (Some(keys), values),
-        None => (None, None),
-    };
-    let delta = scan.view == View::Delta;
-    let complete = keys.is_some() && (values.is_some() || !delta);
-    let keys = match keys {
-        Some(keys) => keys,
-        None => Arc::new(KeyFacts::of_frame(&chunk.frame, &scan.shape)?),
-    };
-    let decoded = Decoded::of_frame(chunk.frame, Arc::clone(&scan.shape), keys, memory);
-    if let Some(values) = values {
+/// The keys of a whole chunk, from the cache where they are there.
+fn keys_of_chunk(scan: &Scan, id: ChunkId, frame: &Frame) -> Result<Arc<KeyFacts>, DataFusionError> {
+    if let Some((keys, _)) = scan.cache.get(id) {
+        return Ok(keys);
+    }
+    let keys = Arc::new(KeyFacts::of_frame(frame, &scan.shape)?);
+    scan.cache.put(id, Arc::clone(&keys), None);
+    Ok(keys)
+}
+
+/// What the values of a chunk say of each other; remembered of whole chunks.
+fn learn_values(scan: &Scan, id: Option<ChunkId>, decoded: &Decoded) -> Result<(), DataFusionError> {
+    if let Some((_, Some(values))) = id.and_then(|id| scan.cache.get(id)) {
         decoded.set_values(values);
+        return Ok(());
     }
-    if !complete {
-        let values = if delta { Some(Arc::clone(decoded.values()?)) } else { None };
-        scan.cache.put(id, Arc::clone(&decoded.keys), values);
+    let values = decoded.values()?;
+    if let Some(id) = id {
+        scan.cache.put(id, Arc::clone(&decoded.keys), Some(Arc::clone(values)));
     }
-    Ok(decoded)
+    Ok(())
 }

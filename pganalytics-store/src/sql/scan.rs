@@ -91,7 +91,8 @@ impl Runs {
         let at = match open.iter().position(|run| run.number == number) {
             Some(at) => at,
             None => {
-                let queue = Arc::new(Queue::new(self.scan.ahead));
+                // What waits here was decoded: one step is enough, as more are prepared ahead.
+                let queue = Arc::new(Queue::new(1));
                 let memory = MemoryConsumer::new("chunks").register(context.memory_pool());
                 let task = read(Arc::clone(&self.scan), Arc::clone(&queue), memory);
                 let reader = Arc::new(SpawnedTask::spawn(task));

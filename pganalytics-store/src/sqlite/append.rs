@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use pganalytics_core::{
-    Gap, Link, MeasurementName, Seq, StreamId, TenantId, Timestamp,
+    Gap, Link, MeasurementName, Ranges, Seq, StreamId, TenantId, Timestamp,
     frame::{Content, Frame, VerifiedFrame},
 };
 use rusqlite::{Connection, params};
@@ -102,11 +102,13 @@ fn take_ledger(connection: &Connection, memory: &mut Memory, key: &LedgerKey) ->
         let mut statement = connection
             .prepare_cached("SELECT first, last FROM ledger WHERE tenant = ?1 AND collector = ?2 AND stream = ?3")?;
         let keys = params![Id(tenant.as_uuid()), Id(collector.as_uuid()), Id(stream.as_uuid())];
-        let ranges = statement.query_map(keys, |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)))?;
-        ranges.collect::<Result<Vec<_>, _>>()
+        let ranges = statement.query_map(keys, |row| {
+            let (first, last): (i64, i64) = (row.get(0)?, row.get(1)?);
+            Ok(Seq(first.cast_unsigned())..=Seq(last.cast_unsigned()))
+        })?;
+        ranges.collect::<Result<Ranges, _>>()
     };
-    let ranges = read().doing("reading the ledger")?;
-    Ok(Ledger::from_ranges(ranges.into_iter().map(|(first, last)| (first.cast_unsigned(), last.cast_unsigned()))))
+    read().doing("reading the ledger").map(Ledger::from)
 }
 
 fn put_ledger(connection: &Connection, key: &LedgerKey, changes: &Changes) -> Result<(), StoreError> {

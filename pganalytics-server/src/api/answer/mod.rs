@@ -7,7 +7,10 @@
 //! they are counted until the connection has taken them. A reader that takes nothing
 //! for a while is cut off, and its query ends.
 
+mod line;
 mod queue;
+
+pub(crate) use self::line::Line;
 
 use std::{
     io,
@@ -92,12 +95,12 @@ impl Answers {
                     let headers = [(TRUNCATED, truncated(writer.truncated))];
                     let headers = (form != Form::Json).then_some(headers);
                     drop(room.split((COMPLETE + PIECE).saturating_sub(text.len())));
-                    let body = Bytes::from_owner(Piece { bytes: text, _room: vec![room] });
+                    let body = Bytes::from_owner(Piece { bytes: text, room: vec![room] });
                     return Ok((form.headers(), headers.map(HeaderMap::from_iter), body).into_response());
                 }
             }
         }
-        Ok(self.follow(writer, Piece { bytes: text, _room: vec![room] }))
+        Ok(self.follow(writer, Piece { bytes: text, room: vec![room] }))
     }
 
     /// A response that begins with this and goes on while its rows come.
@@ -134,7 +137,7 @@ impl Answers {
             let mine = mine.ok_or_else(stalled)?;
             let all = self.room(bytes.len()).await.map_err(|problem| io::Error::other(problem.detail))?;
             let room = vec![mine, all];
-            queue.push(Frame::data(Bytes::from_owner(Piece { bytes, _room: room })));
+            queue.push(Frame::data(Bytes::from_owner(Piece { bytes, room })));
         }
         if writer.form != Form::Json {
             queue.push(Frame::trailers(HeaderMap::from_iter([(TRUNCATED, truncated(writer.truncated))])));
@@ -154,7 +157,7 @@ fn truncated(yes: bool) -> HeaderValue {
 /// Bytes with the room that they take.
 struct Piece {
     bytes: Vec<u8>,
-    _room: Vec<OwnedSemaphorePermit>,
+    room: Vec<OwnedSemaphorePermit>,
 }
 
 impl AsRef<[u8]> for Piece {
@@ -202,6 +205,8 @@ impl Form {
 /// Writes the rows of a stream down, piece by piece.
 struct Writer {
     rows: RecordStream,
+    /// Rows beyond so many bytes are left out.
+    most: usize,
     form: Form,
     arrow: Option<ArrowPieces>,
     started: Instant,
@@ -223,6 +228,7 @@ impl Writer {
         };
         Ok(Self {
             rows,
+            most: MAX_ANSWER_BYTES,
             form,
             arrow,
             started,
@@ -243,7 +249,7 @@ impl Writer {
         let mut piece = if self.begun { Vec::new() } else { self.begin()? };
         self.begun = true;
         while piece.len() < PIECE {
-            if self.bytes + piece.len() > MAX_ANSWER_BYTES {
+            if self.bytes + piece.len() > self.most {
                 self.truncated = true;
             } else if let Some(rows) = self.some_rows().await? {
                 self.write(&rows, &mut piece)?;

@@ -19,8 +19,11 @@ pub(crate) async fn serve(config: Config, reload: Reload) -> Result<(), Failure>
     let monitors = monitors(&config)?;
     let files = config.tls.as_ref().map(|(cert, key)| TlsFiles { certificate: cert.clone(), key: key.clone() });
     let tls = files.map(ReloadableTls::load).transpose()?;
-    let listener = TcpListener::bind(config.listen).await.map_err(|error| cannot_listen(config.listen, &error))?;
+    let listener =
+        TcpListener::bind(config.listen).await.map_err(|error| cannot_listen(config.listen, &error, "port"))?;
     let address = listener.local_addr().map_err(Failure::new)?;
+    let ui_listener = ui_listener(&config).await?;
+    let ui_address = ui_listener.as_ref().map(TcpListener::local_addr).transpose().map_err(Failure::new)?;
 
     let folder = config.data_dir.clone();
     let store = tokio::task::spawn_blocking(move || open_store(&folder)).await.map_err(Failure::new)??;
@@ -37,16 +40,18 @@ pub(crate) async fn serve(config: Config, reload: Reload) -> Result<(), Failure>
         .settings(config.settings.clone())
         .build()
         .await?;
-    welcome(&config, address, &mut server);
+    welcome(&config, ui_address.unwrap_or(address), address, &mut server);
 
     let stop = CancellationToken::new();
     tokio::spawn(stop_on_signals(stop.clone()));
     let watching = watch(&server, monitors, stop.clone()).await?;
+    let listeners = std::iter::once(listener).chain(ui_listener);
+    let listeners = listeners.map(|socket| match &tls {
+        Some(tls) => Listener::tls(socket, tls.config()),
+        None => Listener::plain(socket),
+    });
+    let listeners = listeners.collect();
     let control = server.control();
-    let listener = match &tls {
-        Some(tls) => Listener::tls(listener, tls.config()),
-        None => Listener::plain(listener),
-    };
     let helpers = [tokio::spawn(notify::watchdog(control.clone())), tokio::spawn(reload.on_hangup(control, tls))];
     // Its port is open and the store has its present shape.
     let status = format!("Listening on {address}");
@@ -55,7 +60,7 @@ pub(crate) async fn serve(config: Config, reload: Reload) -> Result<(), Failure>
         stop.cancelled().await;
         notify::tell(&[NotifyState::Stopping]);
     };
-    server.serve_all(vec![listener], told).await?;
+    server.serve_all(listeners, told).await?;
     for helper in helpers {
         helper.abort();
     }
@@ -115,13 +120,29 @@ async fn watch(_: &Server, (): Monitors, _: CancellationToken) -> Result<tokio::
     Ok(tokio::spawn(async {}))
 }
 
-fn cannot_listen(address: SocketAddr, error: &io::Error) -> Failure {
+/// The second port, for people. One that nobody asked for is done without.
+async fn ui_listener(config: &Config) -> Result<Option<TcpListener>, Failure> {
+    let Some(ui) = config.ui_listen else { return Ok(None) };
+    match TcpListener::bind(ui.address).await {
+        Ok(listener) => Ok(Some(listener)),
+        Err(error) if ui.required => Err(cannot_listen(ui.address, &error, "ui-port")),
+        Err(error) => {
+            tracing::warn!("{}", cannot_listen(ui.address, &error, "ui-port").message);
+            Ok(None)
+        }
+    }
+}
+
+fn cannot_listen(address: SocketAddr, error: &io::Error, flag: &str) -> Failure {
+    let variable = flag.to_uppercase().replace('-', "_");
     let hint = match error.kind() {
         io::ErrorKind::AddrInUse => {
-            "another program has this port; stop it, or choose another port with --port or PORT".to_owned()
+            format!("another program has this port; stop it, or choose another port with --{flag} or {variable}")
         }
         io::ErrorKind::PermissionDenied => {
-            "ports below 1024 need a right that this user does not have; choose another with --port or PORT".to_owned()
+            format!(
+                "ports below 1024 need a right that this user does not have; choose another with --{flag} or {variable}"
+            )
         }
         io::ErrorKind::AddrNotAvailable => {
             "this machine has no such address; choose another with --listen or PGANALYTICS_LISTEN".to_owned()
@@ -132,7 +153,7 @@ fn cannot_listen(address: SocketAddr, error: &io::Error) -> Failure {
 }
 
 /// What whoever started it wants to know.
-fn welcome(config: &Config, address: SocketAddr, server: &mut Server) {
+fn welcome(config: &Config, people: SocketAddr, address: SocketAddr, server: &mut Server) {
     let scheme = if config.tls.is_some() { "https" } else { "http" };
     // "All addresses" is none that a browser can open.
     let host = match address.ip() {
@@ -146,12 +167,16 @@ fn welcome(config: &Config, address: SocketAddr, server: &mut Server) {
         address.port(),
         config.data_dir.display()
     );
+    if people != address {
+        text += &format!("The page is at {scheme}://{host}:{}/ as well\n", people.port());
+    }
     if let Some(token) = server.setup_token() {
         // One that was given is known to whoever gave it.
         let given = config.settings.setup_token.is_some();
         let shown = if given { "the one you have set" } else { token.expose().as_str() };
         text += &format!(
-            "\n  There is no user yet. Make the first admin with POST /api/v1/auth/setup\n  Setup token {shown}\n\n"
+            "\n  There is no user yet. Make the first admin at {scheme}://{host}:{}/setup (POST /api/v1/auth/setup)\n  Setup token {shown}\n\n",
+            address.port()
         );
     }
     if let Some((user, password)) = server.first_admin() {

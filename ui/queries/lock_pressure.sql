@@ -1,0 +1,9 @@
+-- Seconds that sessions waited for locks, by the state of who held them
+-- page: activity
+-- kind: series
+-- needs: pg_wait_sampling
+-- params: server from to
+-- columns: t holder blocker s:s
+select {T} as t, coalesce(nullif(blocker_state, ''), 'unknown') as holder, cast(blocker_query_id as text) as blocker, sum(sampled_time) as s
+from pg_wait_sampling_delta where {S} and wait_event_type = 'Lock' and {R}
+group by 1, 2, 3 order by 1

@@ -1,0 +1,19 @@
+// Fails when what a browser loads is over its budget: gzip, in kB of 1,000 bytes.
+import { readdirSync, readFileSync } from "node:fs";
+import { gzipSync } from "node:zlib";
+
+const size = (name) => gzipSync(readFileSync(`dist/assets/${name}`), { level: 9 }).length / 1000;
+const names = readdirSync("dist/assets").filter((name) => /\.(js|css)$/.test(name));
+const page = readFileSync("dist/index.html", "utf8");
+const first = names.filter((name) => page.includes(name));
+const lazy = names.filter((name) => !page.includes(name));
+const limits = [["first load", first, 200], ...lazy.map((name) => [name, [name], name.startsWith("editor") ? 140 : 25])];
+let over = 0;
+for (const [what, files, limit] of limits) {
+  const total = files.reduce((sum, name) => sum + size(name), 0);
+  const good = total <= limit;
+  if (!good) over += 1;
+  console.log(`${good ? "ok  " : "OVER"} ${total.toFixed(1).padStart(7)} kB of ${limit}  ${what}`);
+}
+if (first.length === 0) throw new Error("the page names no file of dist/assets");
+process.exit(over > 0 ? 1 : 0);
