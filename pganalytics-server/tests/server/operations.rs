@@ -238,3 +238,51 @@ async fn doctor_looks_at_the_running_server_and_fails_when_something_has_to_be_m
     assert!(server.terminate().await.success());
     assert_eq!(doctor(&["--only", "live"]).await.0, 1);
 }
+
+/// Settings of an agent that may register at `base`.
+fn agent_settings(folder: &Path, base: &str, secret: &str) -> pganalytics_collect::Config {
+    let file = folder.join("registration");
+    std::fs::write(&file, format!("{secret}\n")).unwrap();
+    let text = format!(
+        "[collector]\nname = \"new\"\ndata_dir = \"{}\"\n[backend]\nurl = \"{base}\"\nregistration_secret_file = \"{}\"\n",
+        folder.join("agent").display(),
+        file.display()
+    );
+    let path = folder.join("agent.toml");
+    std::fs::write(&path, text).unwrap();
+    let mut flags = pganalytics_collect::config::Flags::default();
+    flags.file = Some(path);
+    let nobody = pganalytics_collect::postgres::Environment::process();
+    pganalytics_collect::Config::load(&flags, &nobody).unwrap()
+}
+
+#[tokio::test]
+async fn an_agent_registers_once_and_keeps_its_token_for_itself() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = program(&folder.path().join("data"));
+    command.env("REGISTRATION_SECRET", "a secret to register with");
+    let server = Process::start(command).await;
+
+    let wrong = agent_settings(folder.path(), &server.base, "another secret");
+    let refused = pganalytics_collect::enrol::register(&wrong).await.unwrap_err();
+    assert!(!refused.is_passing() && !refused.to_string().contains("another"), "{refused}");
+    assert!(wrong.must_register());
+
+    let config = agent_settings(folder.path(), &server.base, "a secret to register with");
+    let registered = pganalytics_collect::enrol::register(&config).await.unwrap();
+    assert!(!config.must_register());
+    assert_eq!(config.own_token().unwrap(), registered.token_file);
+    assert_eq!(std::fs::metadata(&registered.token_file).unwrap().permissions().mode() & 0o777, 0o600);
+    let token = std::fs::read_to_string(&registered.token_file).unwrap();
+    let push = reqwest::Client::new().post(format!("{}/api/v1/metrics/push", server.base)).bearer_auth(token.trim());
+    let push = push.json(&serde_json::json!({"collector_id": "new", "metrics": []})).send().await.unwrap();
+    read(push, StatusCode::OK).await;
+
+    let base = server.base.clone();
+    assert!(server.terminate().await.success());
+    std::fs::remove_dir_all(folder.path().join("agent")).unwrap();
+    let away = agent_settings(folder.path(), &base, "a secret to register with");
+    let error = pganalytics_collect::enrol::register(&away).await.unwrap_err();
+    assert!(error.is_passing(), "{error}");
+}
