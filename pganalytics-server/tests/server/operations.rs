@@ -250,8 +250,7 @@ fn agent_settings(folder: &Path, base: &str, secret: &str) -> pganalytics_collec
     );
     let path = folder.join("agent.toml");
     std::fs::write(&path, text).unwrap();
-    let mut flags = pganalytics_collect::config::Flags::default();
-    flags.file = Some(path);
+    let flags = pganalytics_collect::config::Flags { file: Some(path), ..Default::default() };
     let nobody = pganalytics_collect::postgres::Environment::process();
     pganalytics_collect::Config::load(&flags, &nobody).unwrap()
 }
