@@ -47,10 +47,18 @@ const LOGS: &[(&str, &str)] = &[
     ("journal", "{\"MESSAGE\":\"2026-11-21 12:00:00.000 UTC [7] LOG:  x\",\"_PID\":\"7\"}\n"),
 ];
 
+/// Statements with what tells tokens apart.
+const STATEMENTS: &[&str] = &[
+    "\0\0select 'a''b', E'c\\'d', $x$ e $x$, U&'f' uescape '!', \"g\", 1.5e-3, $1 -- h\n/* i /* j */ */",
+    "\u{1}\u{3}alter role r in database d set app.k to abc, 'd'; create role r password null",
+    "\u{7}\u{2}create server s options (set a 'b', add c d); copy t (a) from stdin (null x) where a = b",
+    "\u{c}\u{5}update only t set a = b; merge into t using s on true when matched then update set set = 1",
+];
+
 fn main() -> Result<(), Box<dyn Error>> {
     let folder =
         env::args_os().nth(1).map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus"), PathBuf::from);
-    for target in ["frame", "push", "json", "catalog", "logs"] {
+    for target in ["frame", "push", "json", "catalog", "logs", "redact"] {
         fs::create_dir_all(folder.join(target))?;
     }
     for measurement in Catalog::builtin() {
@@ -79,6 +87,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     for (kind, (name, log)) in (0_u8..).zip(LOGS) {
         fs::write(folder.join("logs").join(name), [&[kind, 100], log.as_bytes()].concat())?;
+    }
+    for (number, text) in STATEMENTS.iter().enumerate() {
+        fs::write(folder.join("redact").join(number.to_string()), text)?;
     }
     Ok(())
 }

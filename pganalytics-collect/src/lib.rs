@@ -146,6 +146,7 @@
 //! | [`collector`] | the trait of everything that collects |
 //! | [`postgres`], [`host`], [`pgbouncer`], [`pgbackrest`] | the collectors that come with it |
 //! | [`logs`] | reads server logs: entries, their classes, redaction |
+//! | [`privacy`] | statements without literals |
 //! | [`scrape`] | from values of your own to a batch |
 //! | [`own_sql`] | catalog files of your own, exchanged while the agent runs |
 //! | [`scheduler`] | visits collectors on their rhythm, apart from each other |
@@ -185,6 +186,7 @@ mod panics;
 pub mod pgbackrest;
 pub mod pgbouncer;
 pub mod postgres;
+pub mod privacy;
 mod qualified;
 pub mod reference;
 pub mod resources;

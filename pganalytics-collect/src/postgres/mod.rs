@@ -23,7 +23,7 @@
 //!   lost connection is made anew at the next visit.
 //! - **Exactness.** The epoch of a batch is read on the same session before its
 //!   values, so a crash in between can't give old stamps to new counters.
-//! - **Privacy.** Statements leave without literals ([`redact`]); messages
+//! - **Privacy.** Statements leave without literals ([`redact_sql`](crate::privacy::redact_sql)); messages
 //!   of errors leave without what may be data.
 //! - **Identity.** A server is its `system_identifier`, at whatever address.
 //!   Until it has been reached once, an id made of its name and address in the
@@ -60,7 +60,6 @@ mod lifetime;
 mod measure;
 mod numeric;
 mod query_fault;
-mod redact;
 mod resolve;
 mod rows;
 mod sampling;
@@ -77,7 +76,5 @@ pub use config::{Host, LogConfig, PasswordSource, PostgresConfig, SslMode};
 pub(crate) use connect::{Connector, Link};
 pub use fault::{ConnectFault, ConnectProblem};
 pub(crate) use fault::{NOT_AS_POSTGRES, one_line};
-pub use redact::redact;
-pub(crate) use redact::redact_strings;
 pub use resolve::{Environment, Length, Port, PostgresSettings};
 pub use server::PostgresServer;

@@ -6,9 +6,9 @@ use tokio_postgres::Row;
 use super::{
     decode::{Codec, Raw},
     query_fault::QueryFault,
-    redact::redact,
     text::ServerEncoding,
 };
+use crate::privacy::redact_sql;
 
 /// Reads the rows of one measurement.
 pub(super) struct RowReader<'m> {
@@ -81,7 +81,7 @@ impl<'m> RowReader<'m> {
                 Some((raw, codec)) => codec.read(raw, place.ty, self.encoding, &mut self.scratch),
             };
             let pushed = match value {
-                Some(Value::Text(text)) if place.redacted => column.push(Value::Text(&redact(text))),
+                Some(Value::Text(text)) if place.redacted => column.push(Value::Text(&redact_sql(text))),
                 Some(value) => column.push(value),
                 None => {
                     let name = place.from.and_then(|(at, _)| row.columns().get(at)).map_or("?", |column| column.name());

@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use super::template::{OF_CONTEXTS, OMITTED};
-use crate::postgres::redact;
+use crate::privacy::redact_sql;
 
 const STATEMENT: &str = "SQL statement \"";
 const EXPRESSION: &str = "SQL expression \"";
@@ -49,7 +49,7 @@ fn one(place: &str, out: &mut String) {
     for begin in [STATEMENT, EXPRESSION, ASSIGNMENT] {
         if let Some(statement) = place.strip_prefix(begin) {
             let statement = statement.strip_suffix('"').unwrap_or(statement);
-            let _ = write!(out, "{begin}{}\"", redact(statement));
+            let _ = write!(out, "{begin}{}\"", redact_sql(statement));
             return;
         }
     }

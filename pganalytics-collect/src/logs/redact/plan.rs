@@ -11,7 +11,7 @@ use crate::{
         classify::root,
         facts::{Plan, PlanFormat},
     },
-    postgres::{redact, redact_strings},
+    privacy::{redact_expression, redact_sql, redact_strings},
 };
 
 /// A plan and its statement without values; the statement only where it is easy
@@ -32,7 +32,7 @@ fn text(plan: &str) -> (String, Option<String>) {
     let Some((statement, nodes)) = found else { return (OMITTED.to_owned(), None) };
     // Behind the statement may be a line with parameters.
     let statement = statement.split("\nQuery Parameters: ").next().unwrap_or_default();
-    let statement = redact(statement.trim_end_matches('\n')).into_owned();
+    let statement = redact_sql(statement.trim_end_matches('\n')).into_owned();
     let mut out = format!("Query Text: {statement}");
     for line in nodes.lines() {
         out.push('\n');
@@ -45,7 +45,7 @@ fn text(plan: &str) -> (String, Option<String>) {
 fn node_line(line: &str, out: &mut String) {
     if let Some((node, numbers)) = line.split_once("  (cost=") {
         // Names only, but a function's call may be part of it.
-        out.push_str(&redact(node));
+        out.push_str(&redact_expression(node));
         out.push_str("  (cost=");
         out.push_str(numbers);
         return;
@@ -57,9 +57,9 @@ fn node_line(line: &str, out: &mut String) {
             out.push_str(key);
             out.push_str(": ");
             let numeric = KEPT.contains(&key.trim()) || NUMBERS.contains(&key.trim());
-            if numeric { out.push_str(value) } else { out.push_str(&redact(value)) }
+            if numeric { out.push_str(value) } else { out.push_str(&redact_expression(value)) }
         }
-        _ => out.push_str(&redact(line)),
+        _ => out.push_str(&redact_expression(line)),
     }
 }
 
@@ -145,7 +145,10 @@ fn kept(key: &str, text: &str) -> String {
     if key == "Query Parameters" {
         return OMITTED.to_owned();
     }
-    redact(text).into_owned()
+    if key == "Query Text" {
+        return redact_sql(text).into_owned();
+    }
+    redact_expression(text).into_owned()
 }
 
 fn xml(plan: &str) -> String {
