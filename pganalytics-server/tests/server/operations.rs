@@ -275,7 +275,8 @@ async fn an_agent_registers_once_and_keeps_its_token_for_itself() {
     assert_eq!(std::fs::metadata(&registered.token_file).unwrap().permissions().mode() & 0o777, 0o600);
     let token = std::fs::read_to_string(&registered.token_file).unwrap();
     let push = reqwest::Client::new().post(format!("{}/api/v1/metrics/push", server.base)).bearer_auth(token.trim());
-    let push = push.json(&serde_json::json!({"collector_id": "new", "metrics": []})).send().await.unwrap();
+    let push =
+        push.json(&serde_json::json!({"collector_id": registered.collector_id, "metrics": []})).send().await.unwrap();
     read(push, StatusCode::OK).await;
 
     let base = server.base.clone();
