@@ -13,13 +13,13 @@ here=$(cd "$(dirname "$0")/../.." && pwd)
 has_engine || { not_here "buildah, podman, runc and mmdebstrap as root"; summary; exit; }
 
 context=$(mktemp -d)
-trap 'engine rm -f -t 1 image-check >/dev/null 2>&1 || true; rm -rf "$context"' EXIT
+trap "engine rm -f -t 1 image-check >/dev/null 2>&1 || true; rm -rf '$context'" EXIT
 mkdir -p "$context/deploy"
 cp -r "$here/deploy/images" "$context/deploy/"
 debian_base
 
 look() { # IMAGE PROGRAM MEGABYTES
-  image=localhost/$1:0.1.0 program=$2
+  image=localhost/$1:0.1.0 program=$2 most=$3
   # What is published has no symbols.
   strip -o "$context/$program" "$programs/$program"
   short=${program#pganalytics-}
@@ -28,7 +28,7 @@ look() { # IMAGE PROGRAM MEGABYTES
   expect "its user is not root" "10001:10001" "$(engine image inspect -f '{{.Config.User}}' "$image")"
   holds "it has a health check" sh -c "podman $STORE image inspect -f '{{.HealthCheck}}' $image | grep -q health"
   size=$(($(engine image inspect -f '{{.Size}}' "$image") / 1000000))
-  if [ "$size" -le "$3" ]; then ok "it has $size MB, at most $3"; else bad "it has $size MB, more than $3"; fi
+  if [ "$size" -le "$most" ]; then ok "it has $size MB, at most $most"; else bad "it has $size MB, more than $most"; fi
   mount=$(engine image mount "$image")
   expect "no shell, no package manager" "" "$(cd "$mount" && find . -name 'sh' -o -name bash -o -name busybox -o -name 'apt*' -o -name 'dpkg*')"
   expect "only its user writes its data" "700 10001" "$(stat -c '%a %u' "$mount"/var/lib/pganalytics*)"

@@ -15,6 +15,7 @@ builder() { command=$1; shift; BUILDAH_ISOLATION=chroot buildah $STORE "$command
 # shellcheck disable=SC2086
 engine() { podman $STORE --runtime runc --cgroup-manager cgroupfs --log-level error "$@"; }
 # Without the right to raise limits, podman's own are too high.
+# shellcheck disable=SC2034 # for those who source this
 LIMITS="--ulimit nofile=4096:4096 --ulimit nproc=4096:4096"
 
 # The base that the Containerfiles find under BASE.
@@ -29,11 +30,11 @@ debian_base() {
   rm -f "$ENGINE_DIR/base.tar"
 }
 
-# IMAGE CONTAINERFILE CONTEXT [ARGUMENTS]
-build() {
-  image=$1 file=$2 context=$3; shift 3
-  builder bud --format docker --layers=false -q -f "$file" -t "$image" \
-    --build-arg BASE=localhost/debian:bookworm-slim "$@" "$context" >"$ENGINE_DIR/build.log" \
+# IMAGE CONTAINERFILE CONTEXT [ARGUMENTS]. A subshell: sh has no variables of functions.
+build() (
+  made=$1 from=$2 folder=$3; shift 3
+  builder bud --format docker --layers=false -q -f "$from" -t "$made" \
+    --build-arg BASE=localhost/debian:bookworm-slim "$@" "$folder" >"$ENGINE_DIR/build.log" \
     || { cat "$ENGINE_DIR/build.log"; return 1; }
-  engine image exists "$image" || { cat "$ENGINE_DIR/build.log"; return 1; }
-}
+  engine image exists "$made" || { cat "$ENGINE_DIR/build.log"; return 1; }
+)

@@ -5,8 +5,9 @@ use serde_yaml_ng::Value;
 
 use super::compose::{File, entries, names, texts};
 
-/// Service, container, address, published port, and port within.
-const PROMISED: &[(&str, &str, &str, &[(&str, &str)])] = &[
+/// A service, its container, its address, and its ports: without and within.
+type Promise = (&'static str, &'static str, &'static str, &'static [(&'static str, &'static str)]);
+const PROMISED: &[Promise] = &[
     ("postgres", "pganalytics-postgres", "172.20.0.10", &[("5432", "5432")]),
     ("timescale", "pganalytics-timescale", "172.20.0.11", &[("5433", "5432")]),
     ("backend", "pganalytics-backend", "172.20.0.20", &[("8080", "8080"), ("4000", "4000")]),

@@ -5,6 +5,9 @@ use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt, path::Path};
 use super::*;
 use crate::{config::read::Flags, ops::certs};
 
+/// The check, what is changed, and how it comes out then.
+type Planted<'a> = (&'a str, &'a [(&'a str, &'a str)], Outcome);
+
 /// Settings with which all that needs no running server is green.
 fn good(folder: &Path) -> BTreeMap<String, String> {
     let authority = folder.join("ca");
@@ -66,7 +69,7 @@ fn each_planted_fault_is_found_by_its_check() {
     fs::set_permissions(&loose, fs::Permissions::from_mode(0o755)).unwrap();
     let strong = "q8ZkV2hT0mB4xW6nR1yLc9JdPfGs3UaE";
     let long_word = "abababababababababababababababababab";
-    let planted: &[(&str, &[(&str, &str)], Outcome)] = &[
+    let planted: &[Planted<'_>] = &[
         ("settings.valid", &[("PORT", "many")], Outcome::Fail),
         ("secret.length", &[("PGANALYTICS_SCRAPE_TOKEN", "short-but-16-chars")], Outcome::Fail),
         ("secret.length", &[("PGANALYTICS_SCRAPE_TOKEN", long_word)], Outcome::Fail),
