@@ -13,6 +13,7 @@ here=$(cd "$(dirname "$0")/../.." && pwd)
 has_engine || { not_here "buildah, podman, runc and mmdebstrap as root"; summary; exit; }
 
 context=$(mktemp -d)
+# shellcheck disable=SC2064 # this folder, whatever the variable holds later
 trap "engine rm -f -t 1 image-check >/dev/null 2>&1 || true; rm -rf '$context'" EXIT
 mkdir -p "$context/deploy"
 cp -r "$here/deploy/images" "$context/deploy/"

@@ -19,6 +19,7 @@ if [ -z "${PLATFORM_INSIDE:-}" ]; then
   # Images are built with the host's network; the rest has its own.
   debian_base
   context=$(mktemp -d)
+  # shellcheck disable=SC2064 # this folder, whatever the variable holds later
   trap "rm -rf '$context'" EXIT
   mkdir -p "$context/deploy"
   cp -r "$here/deploy/images" "$context/deploy/"
