@@ -175,6 +175,7 @@ pub mod config;
 mod cpu_time;
 pub mod delivery;
 mod dice;
+pub mod enrol;
 pub mod error;
 pub mod exporter;
 pub mod host;
