@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::{
+    changed::follow_zone,
     csv::{Columns, begins},
     entry::Entry,
     format::{Counts, Format, Options},
@@ -18,7 +19,7 @@ use super::{
 /// Entries come in the order in which they begin; how the input is cut into
 /// pieces makes no difference. It never fails: what can't be read is an entry of
 /// its own ([`Severity::Unparsed`](super::Severity)), and bytes that are not
-/// UTF-8 are replaced. It holds no more than [`Limits`](super::Limits) allow.
+/// UTF-8 are replaced; NULs end a record. It holds no more than [`Limits`](super::Limits) allow.
 ///
 /// ```
 /// use pganalytics_collect::logs::{Format, Options, Parser, Prefix, Severity};
@@ -64,6 +65,10 @@ enum Kind {
     Syslog,
     Journal,
 }
+
+/// PostgreSQL writes none. A file has them where a host went down before what was
+/// written got to the disk: the record before is torn, and another begins behind.
+const NUL: u8 = 0;
 
 /// A record without its newline.
 #[derive(Clone, Copy)]
@@ -180,16 +185,16 @@ impl Parser {
     fn end(&mut self, buffer: &[u8]) -> End {
         loop {
             let rest = buffer.get(self.looked..).unwrap_or_default();
-            let newline = memchr::memchr(b'\n', rest);
-            let line = rest.get(..newline.map_or(rest.len(), |at| at + 1)).unwrap_or_default();
+            let stop = memchr::memchr2(b'\n', NUL, rest);
+            let line = rest.get(..stop.map_or(rest.len(), |at| at + 1)).unwrap_or_default();
             if self.kind == Kind::Csv {
                 self.quoted ^= memchr::memchr_iter(b'"', line).count() % 2 == 1;
             }
             self.looked += line.len();
-            if newline.is_none() {
+            if stop.is_none() {
                 return End::Later;
             }
-            if !self.quoted {
+            if !self.quoted || line.ends_with(&[NUL]) {
                 return End::At(self.looked);
             }
             if self.looked <= self.options.limits.entry_bytes
@@ -220,7 +225,12 @@ impl Parser {
     /// Takes a record with its newline; how many bytes of the buffer it was.
     fn whole(&mut self, buffer: &[u8], each: &mut dyn FnMut(&Entry<'_>)) -> usize {
         let bytes = buffer.len() as u64 + self.left_out;
-        let text = buffer.strip_suffix(b"\n").unwrap_or(buffer);
+        if *buffer == [NUL] && self.left_out == 0 {
+            self.offset += 1;
+            self.begin();
+            return 1;
+        }
+        let text = buffer.strip_suffix(b"\n").or_else(|| buffer.strip_suffix(&[NUL])).unwrap_or(buffer);
         let fits = text.get(..self.options.limits.entry_bytes).unwrap_or(text);
         let cut = self.left_out > 0 || fits.len() < text.len();
         let record = Record { text: fits, bytes, cut };
@@ -282,7 +292,11 @@ impl Parser {
         let Some(line) = JsonLine::parse(&valid) else { return self.unparsed(record, each) };
         self.counted(record);
         let Record { bytes, cut, .. } = record;
-        each(&Entry { offset: self.offset, bytes, cut, ..line.entry(&mut self.times) });
+        let mut entry = line.entry(&mut self.times);
+        if follow_zone(&entry, &mut self.times) {
+            entry = line.entry(&mut self.times);
+        }
+        each(&Entry { offset: self.offset, bytes, cut, ..entry });
     }
 
     /// Takes a record; false when it is none.
@@ -295,7 +309,11 @@ impl Parser {
             return false;
         }
         self.counted(record);
-        each(&Entry { offset: self.offset, bytes, cut, ..self.columns.entry(&valid, &mut self.times) });
+        let mut entry = self.columns.entry(&valid, &mut self.times);
+        if follow_zone(&entry, &mut self.times) {
+            entry = self.columns.entry(&valid, &mut self.times);
+        }
+        each(&Entry { offset: self.offset, bytes, cut, ..entry });
         true
     }
 
