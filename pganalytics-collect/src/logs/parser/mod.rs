@@ -51,6 +51,8 @@ pub struct Parser {
     suspicious: u32,
     /// Bytes of the record that were left out, as it is too long.
     left_out: u64,
+    /// NULs before the record; they count as its bytes.
+    nuls: u64,
     offset: u64,
     lines: Lines,
     times: TimeReader,
@@ -108,6 +110,7 @@ impl Parser {
             quoted: false,
             suspicious: 0,
             left_out: 0,
+            nuls: 0,
             offset,
             lines: Lines::new(prefix, options.limits, TimeReader::new(options.zone.clone())),
             times: TimeReader::new(options.zone.clone()),
@@ -162,6 +165,9 @@ impl Parser {
             let used = self.whole(&buffer, each);
             let rest = buffer.get(used..).unwrap_or_default();
             self.push(rest, each);
+        }
+        if self.nuls > 0 {
+            self.broken(b"", each);
         }
         self.flush(each);
     }
@@ -224,12 +230,13 @@ impl Parser {
 
     /// Takes a record with its newline; how many bytes of the buffer it was.
     fn whole(&mut self, buffer: &[u8], each: &mut dyn FnMut(&Entry<'_>)) -> usize {
-        let bytes = buffer.len() as u64 + self.left_out;
         if *buffer == [NUL] && self.left_out == 0 {
-            self.offset += 1;
+            self.nuls += 1;
             self.begin();
             return 1;
         }
+        let nuls = std::mem::take(&mut self.nuls);
+        let bytes = buffer.len() as u64 + self.left_out + nuls;
         let text = buffer.strip_suffix(b"\n").or_else(|| buffer.strip_suffix(&[NUL])).unwrap_or(buffer);
         let fits = text.get(..self.options.limits.entry_bytes).unwrap_or(text);
         let cut = self.left_out > 0 || fits.len() < text.len();
@@ -245,13 +252,13 @@ impl Parser {
             false => {
                 let next = if cut { buffer.len() } else { next_record(buffer) };
                 let first = buffer.get(..next.min(fits.len())).unwrap_or_default();
-                let bytes = if cut { bytes } else { next as u64 };
+                let bytes = if cut { bytes } else { next as u64 + nuls };
                 self.unparsed(Record { text: first, bytes, cut }, each);
                 next
             }
             true => buffer.len(),
         };
-        self.offset += if used == buffer.len() { bytes } else { used as u64 };
+        self.offset += if used == buffer.len() { bytes } else { used as u64 + nuls };
         self.begin();
         used
     }
@@ -261,7 +268,7 @@ impl Parser {
     }
 
     fn broken(&mut self, text: &[u8], each: &mut dyn FnMut(&Entry<'_>)) {
-        let bytes = text.len() as u64;
+        let bytes = text.len() as u64 + std::mem::take(&mut self.nuls);
         self.unparsed(Record { text, bytes, cut: false }, each);
         self.offset += bytes;
         self.begin();

@@ -350,8 +350,11 @@ fn a_hole_of_nuls_costs_the_record_that_it_tore() {
                 [record.as_bytes(), &record.as_bytes()[..at], &[0; 5_000], record.as_bytes(), &[0], record.as_bytes()]
                     .concat();
             let (all, _) = read(&format, &Options::default(), &[&log]);
-            let good = all.iter().filter(|entry| entry.bytes == record.len() as u64).count();
-            assert!(good >= 3 && all.len() <= 4, "{format:?}, {at}: {all:#?}");
+            let good = all
+                .iter()
+                .filter(|entry| entry.severity != Severity::Unparsed && !entry.cut && entry.text == all[0].text)
+                .count();
+            assert!(good >= 3 && all.len() <= 5, "{format:?}, {at}: {all:#?}");
             assert!(!all.iter().any(|entry| entry.text.contains('\0')), "{format:?}, {at}: {all:#?}");
             let pieces: Vec<&[u8]> = log.chunks(97).collect();
             assert_eq!(read(&format, &Options::default(), &pieces).0, all);
