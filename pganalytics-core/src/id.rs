@@ -80,6 +80,14 @@ uuid_id! {
     TenantId
 }
 
+impl StreamId {
+    /// The stream of what a collector sends without numbers, as JSON.
+    #[must_use]
+    pub fn of_unnumbered(collector: CollectorId) -> Self {
+        Self(Uuid::new_v5(&collector.as_uuid(), b"unnumbered"))
+    }
+}
+
 impl TenantId {
     /// The tenant of installations that have only one.
     pub const DEFAULT: Self = Self(Uuid::from_u128(1));

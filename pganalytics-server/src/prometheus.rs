@@ -37,6 +37,7 @@ pub(crate) struct Counters {
     /// Rejected frames by the code of the reason.
     reasons: Mutex<BTreeMap<String, u64>>,
     expired: AtomicU64,
+    forks: AtomicU64,
     bytes: AtomicU64,
     refused: AtomicU64,
     pub(crate) connections: AtomicU64,
@@ -80,6 +81,10 @@ impl Counters {
                 reasons.insert(code.to_owned(), 1);
             }
         }
+    }
+
+    pub(crate) fn forked(&self) {
+        add(&self.forks, 1);
     }
 
     pub(crate) fn expired(&self, frames: usize) {
@@ -157,6 +162,7 @@ pub(crate) async fn exposition(State(app): State<App>) -> Response {
     }
     for (name, help, counter) in [
         ("pganalytics_ingest_expired_frames_total", "Frames older than they are kept.", &counters.expired),
+        ("pganalytics_ingest_forks_total", "Pushes refused because their stream has two senders.", &counters.forks),
         ("pganalytics_ingest_bytes_total", "Bytes of bodies taken in, decompressed.", &counters.bytes),
         ("pganalytics_ingest_refused_total", "Pushes refused for what they would take of memory.", &counters.refused),
         ("pganalytics_connections_total", "Connections accepted.", &counters.connections),

@@ -11,9 +11,9 @@
 
 use std::{collections::BTreeMap, ops::RangeInclusive};
 
-use pganalytics_core::{Ranges, Seq};
+use pganalytics_core::{Position, Ranges, Seq};
 
-use crate::metric_store::FrameOutcome;
+use crate::{fork::Openings, metric_store::FrameOutcome};
 
 /// Smallest and largest sequence number that stores take: they fit a signed
 /// 64-bit integer, which is what databases have.
@@ -42,6 +42,8 @@ pub fn refusal(seq: Seq) -> Option<FrameOutcome> {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ledger {
     ranges: Ranges,
+    /// Who numbered them.
+    openings: Openings,
 }
 
 /// What an insertion did to the ranges, for a copy elsewhere.
@@ -52,13 +54,13 @@ pub struct Changes {
     pub ranges: BTreeMap<u64, Option<u64>>,
 }
 
-impl From<Ranges> for Ledger {
-    fn from(ranges: Ranges) -> Self {
-        Self { ranges }
-    }
-}
-
 impl Ledger {
+    /// What is held, and the openings of the stream that are known.
+    #[must_use]
+    pub fn new(ranges: Ranges, openings: Openings) -> Self {
+        Self { ranges, openings }
+    }
+
     /// Whether the number is held.
     #[must_use]
     pub fn contains(&self, seq: Seq) -> bool {
@@ -92,6 +94,27 @@ impl Ledger {
     #[must_use]
     pub fn ranges(&self) -> &Ranges {
         &self.ranges
+    }
+
+    /// The openings of the stream.
+    #[must_use]
+    pub fn openings(&self) -> &Openings {
+        &self.openings
+    }
+
+    /// Notes which opening of the stream a frame is of, once [`fork::find`] has
+    /// found nothing. Whether something changed.
+    ///
+    /// [`fork::find`]: crate::fork::find
+    pub fn note_opening(&mut self, position: Position) -> bool {
+        let before = self.openings.clone();
+        self.openings.note(position) && self.openings != before
+    }
+
+    /// The number after the last one.
+    #[must_use]
+    pub fn next(&self) -> Seq {
+        Seq(self.ranges.last().map_or(1, |last| last.0.saturating_add(1)))
     }
 }
 

@@ -102,6 +102,7 @@ pub mod chunk;
 pub mod compaction;
 pub mod conformance;
 pub mod error;
+pub mod fork;
 pub mod ledger;
 pub mod memory;
 pub mod meta_store;
@@ -112,12 +113,15 @@ pub mod sql;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 pub mod stored_schema;
+pub mod unnumbered;
 
 pub use chunk::{Chunk, ChunkSelect, ChunkSource, StoredMeasurement};
 pub use error::StoreError;
+pub use fork::{Fork, StoredFork};
 pub use meta_store::MetaStore;
 pub use metric_store::{
     AppendOutcome, FrameOutcome, Job, JobReport, MetricStore, Origin, Owned, SeenSource, StoredGap,
 };
 pub use quota::Quotas;
 pub use sql::{RecordStream, SqlError, SqlQuery};
+pub use unnumbered::{PushKey, Unnumbered};

@@ -10,8 +10,10 @@ use pganalytics_core::{
 use crate::{
     chunk::StoredMeasurement,
     error::StoreError,
+    fork::{Fork, StoredFork},
     quota::Quotas,
     sql::{RecordStream, SqlQuery},
+    unnumbered::{MakeReply, PushKey, Unnumbered},
 };
 
 /// Who sent frames, and when they came in.
@@ -66,8 +68,10 @@ pub enum FrameOutcome {
 /// What became of each frame of an append, in the order given.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct AppendOutcome {
-    /// One outcome a frame.
+    /// One outcome a frame; none where there is a fork.
     pub frames: Vec<(Seq, FrameOutcome)>,
+    /// The stream has two senders. Nothing of the push was stored.
+    pub fork: Option<Fork>,
 }
 
 impl AppendOutcome {
@@ -168,6 +172,23 @@ pub trait MetricStore: Send + Sync {
         frames: Vec<VerifiedFrame>,
     ) -> Result<AppendOutcome, StoreError>;
 
+    /// Stores frames of a sender that numbers nothing, all in one transaction:
+    /// they get the next numbers of the collector's own stream
+    /// ([`StreamId::of_unnumbered`]). A push with a key is stored once, however
+    /// often it comes within [`KEPT`](crate::unnumbered::KEPT), and answered
+    /// with the reply that was made the first time; one of which nothing was
+    /// taken is not remembered.
+    ///
+    /// # Errors
+    /// As [`MetricStore::append`].
+    async fn append_unnumbered(
+        &self,
+        origin: &Origin,
+        key: Option<PushKey>,
+        frames: Vec<VerifiedFrame>,
+        reply: MakeReply,
+    ) -> Result<Unnumbered, StoreError>;
+
     /// Runs a query that the guard has let through. What it
     /// [knows](SqlQuery::known) and nobody has sent is an empty table.
     ///
@@ -192,6 +213,13 @@ pub trait MetricStore: Send + Sync {
     /// # Errors
     /// When the store can't be read.
     async fn gaps(&self, tenant: TenantId) -> Result<Vec<StoredGap>, StoreError>;
+
+    /// The streams of a tenant that two senders were seen to go on with, in order
+    /// of time.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    async fn forks(&self, tenant: TenantId) -> Result<Vec<StoredFork>, StoreError>;
 
     /// Hands instances over to another collector, or, with `None`, lets the next
     /// that speaks of them have them. Says how many there were.

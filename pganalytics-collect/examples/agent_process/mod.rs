@@ -14,7 +14,10 @@ use std::{
 
 use anyhow::{Context, bail};
 use bytes::Bytes;
-use pganalytics_core::frame::{PushBody, PushLimits};
+use pganalytics_core::{
+    PushReply, StreamRange,
+    frame::{PushBody, PushLimits},
+};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -140,12 +143,13 @@ impl Receiver {
             }
             let body = Bytes::copy_from_slice(buffer.get(end..end + length).unwrap_or_default());
             buffer.drain(..end + length);
-            let frames = PushBody::parse(body, &PushLimits::default())?.frames.len();
+            let push = PushBody::parse(body, &PushLimits::default())?;
+            let frames = push.frames.len();
             self.frames.fetch_add(frames as u64, Ordering::Relaxed);
             self.bytes.fetch_add(length as u64, Ordering::Relaxed);
-            let reply = format!(
-                r#"{{"status":"success","accepted":{frames},"duplicates":0,"rejected":[],"next_config_version":1}}"#
-            );
+            let stored = push.frames.iter().map(|(position, _)| position.seq).collect();
+            let stored = StreamRange::list(push.stream, &stored);
+            let reply = serde_json::to_string(&PushReply { stored, accepted: frames as u64, ..PushReply::default() })?;
             let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", reply.len());
             stream.write_all((head + &reply).as_bytes()).await?;
         }

@@ -8,7 +8,7 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use pganalytics_core::{Secret, frame};
+use pganalytics_core::{PushReply, Secret, frame};
 use reqwest::{Certificate, Client, Identity, Response, StatusCode, Url, header, redirect};
 use serde::Deserialize;
 
@@ -20,7 +20,7 @@ use crate::{
 
 /// Where frames are pushed to, below the server's address.
 const PUSH_PATH: &str = "api/v1/metrics/push";
-/// A reply lists at most a thousand rejected frames.
+/// A reply names at most a thousand frames one by one.
 const MAX_REPLY_BYTES: usize = 1 << 20;
 /// The server's word for a frame whose schema it does not know.
 const UNKNOWN_SCHEMA: &str = "unknown_schema";
@@ -206,12 +206,9 @@ impl HttpSink {
     async fn refusal(&self, response: Response) -> SinkError {
         let status = response.status();
         let retry_after = retry_after(&response);
-        let said = said(response).await;
-        let server = &self.server;
-        let answer = format!("{server}: {status}{}{said}", if said.is_empty() { "" } else { ": " });
+        let answer = self.answer(status, &said(response).await);
         match status {
             StatusCode::PAYLOAD_TOO_LARGE => SinkError::TooLarge { message: answer },
-            StatusCode::UNPROCESSABLE_ENTITY => SinkError::Unreadable { message: answer },
             StatusCode::UNAUTHORIZED => SinkError::Refused {
                 message: format!("{answer}; set a valid token in [backend] token_file or BACKEND_TOKEN"),
             },
@@ -236,61 +233,76 @@ impl Sink for HttpSink {
         let cut = CutGroup::new(&group);
         let mut reply = self.push(self.told.push(&cut)).await?;
         // It was told, and has forgotten: another server, or one that was started anew.
-        if reply.rejected.iter().any(|rejected| rejected.code == UNKNOWN_SCHEMA) {
+        if reply.unreadable.iter().any(|item| item.code == UNKNOWN_SCHEMA) {
             self.told.forget();
             reply = self.push(cut.whole()).await?;
         }
         self.told.taken(&cut);
-        let rejected = reply.rejected.into_iter().map(|rejected| match group.frames.get(rejected.index) {
-            Some((seq, _)) => Ok(Rejected { seq: *seq, code: rejected.code, message: rejected.message }),
-            None => Err(SinkError::BadReply {
-                message: format!(
-                    "{}: the reply refuses frame {} of a push of {}",
-                    self.server,
-                    rejected.index,
-                    group.frames.len()
-                ),
-            }),
-        });
-        let rejected = rejected.collect::<Result<_, _>>()?;
-        Ok(Delivery { accepted: reply.accepted, duplicates: reply.duplicates, rejected })
+        delivery(&group, &reply)
+            .map_err(|message| SinkError::BadReply { message: format!("{}: {message}", self.server) })
     }
+}
+
+/// What a reply says of a group. It must speak of each frame.
+fn delivery(group: &FrameGroup, reply: &PushReply) -> Result<Delivery, String> {
+    let (stored, duplicate) = (reply.stored(group.stream), reply.duplicate(group.stream));
+    let mut delivery = Delivery::default();
+    for (index, (seq, _)) in group.frames.iter().enumerate() {
+        let unreadable = reply.unreadable.iter().find(|item| item.index == index);
+        let refused = reply.refusal(group.stream, *seq).map(|refused| (&refused.code, &refused.error));
+        if stored.contains(*seq) {
+            delivery.accepted += 1;
+        } else if duplicate.contains(*seq) {
+            delivery.duplicates += 1;
+        } else if let Some((code, message)) = refused.or(unreadable.map(|item| (&item.code, &item.error))) {
+            delivery.rejected.push(Rejected { seq: *seq, code: code.clone(), message: message.clone() });
+        } else {
+            return Err(format!(
+                "the reply does not say what became of frame {} of a push of {}",
+                seq.0,
+                group.frames.len()
+            ));
+        }
+    }
+    Ok(delivery)
 }
 
 impl HttpSink {
     /// Pushes a body, with a new token if the one that it has was refused.
-    async fn push(&self, body: Bytes) -> Result<Reply, SinkError> {
+    async fn push(&self, body: Bytes) -> Result<PushReply, SinkError> {
         let mut response = self.post(body.clone()).await?;
         if response.status() == StatusCode::UNAUTHORIZED && self.renew_token().await {
             response = self.post(body).await?;
         }
-        if !response.status().is_success() {
+        let status = response.status();
+        if status == StatusCode::UNPROCESSABLE_ENTITY {
+            // Of nothing that was taken there is a reply too.
+            let body = read_body(&mut response).await.map_err(|message| self.bad_reply(&message))?;
+            return serde_json::from_slice(&body)
+                .map_err(|_| SinkError::Unreadable { message: self.answer(status, &words(&body)) });
+        }
+        if !status.is_success() {
             return Err(self.refusal(response).await);
         }
-        read_reply(response).await.map_err(|message| SinkError::Refused {
+        let reply = read_body(&mut response).await.and_then(|body| {
+            serde_json::from_slice(&body).map_err(|error| format!("the reply makes no sense: {error}"))
+        });
+        reply.map_err(|message| self.bad_reply(&message))
+    }
+
+    fn bad_reply(&self, message: &str) -> SinkError {
+        SinkError::Refused {
             message: format!("{}: {message}; is [backend] url the address of a pgAnalytics server?", self.server),
-        })
+        }
+    }
+
+    /// What a server said.
+    fn answer(&self, status: StatusCode, said: &str) -> String {
+        format!("{}: {status}{}{said}", self.server, if said.is_empty() { "" } else { ": " })
     }
 }
 
-#[derive(Deserialize)]
-struct Reply {
-    accepted: usize,
-    #[serde(default)]
-    duplicates: usize,
-    #[serde(default)]
-    rejected: Vec<RejectedFrame>,
-}
-
-#[derive(Deserialize)]
-struct RejectedFrame {
-    index: usize,
-    code: String,
-    #[serde(default)]
-    message: String,
-}
-
-async fn read_reply(mut response: Response) -> Result<Reply, String> {
+async fn read_body(response: &mut Response) -> Result<Vec<u8>, String> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|error| chain(&error.without_url()))? {
         body.extend_from_slice(&chunk);
@@ -298,16 +310,11 @@ async fn read_reply(mut response: Response) -> Result<Reply, String> {
             return Err("the reply has no end".to_owned());
         }
     }
-    serde_json::from_slice(&body).map_err(|error| format!("the reply makes no sense: {error}"))
+    Ok(body)
 }
 
 /// What a refusal says in words: the problem document's detail, or its text.
 async fn said(mut response: Response) -> String {
-    #[derive(Deserialize)]
-    struct Problem {
-        detail: Option<String>,
-        message: Option<String>,
-    }
     let mut body = Vec::new();
     while let Ok(Some(chunk)) = response.chunk().await {
         body.extend_from_slice(&chunk);
@@ -315,9 +322,19 @@ async fn said(mut response: Response) -> String {
             break;
         }
     }
-    let text = match serde_json::from_slice(&body) {
+    words(&body)
+}
+
+/// The words of a problem document, or all of it.
+fn words(body: &[u8]) -> String {
+    #[derive(Deserialize)]
+    struct Problem {
+        detail: Option<String>,
+        message: Option<String>,
+    }
+    let text = match serde_json::from_slice(body) {
         Ok(Problem { detail: Some(text), .. } | Problem { message: Some(text), .. }) => text,
-        _ => String::from_utf8_lossy(&body).into_owned(),
+        _ => String::from_utf8_lossy(body).into_owned(),
     };
     // Foreign text goes to logs: one line, not long.
     text.split_whitespace().collect::<Vec<_>>().join(" ").chars().filter(|c| !c.is_control()).take(200).collect()

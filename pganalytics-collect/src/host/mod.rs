@@ -21,7 +21,8 @@ mod usage;
 use std::{
     io,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, PoisonError},
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -29,7 +30,7 @@ use pganalytics_core::{
     Batch, Epoch, ModelError, Source, Timestamp, Value,
     catalog::{Catalog, Measurement},
 };
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 pub use folders::Folders;
 pub(crate) use folders::Told;
@@ -52,6 +53,8 @@ use crate::{
 
 const MEASUREMENTS: &[&str] =
     &["sysstat", "sysstat_disk", "sysstat_net", "disk_usage", "cgroup", "pg_processes", "host_inventory"];
+/// Longest wait for the kernel's files.
+const READING: Duration = Duration::from_secs(5);
 /// Those that want to know which servers run here.
 const OF_PROCESSES: &[&str] = &["disk_usage", "cgroup", "pg_processes", "host_inventory"];
 
@@ -69,7 +72,10 @@ pub struct HostCollector {
     folders: Folders,
     finder: Finder,
     prober: Prober,
-    ledger: Ledger,
+    ledger: Arc<std::sync::Mutex<Ledger>>,
+    /// Held while files are read that may not answer: a process that hangs in the kernel holds
+    /// up who reads its command line.
+    reading: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl std::fmt::Debug for HostCollector {
@@ -100,7 +106,8 @@ impl HostCollector {
             folders: Folders::default(),
             finder: Finder::default(),
             prober: Prober::new(),
-            ledger: Ledger::default(),
+            ledger: Arc::default(),
+            reading: Arc::default(),
             root,
         }
     }
@@ -219,30 +226,33 @@ impl HostCollector {
         roles
     }
 
-    /// Runs something that reads many files, beside the tasks of the runtime.
+    /// Runs something that reads many files, beside the tasks of the runtime. What has no
+    /// answer in time is not waited for, and not joined by another until it has one.
     async fn reading<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Path) -> T + Send + 'static,
     ) -> Result<T, CollectError> {
+        let failed = |source| CollectError::Host { path: self.root.join("proc").display().to_string(), source };
+        let no_answer = || {
+            let why =
+                format!("no answer within {} s; a process that hangs in the kernel holds it up", READING.as_secs());
+            failed(io::Error::new(io::ErrorKind::TimedOut, why))
+        };
+        let turn = Arc::clone(&self.reading).try_lock_owned().map_err(|_| no_answer())?;
         let root = self.root.clone();
-        let reading = tokio::task::spawn_blocking(move || read(&root));
-        reading.await.map_err(|error| CollectError::Host {
-            path: self.root.display().to_string(),
-            source: io::Error::other(error),
-        })
+        let reading = tokio::task::spawn_blocking(move || {
+            let read = read(&root);
+            drop(turn);
+            read
+        });
+        let read = timeout(READING, reading).await.map_err(|_| no_answer())?;
+        read.map_err(|error| failed(io::Error::other(error)))
     }
 
     /// The processes of PostgreSQL as they are now.
-    async fn scan(&mut self) -> Result<Arc<Scan>, CollectError> {
-        let ledger = std::mem::take(&mut self.ledger);
-        let (ledger, scan) = self
-            .reading(move |root| {
-                let scan = ledger.scan(root);
-                (ledger, scan)
-            })
-            .await?;
-        self.ledger = ledger;
-        Ok(Arc::new(scan))
+    async fn scan(&self) -> Result<Arc<Scan>, CollectError> {
+        let ledger = Arc::clone(&self.ledger);
+        self.reading(move |root| Arc::new(lock(&ledger).scan(root))).await
     }
 
     async fn cgroup(
@@ -258,19 +268,13 @@ impl HostCollector {
     }
 
     async fn pg_processes(
-        &mut self,
+        &self,
         measurement: &Measurement,
         now: Timestamp,
         scan: Arc<Scan>,
     ) -> Result<Batch, CollectError> {
-        let mut ledger = std::mem::take(&mut self.ledger);
-        let (ledger, rows) = self
-            .reading(move |_| {
-                let rows = ledger.look(&scan, now);
-                (ledger, rows)
-            })
-            .await?;
-        self.ledger = ledger;
+        let ledger = Arc::clone(&self.ledger);
+        let rows = self.reading(move |_| lock(&ledger).look(&scan, now)).await?;
         Ok(full_scrape(measurement, self.source.clone(), now, &rows, pg_processes::Row::value)?)
     }
 
@@ -302,6 +306,11 @@ impl HostCollector {
             },
         )?)
     }
+}
+
+/// A panic while it was held left it as it was before a process was looked at.
+fn lock(ledger: &std::sync::Mutex<Ledger>) -> std::sync::MutexGuard<'_, Ledger> {
+    ledger.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 struct Row<'a> {
@@ -392,3 +401,7 @@ fn int(value: u64) -> Value<'static> {
 pub(crate) fn seconds(count: u64, per_second: u64) -> f64 {
     count as f64 / per_second.max(1) as f64
 }
+
+#[cfg(test)]
+#[path = "hang_tests.rs"]
+mod hang_tests;

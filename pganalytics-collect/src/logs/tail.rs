@@ -1,7 +1,8 @@
 //! Reads the files of one log as they grow, are rotated, cut and removed.
 //!
-//! A file is known by device, inode and a hash of its first bytes, whatever its
-//! name is at the time. It stays open while it is written, so what is written
+//! A file is known by a hash of its first bytes, and by device and inode, whatever its
+//! name is at the time: a copy, a restored one or one on a volume that has another number
+//! since a reboot is not read again. It stays open while it is written, so what is written
 //! late, or before it is removed, is read. [`TailState`] is how far all files were
 //! read: kept together with the entries, each entry is brought once.
 
@@ -30,6 +31,8 @@ pub(crate) const MOST_FILES: usize = 64;
 const MOST_LISTED: usize = 20_000;
 /// Visits without news after which a file that is not the newest is closed.
 pub(crate) const QUIET: u32 = 6;
+/// Fewer bytes at the begin of a file may be those of another one too.
+const LEAST_HEAD: u64 = 64;
 
 /// How much one visit reads.
 #[derive(Debug, Clone, Copy)]
@@ -53,8 +56,8 @@ pub(crate) struct Place {
 /// How far all files were read.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct TailState {
-    /// A file that is not known and was last written before this is old.
-    /// Microseconds; `None` before the first visit.
+    /// A file that is not known and was last written before this was brought here from
+    /// elsewhere: what was written since is newer. Microseconds; `None` before the first visit.
     old: Option<i64>,
     files: Vec<FileState>,
 }
@@ -232,10 +235,10 @@ impl Tail {
     }
 
     /// Begins with the files that are new.
-    fn take_up(&mut self, place: &Place, found: &[Found], visited: &mut Visited) {
+    fn take_up(&mut self, place: &Place, all: &[Found], visited: &mut Visited) {
         let first = self.state.old.is_none();
         let old = *self.state.old.get_or_insert(i64::MIN);
-        for found in found.iter().filter(|found| found.matches) {
+        for found in all.iter().filter(|found| found.matches) {
             let known = |file: &FileState| (file.device, file.inode) == (found.device, found.inode);
             if let Some(at) = self.state.files.iter().position(known) {
                 // While it is open nobody else can have its inode.
@@ -247,7 +250,9 @@ impl Tail {
                     // It can't be opened: said where it is read.
                     _ => continue,
                 }
-            } else if found.written <= old && !first {
+            }
+            let brought = !first && found.written < old;
+            if self.is_known_elsewhere(found, all) || (brought && self.state.files.len() >= MOST_FILES) {
                 continue;
             }
             let name = found.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -260,15 +265,47 @@ impl Tail {
                 name: new_name(&name),
                 written: found.written,
             };
-            if first && !place.from_start {
+            // What was there before is not news: the first time, and of files from elsewhere.
+            if brought || (first && !place.from_start) {
                 file.offset = found.size;
                 match File::open(&found.path).and_then(|opened| head(&opened, HEAD.min(found.size))) {
                     Ok((bytes, hash)) => (file.head, file.hash) = (bytes, hash),
                     Err(error) => visited.faults.push((found.path.clone(), error)),
                 }
             }
-            self.state.files.push(file);
+            // The last one is the newest.
+            let at = if brought { 0 } else { self.state.files.len() };
+            self.state.files.insert(at, file);
         }
+        let newest = all.iter().filter(|found| found.matches).map(|found| found.written).max();
+        self.state.old = self.state.old.max(newest);
+    }
+
+    /// Whether a file is known under another device or inode, and goes on from there: it was
+    /// copied over itself, moved or restored, or its volume has another number now.
+    fn is_known_elsewhere(&mut self, found: &Found, all: &[Found]) -> bool {
+        let likely = |file: &FileState| file.head >= LEAST_HEAD && found.size >= file.offset.max(file.head);
+        if !self.state.files.iter().any(likely) {
+            return false;
+        }
+        let Ok(opened) = File::open(&found.path) else { return false };
+        let same = |file: &FileState| likely(file) && is_same(&opened, file);
+        let Some(at) = self.state.files.iter().position(same) else { return false };
+        let Some(file) = self.state.files.get_mut(at) else { return false };
+        let id = (file.device, file.inode);
+        let here = FileState { device: found.device, inode: found.inode, written: found.written, ..file.clone() };
+        let (open, there) = (self.open.get(&id), all.iter().find(|other| (other.device, other.inode) == id));
+        if open.is_none() && there.is_none() {
+            *file = here;
+            return true;
+        }
+        // Both are there. What the copy holds is read from where it was copied from, unless
+        // that was cut since.
+        let size = |open: &Open| open.file.metadata().map(|data| data.len()).ok();
+        let size = open.and_then(size).or(there.map(|there| there.size)).unwrap_or_default();
+        let offset = if size < file.offset { here.offset } else { found.size };
+        self.state.files.insert(at, FileState { offset, ..here });
+        true
     }
 
     /// Of the oldest files it stays known only that they are old.
@@ -278,8 +315,7 @@ impl Tail {
             else {
                 return;
             };
-            let file = self.state.files.remove(at);
-            self.state.old = self.state.old.max(Some(file.written));
+            self.state.files.remove(at);
         }
     }
 }
@@ -366,3 +402,7 @@ fn list(patterns: &[Pattern]) -> Result<Vec<Found>, (PathBuf, io::Error)> {
     all.sort_by(|a, b| (a.written, &a.path).cmp(&(b.written, &b.path)));
     Ok(all)
 }
+
+#[cfg(test)]
+#[path = "tail_tests.rs"]
+mod tests;

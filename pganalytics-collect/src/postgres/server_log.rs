@@ -252,7 +252,7 @@ impl LogCollector {
         began: Instant,
     ) -> Result<Collected, CollectError> {
         let mut collected = Collected { batches: reader.tables.take(source, cx.now)?, ..Collected::default() };
-        if cx.is_due("pg_log_summary") {
+        if cx.is_due("pg_log_summary") || std::mem::take(&mut reader.counted) {
             collected.batches.extend(reader.tables.summary(source, cx.now)?);
         }
         let wanted = |batch: &Batch| {

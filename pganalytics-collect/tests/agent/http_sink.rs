@@ -1,7 +1,7 @@
 //! Delivery over HTTP, against a small server that answers as it is told.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     path::PathBuf,
     sync::{Arc, Mutex},
     time::Duration,
@@ -20,6 +20,7 @@ use pganalytics_core::{
 };
 use rustls::{RootCertStore, ServerConfig, server::WebPkiClientVerifier};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+use serde_json::{Value as Json, json};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpListener,
@@ -125,12 +126,27 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
 }
 
 fn accepted(request: &Request) -> (u16, &'static str, String) {
-    let frames = request.frames().len();
-    (
-        200,
-        "",
-        format!(r#"{{"status":"success","accepted":{frames},"duplicates":0,"rejected":[],"next_config_version":1}}"#),
-    )
+    (200, "", reply(request, |_| "stored"))
+}
+
+/// A reply that puts each frame into the list that `fate` names by its position.
+fn reply(request: &Request, fate: impl Fn(usize) -> &'static str) -> String {
+    let push = PushBody::parse(request.body.clone(), &PushLimits::default()).unwrap();
+    let mut lists: HashMap<&str, Vec<Json>> = HashMap::new();
+    for (index, (position, _)) in push.frames.iter().enumerate() {
+        let seq = position.seq;
+        lists.entry(fate(index)).or_default().push(match fate(index) {
+            "refused" => json!({"stream": push.stream, "first": seq, "last": seq, "code": "c", "error": "m"}),
+            "unreadable" => json!({"index": index, "code": "unknown_schema", "error": "?"}),
+            _ => json!({"stream": push.stream, "first": seq, "last": seq}),
+        });
+    }
+    let list = |name| lists.get(name).cloned().unwrap_or_default();
+    json!({
+        "status": "partial", "stored": list("stored"), "duplicate": list("duplicate"),
+        "refused": list("refused"), "unreadable": list("unreadable"), "next_config_version": 1,
+    })
+    .to_string()
 }
 
 fn group(frames: &[&'static str]) -> FrameGroup {
@@ -162,14 +178,11 @@ async fn outbox(frames: &[&'static str]) -> Arc<MemoryOutbox> {
 
 #[tokio::test]
 async fn a_push_is_as_the_contract_says() {
-    let server = Server::start(|_| {
-        let rejected = r#"[{"index":1,"code":"too_old","message":"older than retention"}]"#;
-        (200, "", format!(r#"{{"status":"success","accepted":1,"duplicates":1,"rejected":{rejected}}}"#))
-    })
-    .await;
+    let fate = |index| ["stored", "refused", "duplicate"][index];
+    let server = Server::start(move |request| (200, "", reply(request, fate))).await;
     let delivery = server.sink().deliver(group(&["a", "b", "c"])).await.unwrap();
     assert_eq!((delivery.accepted, delivery.duplicates), (1, 1));
-    assert_eq!((delivery.rejected[0].seq, delivery.rejected[0].code.as_str()), (Seq(2), "too_old"));
+    assert_eq!((delivery.rejected[0].seq, delivery.rejected[0].code.as_str()), (Seq(2), "c"));
     let request = &server.requests()[0];
     assert!(request.head.starts_with("POST /api/v1/metrics/push HTTP/1.1\r\n"), "{}", request.head);
     assert_eq!(request.header("content-type"), Some(CONTENT_TYPE));
@@ -186,11 +199,9 @@ async fn a_schema_is_sent_once_and_again_when_the_server_has_forgotten_it() {
         let mut known = server_knows.lock().unwrap();
         known.extend(push.schemas.iter().map(|schema| schema.fingerprint()));
         let named = push.frames.iter().map(|(_, frame)| frame::schema_fingerprint(frame).unwrap().unwrap());
-        let unknown = named.enumerate().filter(|(_, named)| !known.contains(named)).map(|(index, _)| index);
-        let rejected: Vec<String> =
-            unknown.map(|index| format!(r#"{{"index":{index},"code":"unknown_schema","message":"?"}}"#)).collect();
-        let (accepted, rejected) = (push.frames.len() - rejected.len(), rejected.join(","));
-        (200, "", format!(r#"{{"status":"success","accepted":{accepted},"duplicates":0,"rejected":[{rejected}]}}"#))
+        let fate: Vec<_> = named.map(|named| if known.contains(&named) { "stored" } else { "unreadable" }).collect();
+        let status = if fate.contains(&"stored") { 200 } else { 422 };
+        (status, "", reply(request, |index| fate[index]))
     })
     .await;
     let sink = server.sink();
@@ -409,21 +420,28 @@ fn certificate_files_that_are_none_are_named() {
 /// Answers that do not say what became of the frames. None may settle anything.
 #[tokio::test]
 async fn a_reply_that_does_not_cover_what_was_sent_settles_nothing() {
-    let refused = |index: usize| format!(r#"{{"index":{index},"code":"c","message":"m"}}"#);
+    let other = StreamId::random();
+    let range = |last: u64| format!(r#"{{"stream":"{other}","first":1,"last":{last}}}"#);
     let replies = [
-        r#"{"accepted":0,"duplicates":0,"rejected":[]}"#.to_owned(),
-        r#"{"accepted":2,"rejected":[]}"#.to_owned(),
-        r#"{"accepted":4,"duplicates":0}"#.to_owned(),
-        format!(r#"{{"accepted":2,"duplicates":0,"rejected":[{}]}}"#, refused(3)),
-        format!(r#"{{"accepted":1,"duplicates":0,"rejected":[{},{}]}}"#, refused(1), refused(1)),
-        format!(r#"{{"accepted":18446744073709551615,"duplicates":4,"rejected":[{}]}}"#, refused(1)),
+        r#"{"status":"ok"}"#.to_owned(),
+        r#"{"status":"ok","stored":[],"accepted":3}"#.to_owned(),
+        // Of another stream.
+        format!(r#"{{"status":"ok","stored":[{}],"accepted":3}}"#, range(3)),
+        // One is not named.
+        format!(r#"{{"status":"ok","stored":[{}],"accepted":3}}"#, range(2).replace(&other.to_string(), "STREAM")),
+        r#"{"status":"refused","unreadable":[{"index":3,"code":"c"},{"index":18446744073709551615,"code":"c"}]}"#
+            .to_owned(),
     ];
     for reply in replies {
         let (tries, bad) = (Arc::new(Mutex::new(0)), reply.clone());
         let server = Server::start(move |request| {
             let mut tries = tries.lock().unwrap();
             *tries += 1;
-            if *tries > 3 { accepted(request) } else { (200, "", bad.clone()) }
+            if *tries > 3 {
+                return accepted(request);
+            }
+            let push = PushBody::parse(request.body.clone(), &PushLimits::default()).unwrap();
+            (200, "", bad.replace("STREAM", &push.stream.to_string()))
         })
         .await;
         let outbox = outbox(&["a", "b", "c"]).await;

@@ -14,7 +14,8 @@ use std::{
 
 use async_trait::async_trait;
 use pganalytics_collect::{
-    Agent, Delivery, FrameGroup, Outcome, Plan, Sink, SinkError, Spool, logs::MEASUREMENTS, postgres::PostgresServer,
+    Agent, Collected, Delivery, FrameGroup, Outcome, Plan, Sink, SinkError, Spool, logs::MEASUREMENTS,
+    postgres::PostgresServer,
 };
 use pganalytics_core::{
     Batch, Value,
@@ -23,7 +24,7 @@ use pganalytics_core::{
 use pganalytics_testkit::{Cluster, versions};
 use tokio_util::sync::CancellationToken;
 
-use crate::watch::{Watch, batches, config, only, outcome, row_where, value};
+use crate::watch::{Watch, batches, config, context, only, outcome, row_where, value};
 
 const CANARY: &str = "c4n4ry";
 
@@ -234,6 +235,40 @@ async fn a_flood_is_bounded_and_counted() {
     }
     assert!(summary.0 >= 30_000 && summary.1 > 0, "{summary:?}");
     assert_eq!(i64::try_from(rows).unwrap(), summary.0 - summary.1);
+}
+
+/// Counts of entries whose place in the file is remembered must not wait for their turn: they
+/// would end with the agent.
+#[tokio::test]
+async fn counts_go_with_the_entries_that_they_count() {
+    let Some(version) = newest() else { return };
+    let cluster = collecting(version, &[]).await;
+    let mut watch = watch(&cluster, |_| {});
+    let entries = |batch: &Batch, row| match value(batch, row, "entries") {
+        Value::Int(entries) => entries,
+        other => panic!("{other:?}"),
+    };
+    let counted = |collected: &Collected| {
+        let summary = batches(collected, "pg_log_summary").last();
+        summary.map(|batch| (0..batch.rows.len()).map(|row| entries(batch, row)).sum::<i64>())
+    };
+    watch.visit().await;
+    let before = counted(&watch.visit().await).unwrap();
+    log_numbers(&cluster, 0..5).await;
+    let mut seen = 0;
+    for _ in 0..100 {
+        let mut cx = context(&*watch.collectors[0], Duration::from_secs(60));
+        cx.due.retain(|due| due.as_str() == "pg_log");
+        let collected = watch.collectors[0].collect(&cx).await.unwrap();
+        let rows: usize = batches(&collected, "pg_log").map(|batch| batch.rows.len()).sum();
+        assert_eq!(counted(&collected).is_some(), rows > 0, "{collected:?}");
+        seen = counted(&collected).unwrap_or(seen);
+        if seen >= before + 5 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("{seen} entries counted, {before} before");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,11 +1,12 @@
 //! Whatever a frame of a stream holds.
 
 use bytes::Bytes;
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::{
     Frame, FrameError, Limits,
     envelope::{Envelope, Kind},
-    gap::read_gap,
+    gap::{encode_gap, read_gap},
     parse::FindSchema,
 };
 use crate::{
@@ -134,6 +135,23 @@ impl VerifiedFrame {
     #[must_use]
     pub fn position(&self) -> Position {
         self.position
+    }
+
+    /// The same at another place.
+    #[must_use]
+    pub fn at(self, position: impl Into<Position>) -> Self {
+        Self { position: position.into(), ..self }
+    }
+
+    /// A number that tells its content from others, never 0. It is the same
+    /// with and without the schema, and wherever in the stream it stands.
+    #[must_use]
+    pub fn digest(&self) -> u64 {
+        let digest = match &self.content {
+            Content::Rows(frame) => xxh3_64(frame.without_schema()),
+            Content::Gap(gap) => xxh3_64(&encode_gap(gap)),
+        };
+        digest.max(1)
     }
 
     /// What it holds.

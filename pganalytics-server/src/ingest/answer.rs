@@ -1,34 +1,70 @@
-//! What a push is answered.
+//! What pushes are answered.
 
-use pganalytics_core::Seq;
-use serde::Serialize;
+use axum::{
+    Json,
+    http::{HeaderName, HeaderValue, StatusCode},
+    response::{IntoResponse, Response},
+};
+use pganalytics_core::{PushReply, PushStatus, Ranges, RefusedRange, Seq, StreamId, StreamRange, UnreadableItem};
+use pganalytics_store::{AppendOutcome, FrameOutcome};
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// What became of a push.
-#[derive(Debug, Default, Serialize, ToSchema)]
-pub(crate) struct PushAnswer {
-    /// Always `success`: the request was worked on. What was not taken is in
-    /// `rejected`.
-    #[schema(example = "success")]
-    pub(crate) status: &'static str,
-    /// Frames (or metrics of a JSON push) that are stored now, durably.
+use crate::error::{ApiResult, Problem};
+
+/// The code of a frame whose schema is to be sent along.
+const UNKNOWN_SCHEMA: &str = "unknown_schema";
+/// Says that an answer was given before.
+const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+
+/// What a push is answered.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub(crate) enum PushAnswer {
+    /// To frames.
+    Frames(PushReply),
+    /// To JSON.
+    Document(DocumentReply),
+}
+
+/// What became of a JSON push.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub(crate) struct DocumentReply {
+    /// In one word.
+    pub(crate) status: DocumentStatus,
+    /// Metrics that are stored now, durably.
     pub(crate) accepted: usize,
-    /// Frames that were stored before.
+    /// Metrics that were stored before; a push that comes again is answered as it
+    /// was the first time.
     pub(crate) duplicates: usize,
-    /// Frames that will never be taken.
+    /// Metrics that will never be taken.
     pub(crate) rejected: Vec<RejectedItem>,
     /// Version of the configuration that the collector should have; 0: none.
     pub(crate) next_config_version: u64,
+    /// Whether it was given before.
+    #[serde(skip)]
+    pub(crate) replayed: bool,
+}
+
+/// A reply to a JSON push in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum DocumentStatus {
+    /// Everything was taken.
+    Success,
+    /// Some of it was.
+    Partial,
+    /// Nothing of it was.
+    Refused,
 }
 
 /// A frame or metric that will never be taken.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub(crate) struct RejectedItem {
     /// Its position in the push, from 0 on.
     pub(crate) index: usize,
     /// Its number in its stream; frames only.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<u64>)]
+    #[serde(skip)]
     pub(crate) seq: Option<Seq>,
     /// Stable name of the reason.
     pub(crate) code: String,
@@ -36,8 +72,99 @@ pub(crate) struct RejectedItem {
     pub(crate) message: String,
 }
 
-impl PushAnswer {
-    pub(crate) fn new() -> Self {
-        Self { status: "success", ..Self::default() }
+impl DocumentReply {
+    /// The reply to metrics of which some did not become frames; `positions` are
+    /// those of the frames.
+    pub(crate) fn new(mut rejected: Vec<RejectedItem>, positions: &[usize], outcome: &AppendOutcome) -> Self {
+        for (index, (_, outcome)) in positions.iter().zip(&outcome.frames) {
+            if let Some((code, message)) = refusal(outcome) {
+                rejected.push(RejectedItem { index: *index, seq: None, code, message });
+            }
+        }
+        rejected.sort_by_key(|item| item.index);
+        let (accepted, duplicates) = (outcome.accepted(), outcome.duplicates());
+        let status = match (accepted + duplicates, rejected.len()) {
+            (_, 0) => DocumentStatus::Success,
+            (0, _) => DocumentStatus::Refused,
+            _ => DocumentStatus::Partial,
+        };
+        Self { status, accepted, duplicates, rejected, next_config_version: 0, replayed: false }
     }
+
+    /// As JSON, for the store.
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    /// One that was given before.
+    pub(crate) fn replayed(bytes: &[u8]) -> ApiResult<Self> {
+        let reply = serde_json::from_slice::<Self>(bytes).map_err(|error| Problem::internal(&error))?;
+        Ok(Self { replayed: true, ..reply })
+    }
+}
+
+/// Why a frame was not taken; `None` when it is stored.
+pub(crate) fn refusal(outcome: &FrameOutcome) -> Option<(String, String)> {
+    match outcome {
+        FrameOutcome::Accepted | FrameOutcome::Duplicate => None,
+        FrameOutcome::Rejected { code, message } => Some(((*code).to_owned(), message.clone())),
+        other => {
+            let message = format!("the store said {other:?}, which this version does not know");
+            Some(("unknown_outcome".to_owned(), message))
+        }
+    }
+}
+
+impl IntoResponse for PushAnswer {
+    fn into_response(self) -> Response {
+        let (refused, replayed) = match &self {
+            Self::Frames(reply) => (reply.status == PushStatus::Refused, false),
+            Self::Document(reply) => (reply.status == DocumentStatus::Refused, reply.replayed),
+        };
+        let status = if refused { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+        let mut response = (status, Json(self)).into_response();
+        if replayed {
+            response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+        }
+        response
+    }
+}
+
+/// The reply to frames of a stream.
+pub(crate) fn reply_of(
+    stream: StreamId,
+    rejected: impl IntoIterator<Item = RejectedItem>,
+    outcome: &AppendOutcome,
+) -> PushReply {
+    let (mut stored, mut duplicate) = (Ranges::new(), Ranges::new());
+    let mut reply = PushReply::default();
+    let mut refused = Vec::new();
+    for (seq, what) in &outcome.frames {
+        match what {
+            FrameOutcome::Accepted => stored.insert(*seq),
+            FrameOutcome::Duplicate => duplicate.insert(*seq),
+            _ => false,
+        };
+    }
+    for item in rejected {
+        let RejectedItem { index, seq, code, message } = item;
+        match seq.filter(|_| code != UNKNOWN_SCHEMA) {
+            // The same number may have come twice.
+            Some(seq) if stored.contains(seq) || duplicate.contains(seq) => {}
+            Some(seq) => refused.push((seq, code, message)),
+            None => reply.unreadable.push(UnreadableItem { index, code, error: message }),
+        }
+    }
+    let taken = !stored.is_empty() || !duplicate.is_empty();
+    reply.status = match (taken, refused.is_empty() && reply.unreadable.is_empty()) {
+        (_, true) => PushStatus::Ok,
+        (true, false) => PushStatus::Partial,
+        (false, false) => PushStatus::Refused,
+    };
+    reply.accepted = outcome.accepted() as u64;
+    reply.duplicates = outcome.duplicates() as u64;
+    reply.stored = StreamRange::list(stream, &stored);
+    reply.duplicate = StreamRange::list(stream, &duplicate);
+    reply.refused = RefusedRange::list(stream, refused);
+    reply
 }

@@ -9,12 +9,15 @@ use pganalytics_core::{
     frame::VerifiedFrame,
     json::{Defaults, JsonError, JsonLimits, MetricError, PushDocument},
 };
+use pganalytics_store::{AppendOutcome, Origin, PushKey, Unnumbered};
 use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
 
 use super::{
     admission::Admitted,
-    answer::PushAnswer,
-    frames::{Checked, Rules},
+    answer::{DocumentReply, PushAnswer},
+    frames::{self, Checked, Rules},
     senders::{self, Claim},
 };
 use crate::{
@@ -54,6 +57,9 @@ const FEW_VALUES: usize = 16 << 10;
 /// However long it is, it may not have more.
 const MOST_VALUES: usize = 1 << 20;
 
+/// The store numbers frames of documents.
+const UNNUMBERED: Seq = Seq(0);
+
 /// Limits of a document of this length. The memory that it takes is at most
 /// [`PER_BYTE`] + 2 × [`PER_VALUE`] times its length, or half a MiB.
 fn limits_of(app: &App, len: usize) -> JsonLimits {
@@ -73,15 +79,19 @@ fn read_head(body: &[u8]) -> ApiResult<Head> {
     })
 }
 
+/// A JSON document as it came.
+pub(crate) struct Pushed {
+    /// The collector that a header names.
+    pub(crate) claimed: Option<String>,
+    /// What the push is called.
+    pub(crate) key: Option<String>,
+    pub(crate) bytes: Bytes,
+    pub(crate) received_at: Timestamp,
+}
+
 /// Takes in a JSON document.
-pub(crate) async fn push(
-    app: &App,
-    principal: &Principal,
-    header_id: Option<String>,
-    body: Bytes,
-    received_at: Timestamp,
-    place: Admitted,
-) -> ApiResult<PushAnswer> {
+pub(crate) async fn push(app: &App, principal: &Principal, pushed: Pushed, place: Admitted) -> ApiResult<PushAnswer> {
+    let Pushed { claimed, key, bytes: body, received_at } = pushed;
     let limits = limits_of(app, body.len());
     if body.len() > limits.max_bytes {
         let (given, limit) = (body.len() as u64, limits.max_bytes as u64);
@@ -93,7 +103,7 @@ pub(crate) async fn push(
         let body = body.clone();
         app.decoders.run(move || read_head(&body).map(|head| (head, place))).await??
     };
-    let claim = Claim { id: head.collector_id.or(header_id), hostname: head.hostname, version: head.version };
+    let claim = Claim { id: head.collector_id.or(claimed), hostname: head.hostname, version: head.version };
     let collector = senders::speaks_for(principal, claim.id.as_deref())?;
     app.senders.admit(app, principal, collector, &claim, received_at).await?;
 
@@ -102,25 +112,74 @@ pub(crate) async fn push(
     let before = place.bytes();
     place
         .add(body.len().saturating_mul(PER_BYTE).saturating_add(reading.limits.max_values.saturating_mul(PER_VALUE)))?;
-    let numbering = Arc::clone(app);
     let rules = Rules::new(&app.settings.ingest, received_at);
-    let (stream, checked, place) = app
+    let sender = principal.rate_key().unwrap_or_default();
+    let (key, checked, place) = app
         .decoders
         .run(move || {
             let metrics = reading.parse(&body)?;
-            let (stream, numbers) = numbering.senders.number(collector, metrics.len() as u64);
-            let checked = encode(metrics, numbers, &rules);
+            let key = key_of(sender, key.as_deref(), &body, &metrics, received_at);
+            let checked = encode(metrics, &rules);
             let frames: usize = checked.frames.iter().filter_map(|frame| Some(frame.frame()?.bytes().len())).sum();
             place.shrink_to(before.saturating_add(frames));
-            Ok::<_, Problem>((stream, checked, place))
+            Ok::<_, Problem>((key, checked, place))
         })
         .await??;
     let origin = app.origin(principal.tenant, collector, received_at);
-    let answer = checked.store(app, &origin, stream).await?;
+    let answer = store(app, &origin, key, checked).await?;
     // It is held until the store has the bytes.
     drop(place);
     app.senders.touch(app, collector, received_at).await;
     Ok(answer)
+}
+
+/// Stores what is good of a push, once, and says what became of all.
+async fn store(app: &App, origin: &Origin, key: Option<PushKey>, checked: Checked) -> ApiResult<PushAnswer> {
+    let Checked { positions, frames, rejected } = checked;
+    let expired = frames::expired(app, origin.received_at, &frames);
+    let reply = move |outcome: &AppendOutcome| DocumentReply::new(rejected, &positions, outcome);
+    let counted = |reply: DocumentReply| {
+        app.counters.pushed(reply.accepted, reply.duplicates, reply.rejected.len());
+        app.counters.rejected(reply.rejected.iter().map(|item| item.code.as_str()));
+        Ok(PushAnswer::Document(reply))
+    };
+    if frames.is_empty() {
+        return counted(reply(&AppendOutcome::default()));
+    }
+    let make = reply.clone();
+    let make = Box::new(move |outcome: &AppendOutcome| make(outcome).to_bytes());
+    match app.metrics.append_unnumbered(origin, key, frames, make).await? {
+        Unnumbered::Stored(outcome) => {
+            app.counters.expired(expired);
+            counted(reply(&outcome))
+        }
+        Unnumbered::Repeated { reply } => DocumentReply::replayed(&reply).map(PushAnswer::Document),
+        Unnumbered::OtherContent => Err(Problem::invalid(
+            "idempotency_key_reused",
+            "another document was pushed with this Idempotency-Key within 24 hours; use a new key for each push",
+        )),
+        other => Err(Problem::internal(&format!("the store said {other:?}, which this version does not know"))),
+    }
+}
+
+/// What a push is recognised by when it comes again. One whose metrics get their
+/// time from its arrival is another one each time, unless it has a name.
+fn key_of(
+    sender: Uuid,
+    name: Option<&str>,
+    body: &[u8],
+    metrics: &[Result<Batch, MetricError>],
+    received_at: Timestamp,
+) -> Option<PushKey> {
+    let content: [u8; 32] = Sha256::digest(body).into();
+    let hash = |kind: &[u8], what: &[u8]| {
+        Sha256::new().chain_update(kind).chain_update(sender.as_bytes()).chain_update(what).finalize().into()
+    };
+    if let Some(name) = name {
+        return Some(PushKey { key: hash(b"name", name.as_bytes()), content });
+    }
+    let dated = metrics.iter().flatten().all(|batch| batch.scrape.collected_at != received_at);
+    dated.then(|| PushKey { key: hash(b"body", &content), content })
 }
 
 type Metrics = Vec<Result<Batch, MetricError>>;
@@ -141,9 +200,9 @@ impl Reading {
 }
 
 /// Frames of metrics.
-fn encode(metrics: Metrics, numbers: impl Iterator<Item = Seq>, rules: &Rules) -> Checked {
+fn encode(metrics: Metrics, rules: &Rules) -> Checked {
     let mut checked = Checked::default();
-    for (index, (metric, seq)) in metrics.into_iter().zip(numbers).enumerate() {
+    for (index, metric) in metrics.into_iter().enumerate() {
         let batch: Batch = match metric {
             Ok(batch) => batch,
             Err(error) => {
@@ -151,7 +210,7 @@ fn encode(metrics: Metrics, numbers: impl Iterator<Item = Seq>, rules: &Rules) -
                 continue;
             }
         };
-        match VerifiedFrame::of_batch(seq, &batch) {
+        match VerifiedFrame::of_batch(UNNUMBERED, &batch) {
             Ok(frame) => checked.take_within(rules, index, frame),
             Err(error) => checked.reject(index, None, error.code(), error.to_string()),
         }

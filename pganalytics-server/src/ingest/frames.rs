@@ -5,14 +5,14 @@ use std::{collections::HashMap, sync::Arc};
 use axum::http::StatusCode;
 use bytes::Bytes;
 use pganalytics_core::{
-    Position, Schema, Seq, StreamId, Timestamp,
+    Position, PushReply, Schema, Seq, StreamId, Timestamp,
     frame::{self, Content, Frame, FrameError, Limits, VerifiedFrame},
 };
-use pganalytics_store::{FrameOutcome, Origin};
+use pganalytics_store::{AppendOutcome, Fork, Origin};
 
 use super::{
     admission::Admitted,
-    answer::{PushAnswer, RejectedItem},
+    answer::{self, RejectedItem},
     decoders::INLINE_BYTES,
 };
 use crate::{
@@ -245,39 +245,42 @@ impl Checked {
     }
 
     /// Stores what is good, and says what became of everything.
-    pub(crate) async fn store(self, app: &App, origin: &Origin, stream: StreamId) -> ApiResult<PushAnswer> {
-        let mut answer = PushAnswer { rejected: self.rejected, ..PushAnswer::new() };
+    pub(crate) async fn store(self, app: &App, origin: &Origin, stream: StreamId) -> ApiResult<PushReply> {
+        let (mut rejected, positions) = (self.rejected, self.positions);
+        let mut outcome = AppendOutcome::default();
         if !self.frames.is_empty() {
-            app.counters.expired(expired(app, origin.received_at, &self.frames));
-            let outcome = app.metrics.append(origin, stream, self.frames).await?;
-            for (index, (seq, outcome)) in self.positions.into_iter().zip(outcome.frames) {
-                match outcome {
-                    FrameOutcome::Accepted => answer.accepted += 1,
-                    FrameOutcome::Duplicate => answer.duplicates += 1,
-                    FrameOutcome::Rejected { code, message } => {
-                        answer.rejected.push(RejectedItem { index, seq: Some(seq), code: code.to_owned(), message });
-                    }
-                    other => {
-                        let message = format!("the store said {other:?}, which this version does not know");
-                        answer.rejected.push(RejectedItem {
-                            index,
-                            seq: Some(seq),
-                            code: "unknown_outcome".to_owned(),
-                            message,
-                        });
-                    }
-                }
+            let expired = expired(app, origin.received_at, &self.frames);
+            outcome = app.metrics.append(origin, stream, self.frames).await?;
+            if let Some(fork) = outcome.fork {
+                return Err(forked(app, origin, stream, fork));
             }
-            answer.rejected.sort_by_key(|item| item.index);
+            app.counters.expired(expired);
         }
-        app.counters.pushed(answer.accepted, answer.duplicates, answer.rejected.len());
-        app.counters.rejected(answer.rejected.iter().map(|item| item.code.as_str()));
-        Ok(answer)
+        for (index, (seq, outcome)) in positions.into_iter().zip(&outcome.frames) {
+            if let Some((code, message)) = answer::refusal(outcome) {
+                rejected.push(RejectedItem { index, seq: Some(*seq), code, message });
+            }
+        }
+        app.counters.pushed(outcome.accepted(), outcome.duplicates(), rejected.len());
+        app.counters.rejected(rejected.iter().map(|item| item.code.as_str()));
+        Ok(answer::reply_of(stream, rejected, &outcome))
     }
 }
 
+/// The stream has two senders; this one is to begin another.
+fn forked(app: &App, origin: &Origin, stream: StreamId, fork: Fork) -> Problem {
+    app.counters.forked();
+    tracing::error!(collector = %origin.collector, %stream, %fork, reason = fork.reason.as_str(),
+        "two agents send one stream: a spool was copied, or restored from a backup; this push was refused");
+    let detail = format!(
+        "stream {stream} has two senders: {fork}. Nothing of this push was stored. A spool was copied, or restored \
+         from a backup or a snapshot; begin a new stream and send these frames in it"
+    );
+    Problem::conflict("fork", detail)
+}
+
 /// Frames that are older than their measurement is kept: taken, to be dropped.
-fn expired(app: &App, now: Timestamp, frames: &[VerifiedFrame]) -> usize {
+pub(crate) fn expired(app: &App, now: Timestamp, frames: &[VerifiedFrame]) -> usize {
     let is_old = |frame: &&VerifiedFrame| {
         let Some(frame) = frame.frame() else { return false };
         let kept = frame.schema().retention().unwrap_or(app.settings.default_retention);

@@ -56,18 +56,23 @@ impl LocalSink {
         app.senders.admit(app, &self.principal, self.collector, &self.claim, received_at).await?;
         let place = app.admission.admit(self.collector.as_uuid(), group.bytes())?;
         app.counters.ingested(group.bytes());
+        let stream = group.stream;
         let seqs: Vec<_> = group.frames.iter().map(|(seq, _)| *seq).collect();
         let frames = group.frames.into_iter().map(|(seq, frame)| (seq.into(), frame)).collect();
         let (checked, place) = frames::verify(app, frames, Vec::new(), received_at, place).await?;
         let origin = app.origin(self.principal.tenant, self.collector, received_at);
-        let answer = checked.store(app, &origin, group.stream).await?;
+        let answer = checked.store(app, &origin, stream).await?;
         drop(place);
         app.senders.touch(app, self.collector, received_at).await;
-        let rejected = answer.rejected.into_iter().filter_map(|item| {
-            let seq = *seqs.get(item.index)?;
-            Some(Rejected { seq, code: item.code, message: item.message })
+        let rejected = seqs.iter().enumerate().filter_map(|(index, seq)| {
+            let refused = answer.refusal(stream, *seq).map(|refused| (&refused.code, &refused.error));
+            let unreadable = answer.unreadable.iter().find(|item| item.index == index);
+            let (code, message) = refused.or(unreadable.map(|item| (&item.code, &item.error)))?;
+            Some(Rejected { seq: *seq, code: code.clone(), message: message.clone() })
         });
-        Ok(Delivery { accepted: answer.accepted, duplicates: answer.duplicates, rejected: rejected.collect() })
+        let count = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
+        let rejected = rejected.collect();
+        Ok(Delivery { accepted: count(answer.accepted), duplicates: count(answer.duplicates), rejected })
     }
 }
 

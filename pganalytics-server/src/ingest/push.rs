@@ -1,14 +1,13 @@
 //! `POST /metrics/push`.
 
 use axum::{
-    Json,
     body::Body,
     extract::{Request, State},
     http::{HeaderMap, StatusCode, header},
 };
 use bytes::Bytes;
 use pganalytics_core::{
-    Timestamp,
+    PushReply, Timestamp,
     frame::{CONTENT_TYPE, FrameError, PushBody, PushLimits},
 };
 
@@ -18,17 +17,22 @@ use super::{
     body,
     decoders::INLINE_BYTES,
     decompress::{self, Encoding},
-    documents, frames,
+    documents::{self, Pushed},
+    frames,
     senders::{self, Claim},
 };
 use crate::{
-    error::{ApiResult, Problem},
+    error::{ApiResult, Problem, ProblemDocument},
     principal::Principal,
     state::{App, now},
 };
 
 /// Names the collector of a push of frames whose token is a user's.
 const COLLECTOR_HEADER: &str = "x-collector-id";
+/// Names a JSON push, so that it is stored once.
+const KEY_HEADER: &str = "idempotency-key";
+/// Longest such name.
+const MAX_KEY: usize = 255;
 /// Compressed bodies up to this size are expanded where they are: they have at
 /// most a MiB.
 const INLINE_COMPRESSED: usize = 2 << 10;
@@ -60,37 +64,47 @@ impl Form {
 /// Take metrics in
 ///
 /// Frames, or a JSON document `{"collector_id","hostname"?,"timestamp"?,"version"?,"metrics":[{"type",…}]}`;
-/// either may be compressed (`Content-Encoding: gzip` or `zstd`). A bad frame or metric is listed in
-/// `rejected` with the `code` of its reason and hinders no other: `frame_too_large`, `span_too_long`,
-/// `too_many_rows`, `clock_ahead`, `too_many_sources`, `too_many_series`, `too_many_measurements`,
-/// `too_many_schemas`, `too_many_gaps`, `too_many_streams`, `source_belongs_to_another_collector` and others.
-/// When the answer comes, what was accepted is durable.
+/// either may be compressed (`Content-Encoding: gzip` or `zstd`). When the answer comes, what was accepted is
+/// durable.
+///
+/// The reply to frames says what became of them by stream and number; a frame that none of its lists names was not
+/// taken. A bad frame is in `refused`, a bad metric in `rejected`, with the `code` of its reason, and hinders no
+/// other: `frame_too_large`, `span_too_long`, `too_many_rows`, `clock_ahead`, `too_many_sources`,
+/// `too_many_series`, `too_many_measurements`, `too_many_schemas`, `too_many_gaps`, `too_many_streams`,
+/// `source_belongs_to_another_collector` and others. A frame that only names its schema is in `unreadable` with
+/// `unknown_schema` when this server does not know it.
+///
+/// A JSON push may say with `Idempotency-Key` what it is called; sent again within 24 hours it is stored once, and
+/// answered as the first time (with `Idempotency-Replayed: true`). Without that header its content is its key,
+/// if all its metrics say when they were collected.
 #[utoipa::path(post, path = "/api/v1/metrics/push", tag = "metrics",
     params(
         ("X-Collector-ID" = Option<String>, Header, description = "The collector that the frames come from; a collector's own token says it already"),
         ("Content-Encoding" = Option<String>, Header, description = "gzip or zstd"),
+        ("Idempotency-Key" = Option<String>, Header, description = "What a JSON push is called, up to 255 characters"),
     ),
     request_body(content(
         (Vec<u8> = "application/vnd.pganalytics.frame"),
         (serde_json::Value = "application/json"),
     )),
     responses(
-        (status = 200, description = "Worked on; what was not taken is in `rejected`", body = PushAnswer),
+        (status = 200, description = "Taken, at least in part (`partial`)", body = PushAnswer),
+        (status = 409, description = "Two agents send this stream (`fork`); nothing was taken", body = ref("ProblemDocument"), content_type = "application/problem+json"),
         (status = 408, description = "The body came too slowly", body = ref("ProblemDocument"), content_type = "application/problem+json"),
         (status = 413, description = "Too large as it came (`body_too_large`), expanded (`expands_too_much`) or decoded (`push_too_large`); send fewer frames at once", body = ref("ProblemDocument"), content_type = "application/problem+json"),
         (status = 415, description = "A content type or encoding that is not taken", body = ref("ProblemDocument"), content_type = "application/problem+json"),
-        (status = 422, description = "Not frames, or not a push document", body = ref("ProblemDocument"), content_type = "application/problem+json"),
+        (status = 422, description = "Nothing was taken: refused one by one (a reply with `refused`), not frames, not a push document, or another document under the same key (`idempotency_key_reused`)", content(
+            (PushAnswer = "application/json"),
+            (ProblemDocument = "application/problem+json"),
+        )),
     ))]
-pub(crate) async fn push(
-    State(app): State<App>,
-    principal: Principal,
-    request: Request,
-) -> ApiResult<Json<PushAnswer>> {
+pub(crate) async fn push(State(app): State<App>, principal: Principal, request: Request) -> ApiResult<PushAnswer> {
     let received_at = now();
     let (parts, body) = request.into_parts();
     let form = Form::of(&parts.headers)?;
     let encoding = Encoding::of(&parts.headers)?;
     let claimed = header_text(&parts.headers, COLLECTOR_HEADER)?;
+    let key = idempotency_key(&parts.headers)?;
     let limits = &app.settings.ingest;
     let length = content_length(&parts.headers);
     if length.is_some_and(|length| length > limits.max_body_bytes) {
@@ -109,15 +123,20 @@ pub(crate) async fn push(
         let (bytes, place) = read(&app, body, length, encoding, place).await?;
         app.counters.ingested(bytes.len());
         match form {
-            Form::Json => documents::push(&app, &principal, claimed, bytes, received_at, place).await,
-            Form::Frames => push_frames(&app, &principal, claimed, bytes, received_at, place).await,
+            Form::Json => {
+                let pushed = Pushed { claimed, key, bytes, received_at };
+                documents::push(&app, &principal, pushed, place).await
+            }
+            Form::Frames => {
+                push_frames(&app, &principal, claimed, bytes, received_at, place).await.map(PushAnswer::Frames)
+            }
         }
     };
     let answer = take.await;
     if let Err(Problem { code: "too_much_in_flight" | "overloaded" | "push_too_large", .. }) = &answer {
         app.counters.refused();
     }
-    answer.map(Json)
+    answer
 }
 
 async fn read(
@@ -148,7 +167,7 @@ async fn push_frames(
     bytes: Bytes,
     received_at: Timestamp,
     mut place: Admitted,
-) -> ApiResult<PushAnswer> {
+) -> ApiResult<PushReply> {
     let collector = senders::speaks_for(principal, claimed.as_deref())?;
     let claim = Claim { id: claimed, ..Claim::default() };
     app.senders.admit(app, principal, collector, &claim, received_at).await?;
@@ -183,6 +202,16 @@ fn unreadable(error: &FrameError) -> Problem {
 
 fn content_length(headers: &HeaderMap) -> Option<usize> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// What a push is called, if it says so.
+fn idempotency_key(headers: &HeaderMap) -> ApiResult<Option<String>> {
+    let key = header_text(headers, KEY_HEADER)?;
+    if key.as_ref().is_some_and(|key| key.is_empty() || key.len() > MAX_KEY) {
+        let detail = format!("Idempotency-Key has 1 to {MAX_KEY} characters, one key for each push");
+        return Err(Problem::bad_request("bad_header", detail));
+    }
+    Ok(key)
 }
 
 fn header_text(headers: &HeaderMap, name: &str) -> ApiResult<Option<String>> {

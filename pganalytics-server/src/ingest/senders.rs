@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use pganalytics_core::{CollectorId, Seq, StreamId, TenantId, Timestamp};
+use pganalytics_core::{CollectorId, TenantId, Timestamp};
 use pganalytics_store::meta_store::CollectorRecord;
 
 use crate::{
@@ -26,10 +26,6 @@ struct Known {
     revoked: bool,
     read: Instant,
     touched: Option<Instant>,
-    /// JSON pushes have no stream of their own; they get one, and the next
-    /// number in it, as long as this server runs.
-    stream: StreamId,
-    next: u64,
 }
 
 /// What this server remembers of collectors.
@@ -104,25 +100,8 @@ impl Senders {
             revoked: record.revoked,
             read: Instant::now(),
             touched: None,
-            stream: StreamId::random(),
-            next: 1,
         });
         (entry.tenant, entry.revoked, entry.read) = (record.tenant, record.revoked, Instant::now());
-    }
-
-    /// Numbers for `count` metrics of a JSON push.
-    pub(crate) fn number(&self, id: CollectorId, count: u64) -> (StreamId, impl Iterator<Item = Seq> + use<>) {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let (stream, first) = match known.get_mut(&id) {
-            Some(known) => {
-                let first = known.next;
-                known.next += count;
-                (known.stream, first)
-            }
-            // Forgotten just now: a stream for this push alone.
-            None => (StreamId::random(), 1),
-        };
-        (stream, (first..first + count).map(Seq))
     }
 
     /// Notes that a collector has pushed, now and then.

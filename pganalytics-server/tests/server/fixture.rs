@@ -134,6 +134,26 @@ pub(crate) async fn read(answer: Response, status: StatusCode) -> Json {
     serde_json::from_str(&text).unwrap_or(Json::Null)
 }
 
+/// The reply to a push, whether something of it was taken or nothing.
+pub(crate) async fn pushed(answer: Response) -> Json {
+    let status = answer.status();
+    let reply = read(answer, if status == StatusCode::OK { status } else { StatusCode::UNPROCESSABLE_ENTITY }).await;
+    assert_eq!(status == StatusCode::OK, reply["status"] != "refused", "{reply}");
+    reply
+}
+
+/// Number and code of each frame that a reply refuses.
+pub(crate) fn refused(reply: &Json) -> Vec<(u64, String)> {
+    let ranges = reply["refused"].as_array().unwrap().iter();
+    let frames = ranges.flat_map(|range| {
+        let code = range["code"].as_str().unwrap();
+        assert!(range["error"].as_str().unwrap().len() > 10, "{range}");
+        let seqs = range["first"].as_u64().unwrap()..=range["last"].as_u64().unwrap();
+        seqs.map(move |seq| (seq, code.to_owned()))
+    });
+    frames.collect()
+}
+
 /// The code of a problem that must have this status, and its message.
 pub(crate) async fn problem(answer: Response, status: StatusCode) -> (String, String) {
     let kind = answer.headers()["content-type"].to_str().unwrap().to_owned();
@@ -156,6 +176,8 @@ pub(crate) struct Spool {
     pub(crate) stream: StreamId,
     pub(crate) schema: Arc<Schema>,
     pub(crate) source: Source,
+    /// When its first frame was collected.
+    pub(crate) start: Timestamp,
 }
 
 impl Spool {
@@ -176,6 +198,7 @@ impl Spool {
                 server: server.into(),
                 database: None,
             },
+            start: now().plus_micros(-1_800_000_000),
         }
     }
 
@@ -196,11 +219,10 @@ impl Spool {
         (Seq(number).into(), encode(&batch).unwrap().into())
     }
 
-    /// The body of a push of these frames. They were collected in their order,
-    /// all within the last hour.
+    /// The body of a push of these frames, the same whenever it is asked for. They
+    /// were collected in their order, all within the last hour.
     pub(crate) fn body(&self, numbers: impl IntoIterator<Item = u64>) -> Vec<u8> {
-        let start = now().plus_micros(-1_800_000_000);
-        let at = |number: u64| start.plus_micros(i64::try_from(number % 1_000_000).unwrap() * 1000);
+        let at = |number: u64| self.start.plus_micros(i64::try_from(number % 1_000_000).unwrap() * 1000);
         let frames: Vec<_> = numbers.into_iter().map(|number| self.frame_at(number, at(number))).collect();
         encode_push(self.stream, &[], &frames)
     }

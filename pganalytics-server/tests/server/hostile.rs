@@ -20,7 +20,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::fixture::{Running, Spool, now, problem, read, settings, start, start_with, streamed};
+use crate::fixture::{Running, Spool, now, problem, pushed, read, refused, settings, start, start_with, streamed};
 
 async fn agent() -> (Running, String) {
     let server = start().await;
@@ -55,10 +55,10 @@ async fn a_bad_frame_rejects_itself_and_no_neighbour() {
     let answer = server.push(&token, encode_push(spool.stream, &[], &frames)).send().await.unwrap();
     let answer = read(answer, StatusCode::OK).await;
     assert_eq!(answer["accepted"], 2, "{answer}");
-    let rejected = answer["rejected"].as_array().unwrap();
-    let places: Vec<_> = rejected.iter().map(|item| (item["index"].clone(), item["seq"].clone())).collect();
-    assert_eq!(places, [(json!(1), json!(2)), (json!(2), json!(3)), (json!(3), json!(4)), (json!(4), json!(5))]);
-    assert!(rejected.iter().all(|item| item["code"].is_string() && item["message"].as_str().unwrap().len() > 10));
+    assert_eq!(answer["status"], "partial");
+    assert_eq!(refused(&answer).into_iter().map(|(seq, _)| seq).collect::<Vec<_>>(), [2, 3, 4, 5]);
+    let stored = |seq: u64| json!({"stream": spool.stream, "first": seq, "last": seq});
+    assert_eq!(answer["stored"], json!([stored(1), stored(6)]));
 }
 
 #[tokio::test]
@@ -72,14 +72,17 @@ async fn a_schema_that_nobody_sent_is_asked_for_and_known_from_then_on() {
     let push = async |schemas: &[Arc<Schema>], numbers: std::ops::Range<u64>| {
         let frames: Vec<_> = numbers.map(bare).collect();
         let answer = server.push(&token, encode_push(spool.stream, schemas, &frames)).send().await.unwrap();
-        read(answer, StatusCode::OK).await
+        pushed(answer).await
     };
     let answer = push(&[], 1..3).await;
+    // It is not refused for good: the schema can be sent along.
     assert_eq!(
-        (&answer["accepted"], &answer["rejected"][1]["code"]),
-        (&json!(0), &json!("unknown_schema")),
-        "{answer}"
+        (&answer["status"], &answer["accepted"], &answer["refused"]),
+        (&json!("refused"), &json!(0), &json!([]))
     );
+    let unreadable = answer["unreadable"].as_array().unwrap();
+    let places: Vec<_> = unreadable.iter().map(|item| (&item["index"], &item["code"])).collect();
+    assert_eq!(places, [(&json!(0), &json!("unknown_schema")), (&json!(1), &json!("unknown_schema"))]);
     let answer = push(&[Arc::clone(&spool.schema)], 1..3).await;
     assert_eq!(answer["accepted"], 2, "{answer}");
     let answer = push(&[], 3..5).await;
@@ -101,10 +104,8 @@ async fn clocks_that_are_years_off() {
     let answer = read(answer, StatusCode::OK).await;
     // The past is taken (and dropped by retention); a minute ahead is a clock as clocks are.
     assert_eq!(answer["accepted"], 2, "{answer}");
-    for (item, seq) in answer["rejected"].as_array().unwrap().iter().zip([2, 4]) {
-        assert_eq!((&item["code"], &item["seq"]), (&json!("clock_ahead"), &json!(seq)));
-        assert!(item["message"].as_str().unwrap().contains("set the clock"), "{item}");
-    }
+    assert_eq!(refused(&answer), [2, 4].map(|seq| (seq, "clock_ahead".to_owned())));
+    assert!(answer["refused"][0]["error"].as_str().unwrap().contains("set the clock"), "{answer}");
     let page = server.get("/metrics").send().await.unwrap().text().await.unwrap();
     assert!(page.contains("pganalytics_ingest_expired_frames_total 1"), "{page}");
 }

@@ -4,6 +4,7 @@
 mod connections;
 mod crash;
 mod documents;
+mod exactly_once;
 mod fixture;
 mod floods;
 mod hostile;

@@ -6,9 +6,11 @@ use bytes::Bytes;
 use pganalytics_core::{CollectorId, StreamId, TenantId, Timestamp, frame::VerifiedFrame};
 use pganalytics_server::Server;
 use pganalytics_store::{
-    AppendOutcome, Job, JobReport, MetricStore, Origin, Owned, SeenSource, StoreError, StoredGap, StoredMeasurement,
+    AppendOutcome, Job, JobReport, MetricStore, Origin, Owned, PushKey, SeenSource, StoreError, StoredFork, StoredGap,
+    StoredMeasurement, Unnumbered,
     memory::MemoryStore,
     sql::{EngineOptions, RecordStream, SqlQuery},
+    unnumbered::MakeReply,
 };
 use reqwest::StatusCode;
 use tokio::{net::TcpListener, process::Command, sync::mpsc};
@@ -72,6 +74,15 @@ impl MetricStore for Dead {
     async fn append(&self, _: &Origin, _: StreamId, _: Vec<VerifiedFrame>) -> Result<AppendOutcome, StoreError> {
         Err(dead())
     }
+    async fn append_unnumbered(
+        &self,
+        _: &Origin,
+        _: Option<PushKey>,
+        _: Vec<VerifiedFrame>,
+        _: MakeReply,
+    ) -> Result<Unnumbered, StoreError> {
+        Err(dead())
+    }
     async fn query(&self, _: SqlQuery) -> Result<RecordStream, StoreError> {
         Err(dead())
     }
@@ -82,6 +93,9 @@ impl MetricStore for Dead {
         Err(dead())
     }
     async fn gaps(&self, _: TenantId) -> Result<Vec<StoredGap>, StoreError> {
+        Err(dead())
+    }
+    async fn forks(&self, _: TenantId) -> Result<Vec<StoredFork>, StoreError> {
         Err(dead())
     }
     async fn hand_over(&self, _: TenantId, _: Owned, _: Option<CollectorId>, _: Timestamp) -> Result<u64, StoreError> {

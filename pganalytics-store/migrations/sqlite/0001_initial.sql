@@ -99,6 +99,50 @@ CREATE TABLE ledger (
     PRIMARY KEY (tenant, collector, stream, first)
 ) WITHOUT ROWID, STRICT;
 
+-- Which opening of a stream gave out which of its numbers. Stays for ever.
+CREATE TABLE streams (
+    tenant    BLOB    NOT NULL,
+    collector BLOB    NOT NULL,
+    stream    BLOB    NOT NULL,
+    openings  BLOB    NOT NULL, -- of each: incarnation, first and last number; 8 bytes each, little-endian
+    PRIMARY KEY (tenant, collector, stream)
+) WITHOUT ROWID, STRICT;
+
+-- Digests of the last frames of each stream, 64 a row.
+CREATE TABLE digests (
+    tenant    BLOB    NOT NULL,
+    collector BLOB    NOT NULL,
+    stream    BLOB    NOT NULL,
+    part      INTEGER NOT NULL, -- number of the frame / 64
+    digests   BLOB    NOT NULL, -- 8 bytes each, little-endian; 0: none
+    PRIMARY KEY (tenant, collector, stream, part)
+) WITHOUT ROWID, STRICT;
+
+-- Streams that two senders were seen to go on with.
+CREATE TABLE forks (
+    tenant    BLOB    NOT NULL,
+    collector BLOB    NOT NULL,
+    stream    BLOB    NOT NULL,
+    seq       INTEGER NOT NULL, -- of the frame that showed it last
+    reason    TEXT    NOT NULL,
+    first_at  INTEGER NOT NULL, -- by this server's clock
+    last_at   INTEGER NOT NULL,
+    times     INTEGER NOT NULL, -- pushes that were refused for it
+    PRIMARY KEY (tenant, collector, stream)
+) WITHOUT ROWID, STRICT;
+
+-- Pushes without numbers that may come again, and what they were answered.
+CREATE TABLE keyed_pushes (
+    tenant      BLOB    NOT NULL,
+    collector   BLOB    NOT NULL,
+    key         BLOB    NOT NULL,
+    content     BLOB    NOT NULL, -- a hash
+    received_at INTEGER NOT NULL,
+    reply       BLOB    NOT NULL,
+    PRIMARY KEY (tenant, collector, key)
+) WITHOUT ROWID, STRICT;
+CREATE INDEX keyed_pushes_by_age ON keyed_pushes (received_at);
+
 -- What streams have lost, as their agents declared it.
 CREATE TABLE gaps (
     tenant    BLOB    NOT NULL,

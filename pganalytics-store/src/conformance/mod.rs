@@ -14,6 +14,7 @@
 //! | part | promises |
 //! |---|---|
 //! | `delivery` | each frame is stored once, whatever is repeated, reordered or sent at once |
+//! | `twins` | a stream that two send is found out; what has no numbers is stored once for each key |
 //! | `reading` | readers get their tenant's chunks, all of them, in order |
 //! | `maintenance` | compaction changes no answer; retention drops only what is due |
 //! | `quotas` | a collector stops at what it may have; a source belongs to one collector |
@@ -30,6 +31,7 @@ mod quotas;
 mod reading;
 mod sessions;
 mod timeline;
+mod twins;
 
 use std::{fmt, future::Future, sync::Arc};
 
@@ -78,6 +80,9 @@ where
         delivery::streams_are_apart,
         delivery::senders_at_once_store_each_frame_once,
         delivery::a_rejected_frame_leaves_its_neighbours_alone,
+        twins::the_same_number_with_another_content_is_a_fork,
+        twins::an_opening_goes_on_only_up_to_its_successor,
+        twins::unnumbered_frames_are_stored_once_for_each_key,
         reading::tenants_do_not_see_each_other,
         reading::bytes_come_back_as_they_came,
         reading::chunks_are_whole_and_in_order_while_others_write,

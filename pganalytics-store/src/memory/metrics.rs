@@ -12,21 +12,23 @@ use futures::{
     stream::{self, BoxStream},
 };
 use pganalytics_core::{
-    CollectorId, InstanceId, Link, MeasurementName, Schema, ServerId, Source, StreamId, TenantId, Timestamp,
-    frame::{Content, Frame, VerifiedFrame},
+    CollectorId, InstanceId, MeasurementName, Schema, Seq, ServerId, Source, StreamId, TenantId, Timestamp,
+    frame::{Frame, VerifiedFrame},
 };
 
-use super::MemoryStore;
+use super::{MemoryStore, append::Keyed};
 use crate::{
     chunk::{Chunk, ChunkSelect, ChunkSource, StoredMeasurement},
     compaction::{self, Piece},
     error::StoreError,
-    ledger::{self, Ledger},
+    fork::StoredFork,
+    ledger::Ledger,
     metric_store::{AppendOutcome, FrameOutcome, Job, JobReport, MetricStore, Origin, Owned, SeenSource, StoredGap},
     quota::{Held, Owner, Quotas},
     retention::{Retention, SCHEMA_MICROS},
     sql::{RecordStream, SqlQuery},
     stored_schema,
+    unnumbered::{MakeReply, PushKey, Unnumbered},
 };
 
 /// What readers follow through time, in the order in which they are given it.
@@ -77,58 +79,23 @@ struct Seen {
 #[derive(Debug, Default)]
 pub(super) struct Metrics {
     next: u64,
-    ledgers: HashMap<(TenantId, CollectorId, StreamId), Ledger>,
+    pub(super) ledgers: HashMap<(TenantId, CollectorId, StreamId), Ledger>,
+    /// Of the last frames of each stream.
+    pub(super) digests: HashMap<(TenantId, CollectorId, StreamId), BTreeMap<Seq, u64>>,
+    pub(super) forks: Vec<(TenantId, StoredFork)>,
+    pub(super) keyed: HashMap<(TenantId, CollectorId, [u8; 32]), Keyed>,
     chunks: BTreeMap<Series, BTreeMap<Place, Stored>>,
     measured: BTreeMap<(TenantId, MeasurementName), Measured>,
     sources: BTreeMap<(TenantId, Source), Seen>,
-    gaps: Vec<(TenantId, StoredGap)>,
+    pub(super) gaps: Vec<(TenantId, StoredGap)>,
     owners: HashMap<(TenantId, ServerId, InstanceId), Owner>,
     /// What collectors have, counted when it is asked for.
     held: HashMap<(TenantId, CollectorId), Held>,
 }
 
 impl Metrics {
-    fn append(&mut self, origin: &Origin, stream: StreamId, frames: Vec<VerifiedFrame>) -> AppendOutcome {
-        let mut ledger = self.ledgers.remove(&(origin.tenant, origin.collector, stream)).unwrap_or_default();
-        let mut outcome = AppendOutcome::default();
-        let mut streams = ledger.ranges().range_count() as u64;
-        for verified in frames {
-            let seq = verified.seq();
-            let what = match ledger::refusal(seq) {
-                Some(refused) => refused,
-                None if ledger.contains(seq) => FrameOutcome::Duplicate,
-                None => {
-                    let touched = ledger.neighbours(seq);
-                    let more = Held { streams: u64::from(touched == 0), ..Held::default() };
-                    let refused = match verified.content() {
-                        Content::Rows(frame) => {
-                            let link = Link { stream, seq, base: verified.position().base };
-                            self.store(origin, &frame.clone().with_link(link), more, streams)
-                        }
-                        Content::Gap(gap) => {
-                            let refused = self.take(origin, Held { gaps: 1, ..more }, streams);
-                            if refused.is_none() {
-                                let (collector, gap) = (origin.collector, gap.clone());
-                                self.gaps.push((origin.tenant, StoredGap { collector, stream, seq, gap }));
-                            }
-                            refused
-                        }
-                    };
-                    refused.unwrap_or_else(|| {
-                        streams = (streams + 1).saturating_sub(touched);
-                        ledger.insert(seq);
-                        FrameOutcome::Accepted
-                    })
-                }
-            };
-            outcome.frames.push((seq, what));
-        }
-        self.ledgers.insert((origin.tenant, origin.collector, stream), ledger);
-        outcome
-    }
-
     /// Stores a frame, or says why it is not taken; then nothing was changed.
-    fn store(&mut self, origin: &Origin, frame: &Frame, more: Held, streams: u64) -> Option<FrameOutcome> {
+    pub(super) fn store(&mut self, origin: &Origin, frame: &Frame, more: Held, streams: u64) -> Option<FrameOutcome> {
         let (from, to) = frame.time_range();
         let (schema, source) = (frame.schema(), frame.source());
         let measurement = schema.measurement().clone();
@@ -188,7 +155,7 @@ impl Metrics {
 
     /// Counts `more` for the collector, or says why it may not have it.
     /// `streams` are those of the ledger in hand.
-    fn take(&mut self, origin: &Origin, more: Held, streams: u64) -> Option<FrameOutcome> {
+    pub(super) fn take(&mut self, origin: &Origin, more: Held, streams: u64) -> Option<FrameOutcome> {
         if more == Held::default() || (Quotas { owns_for: None, ..origin.quotas }) == Quotas::NONE {
             return None;
         }
@@ -352,7 +319,17 @@ impl MetricStore for MemoryStore {
         stream: StreamId,
         frames: Vec<VerifiedFrame>,
     ) -> Result<AppendOutcome, StoreError> {
-        Ok(self.metrics().append(origin, stream, frames))
+        Ok(self.metrics().append(origin, stream, &frames))
+    }
+
+    async fn append_unnumbered(
+        &self,
+        origin: &Origin,
+        key: Option<PushKey>,
+        frames: Vec<VerifiedFrame>,
+        reply: MakeReply,
+    ) -> Result<Unnumbered, StoreError> {
+        Ok(self.metrics().append_unnumbered(origin, key, &frames, reply))
     }
 
     async fn query(&self, query: SqlQuery) -> Result<RecordStream, StoreError> {
@@ -384,6 +361,11 @@ impl MetricStore for MemoryStore {
         let mut gaps: Vec<StoredGap> = own.map(|(_, gap)| gap.clone()).collect();
         gaps.sort_by_key(|stored| (stored.gap.from, stored.collector, stored.stream, stored.seq));
         Ok(gaps)
+    }
+
+    async fn forks(&self, tenant: TenantId) -> Result<Vec<StoredFork>, StoreError> {
+        let metrics = self.metrics();
+        Ok(metrics.forks.iter().filter(|(owner, _)| *owner == tenant).map(|(_, fork)| fork.clone()).collect())
     }
 
     async fn hand_over(

@@ -1,6 +1,7 @@
 //! A store in memory, for tests, examples and a first look. It keeps the same
 //! promises as the others, but for one: nothing outlives the process.
 
+mod append;
 mod meta;
 mod metrics;
 

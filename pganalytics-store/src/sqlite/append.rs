@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use pganalytics_core::{
-    Gap, Link, MeasurementName, Ranges, Seq, StreamId, TenantId, Timestamp,
+    Gap, Link, MeasurementName, Position, Seq, StreamId, TenantId, Timestamp,
     frame::{Content, Frame, VerifiedFrame},
 };
 use rusqlite::{Connection, params};
@@ -12,10 +12,12 @@ use super::{
     error::Doing,
     gaps,
     names::{LedgerKey, Memory, Names},
+    streams::{self, Digests},
     value::Id,
 };
 use crate::{
     error::StoreError,
+    fork::{self, Fork},
     ledger::{Changes, Ledger},
     metric_store::{AppendOutcome, FrameOutcome, Origin},
     quota::Held,
@@ -39,42 +41,118 @@ pub(super) fn append(
     stream: StreamId,
     frames: &[VerifiedFrame],
 ) -> Result<AppendOutcome, StoreError> {
-    let mut outcome = AppendOutcome::default();
-    let mut tally = Tally::default();
-    let key = (origin.tenant, origin.collector, stream);
-    let mut ledger = take_ledger(connection, memory, &key)?;
-    let mut changes = Changes::default();
-    for verified in frames {
-        let seq = verified.seq();
+    let mut append = Append::begin(connection, memory, origin, stream)?;
+    let mut digests = Digests::new(connection, append.key);
+    let found = fork::find(frames, append.ledger.ranges(), append.ledger.openings(), |seq| digests.of(seq))?;
+    if let Some(fork) = found {
+        return append.refuse(fork);
+    }
+    for frame in frames {
+        if append.take(frame.position(), frame.content())? == FrameOutcome::Accepted {
+            digests.put(frame.seq(), frame.digest())?;
+            append.opened |= append.ledger.note_opening(frame.position());
+        }
+    }
+    digests.write(append.ledger.ranges().last())?;
+    append.finish()
+}
+
+/// Stores frames that have no number, in the collector's own stream.
+pub(super) fn append_unnumbered(
+    connection: &Connection,
+    memory: &mut Memory,
+    origin: &Origin,
+    frames: &[VerifiedFrame],
+) -> Result<AppendOutcome, StoreError> {
+    let mut append = Append::begin(connection, memory, origin, StreamId::of_unnumbered(origin.collector))?;
+    for frame in frames {
+        // What is refused leaves no hole.
+        let next = append.ledger.next();
+        append.take(next.into(), frame.content())?;
+    }
+    append.finish()
+}
+
+/// An append under way.
+struct Append<'a> {
+    connection: &'a Connection,
+    memory: &'a mut Memory,
+    origin: &'a Origin,
+    key: LedgerKey,
+    ledger: Ledger,
+    changes: Changes,
+    /// Whether the ledger knows an opening that the file does not.
+    opened: bool,
+    tally: Tally,
+    outcome: AppendOutcome,
+}
+
+impl<'a> Append<'a> {
+    fn begin(
+        connection: &'a Connection,
+        memory: &'a mut Memory,
+        origin: &'a Origin,
+        stream: StreamId,
+    ) -> Result<Self, StoreError> {
+        let key = (origin.tenant, origin.collector, stream);
+        let ledger = match memory.take_ledger(&key) {
+            Some(known) => known,
+            None => streams::read_ledger(connection, &key)?,
+        };
+        let (changes, tally, outcome) = (Changes::default(), Tally::default(), AppendOutcome::default());
+        Ok(Self { connection, memory, origin, key, ledger, changes, opened: false, tally, outcome })
+    }
+
+    /// Stores a frame unless it is there, and notes what became of it.
+    fn take(&mut self, position: Position, content: &Content) -> Result<FrameOutcome, StoreError> {
+        let seq = position.seq;
         let what = match crate::ledger::refusal(seq) {
             Some(refused) => refused,
-            None if ledger.contains(seq) => FrameOutcome::Duplicate,
-            None => {
-                let touched = ledger.neighbours(seq);
-                let more = Held { streams: u64::from(touched == 0), ..Held::default() };
-                let refused = match verified.content() {
-                    Content::Rows(frame) => {
-                        let link = Link { stream, seq, base: verified.position().base };
-                        store(connection, memory, &mut tally, origin, (frame, link), more)?
-                    }
-                    Content::Gap(gap) => put_gap(connection, memory, origin, (stream, seq), gap, more)?,
-                };
-                match refused {
-                    Some(refused) => refused,
-                    None => {
-                        memory.joined(origin, touched.saturating_sub(1));
-                        ledger.insert_noting(seq, &mut changes);
-                        FrameOutcome::Accepted
-                    }
-                }
-            }
+            None if self.ledger.contains(seq) => FrameOutcome::Duplicate,
+            None => self.store(position, content)?,
         };
-        outcome.frames.push((seq, what));
+        self.outcome.frames.push((seq, what.clone()));
+        Ok(what)
     }
-    put_ledger(connection, &key, &changes)?;
-    tally.put(connection, origin)?;
-    memory.put_ledger(key, ledger);
-    Ok(outcome)
+
+    fn store(&mut self, position: Position, content: &Content) -> Result<FrameOutcome, StoreError> {
+        let (seq, stream) = (position.seq, self.key.2);
+        let touched = self.ledger.neighbours(seq);
+        let more = Held { streams: u64::from(touched == 0), ..Held::default() };
+        let refused = match content {
+            Content::Rows(frame) => {
+                let link = Link { stream, seq, base: position.base };
+                store(self.connection, self.memory, &mut self.tally, self.origin, (frame, link), more)?
+            }
+            Content::Gap(gap) => put_gap(self.connection, self.memory, self.origin, (stream, seq), gap, more)?,
+        };
+        Ok(refused.unwrap_or_else(|| {
+            self.memory.joined(self.origin, touched.saturating_sub(1));
+            self.ledger.insert_noting(seq, &mut self.changes);
+            FrameOutcome::Accepted
+        }))
+    }
+
+    /// Stores nothing: the stream has two senders.
+    fn refuse(self, fork: Fork) -> Result<AppendOutcome, StoreError> {
+        // Of a stream that nobody has sent before nothing is kept.
+        if !self.ledger.ranges().is_empty() {
+            streams::put_fork(self.connection, &self.key, fork, self.origin.received_at)?;
+        }
+        self.memory.put_ledger(self.key, self.ledger);
+        Ok(AppendOutcome { fork: Some(fork), ..AppendOutcome::default() })
+    }
+
+    /// Writes what belongs to all frames together.
+    fn finish(self) -> Result<AppendOutcome, StoreError> {
+        streams::put_ledger(self.connection, &self.key, &self.changes)?;
+        if self.opened {
+            streams::put_openings(self.connection, &self.key, self.ledger.openings())?;
+        }
+        self.tally.put(self.connection, self.origin)?;
+        self.memory.put_ledger(self.key, self.ledger);
+        Ok(self.outcome)
+    }
 }
 
 fn put_gap(
@@ -91,49 +169,6 @@ fn put_gap(
         gaps::put(connection, origin, stream, seq, gap)?;
     }
     Ok(refused)
-}
-
-fn take_ledger(connection: &Connection, memory: &mut Memory, key: &LedgerKey) -> Result<Ledger, StoreError> {
-    if let Some(known) = memory.take_ledger(key) {
-        return Ok(known);
-    }
-    let (tenant, collector, stream) = key;
-    let read = || {
-        let mut statement = connection
-            .prepare_cached("SELECT first, last FROM ledger WHERE tenant = ?1 AND collector = ?2 AND stream = ?3")?;
-        let keys = params![Id(tenant.as_uuid()), Id(collector.as_uuid()), Id(stream.as_uuid())];
-        let ranges = statement.query_map(keys, |row| {
-            let (first, last): (i64, i64) = (row.get(0)?, row.get(1)?);
-            Ok(Seq(first.cast_unsigned())..=Seq(last.cast_unsigned()))
-        })?;
-        ranges.collect::<Result<Ranges, _>>()
-    };
-    read().doing("reading the ledger").map(Ledger::from)
-}
-
-fn put_ledger(connection: &Connection, key: &LedgerKey, changes: &Changes) -> Result<(), StoreError> {
-    let (tenant, collector, stream) = key;
-    let write = || {
-        for (first, last) in &changes.ranges {
-            let first = first.cast_signed();
-            let (tenant, collector, stream) = (Id(tenant.as_uuid()), Id(collector.as_uuid()), Id(stream.as_uuid()));
-            match last {
-                Some(last) => connection
-                    .prepare_cached(
-                        "INSERT INTO ledger (tenant, collector, stream, first, last) VALUES (?1, ?2, ?3, ?4, ?5)
-                         ON CONFLICT DO UPDATE SET last = excluded.last",
-                    )?
-                    .execute(params![tenant, collector, stream, first, last.cast_signed()])?,
-                None => connection
-                    .prepare_cached(
-                        "DELETE FROM ledger WHERE tenant = ?1 AND collector = ?2 AND stream = ?3 AND first = ?4",
-                    )?
-                    .execute(params![tenant, collector, stream, first])?,
-            };
-        }
-        Ok(())
-    };
-    write().doing("writing the ledger")
 }
 
 /// Stores a frame, or says why it is not taken; then nothing was written.

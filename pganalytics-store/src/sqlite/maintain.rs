@@ -20,6 +20,7 @@ use super::{
     inner::Inner,
     names::Memory,
     read::{self, Place, SchemaCache},
+    streams, unnumbered,
     value::Id,
 };
 use crate::{
@@ -225,6 +226,8 @@ pub(super) async fn retain(
         .call(1, move |connection, memory| {
             memory.forget();
             gaps::drop_before(connection, oldest)?;
+            streams::drop_forks_before(connection, oldest)?;
+            unnumbered::forget_old(connection, now)?;
             drop_schemas(connection, &unused)?;
             tidy(connection, now)
         })

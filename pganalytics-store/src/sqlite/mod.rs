@@ -13,7 +13,8 @@
 //!
 //! # Invariants
 //! * `append` answers after the commit is synced: accepted means durable.
-//! * The ledger's range and the frame are written in one transaction.
+//! * The ledger's range, the frame, and the key of a push that has no numbers are
+//!   written in one transaction.
 //! * Readers see commits in order, one moment each, and wait on nobody.
 //! * What a collector has is counted in the tables; the quotas hold across
 //!   restarts, and retention gives back what nothing hangs on any more.
@@ -47,8 +48,10 @@ mod owners;
 mod pool;
 mod read;
 mod reader;
+mod streams;
 #[cfg(test)]
 mod tests;
+mod unnumbered;
 mod value;
 mod writer;
 
@@ -63,8 +66,10 @@ pub use self::{options::SqliteOptions, reader::SqliteReader};
 use crate::{
     chunk::{Chunk, ChunkSelect, ChunkSource, StoredMeasurement},
     error::StoreError,
+    fork::StoredFork,
     metric_store::{AppendOutcome, Job, JobReport, MetricStore, Origin, Owned, SeenSource, StoredGap},
     sql::{RecordStream, SqlQuery},
+    unnumbered::{MakeReply, PushKey, Unnumbered},
 };
 
 /// A store in one SQLite file. Clones are handles of the same store; the last
@@ -121,6 +126,22 @@ impl MetricStore for SqliteStore {
             .await
     }
 
+    async fn append_unnumbered(
+        &self,
+        origin: &Origin,
+        key: Option<PushKey>,
+        frames: Vec<VerifiedFrame>,
+        reply: MakeReply,
+    ) -> Result<Unnumbered, StoreError> {
+        let origin = *origin;
+        self.inner
+            .writer
+            .call(append::size_of(&frames), move |connection, memory| {
+                unnumbered::append(connection, memory, &origin, key, &frames, reply)
+            })
+            .await
+    }
+
     async fn query(&self, query: SqlQuery) -> Result<RecordStream, StoreError> {
         self.inner.engine.execute(Arc::new(self.clone()), query).await
     }
@@ -135,6 +156,10 @@ impl MetricStore for SqliteStore {
 
     async fn gaps(&self, tenant: TenantId) -> Result<Vec<StoredGap>, StoreError> {
         self.inner.readers.run(move |connection| gaps::read(connection, tenant)).await
+    }
+
+    async fn forks(&self, tenant: TenantId) -> Result<Vec<StoredFork>, StoreError> {
+        self.inner.readers.run(move |connection| streams::read_forks(connection, tenant)).await
     }
 
     async fn hand_over(

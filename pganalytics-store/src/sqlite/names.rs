@@ -54,6 +54,8 @@ struct KnownSchema {
 /// What the writer knows of the file without asking it.
 pub(super) struct Memory {
     next_chunk: i64,
+    /// Pushes with a key so far.
+    keys: u64,
     ledgers: HashMap<LedgerKey, Ledger>,
     sources: HashMap<(TenantId, Source), i64>,
     series: HashMap<SeriesKey, i64>,
@@ -86,6 +88,7 @@ impl Memory {
             .doing("reading the last chunk's number")?;
         Ok(Self {
             next_chunk,
+            keys: 0,
             ledgers: HashMap::new(),
             sources: HashMap::new(),
             series: HashMap::new(),
@@ -110,6 +113,12 @@ impl Memory {
         let id = self.next_chunk;
         self.next_chunk += 1;
         id
+    }
+
+    /// Counts a push with a key; says how many there were.
+    pub(super) fn count_key(&mut self) -> u64 {
+        self.keys += 1;
+        self.keys
     }
 
     pub(super) fn take_ledger(&mut self, key: &LedgerKey) -> Option<Ledger> {

@@ -52,6 +52,9 @@ pub(super) struct Reader {
     /// Whether the server should be asked for its settings at once: its log says that they were
     /// read anew, or can't be read by those that are known.
     pub(super) outdated: bool,
+    /// Whether the last visit met entries: their counts go with them, or would be lost when the
+    /// agent ends before they are due.
+    pub(super) counted: bool,
     pub(super) result: Result<Visited, Fault>,
 }
 
@@ -114,6 +117,7 @@ impl Reader {
             settings: None,
             older: None,
             outdated: false,
+            counted: false,
             result: Ok(Visited::default()),
         }
     }
@@ -146,6 +150,7 @@ impl Reader {
         let mut intake = Intake::new(&mut self.tables);
         let visited = self.tail.visit(place, BUDGET, &mut |file, entry| intake.take(file, entry));
         self.outdated = intake.outdated();
+        self.counted = intake.entries > 0;
         self.result = match (visited, intake.fault) {
             (Ok(visited), None) if visited.nothing => Err(Fault::Failed(place::no_file(place))),
             (Ok(visited), None) => Ok(visited),
@@ -184,6 +189,7 @@ impl Reader {
         let visited: Result<Result<bool, Fault>, QueryFault> =
             visited.unwrap_or_else(|_| Ok(Err(Fault::Failed(too_late(config).message))));
         self.outdated = intake.outdated();
+        self.counted = intake.entries > 0;
         self.result = match (visited, intake.fault) {
             (_, Some(fault)) => Err(Fault::Failed(fault)),
             (Ok(Ok(true)), None) => Ok(Visited::default()),
