@@ -1,7 +1,7 @@
 # `make help` prints the targets from their comments.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-backend test-collector test-integration bench fmt lint deps reference doc check-health dist fuzz deny
+.PHONY: help build ui demo test test-ui test-backend test-collector test-integration bench fmt lint deps reference doc check-health dist fuzz deny
 
 PORT ?= 8080
 PG_URL ?=
@@ -16,6 +16,9 @@ deps: ## Install what building and testing needs (Debian packages; PostgreSQL 14
 build: ## Build agent and server, optimised, into target/release (about 12 minutes on 2 cores)
 	cargo build --release --locked -p pganalytics-collect -p pganalytics-server --bins
 
+ui: ## Build the web UI into ui/dist, from where builds of the server take it (Node 20.19 or newer)
+	./deploy/setup/ui.sh
+
 dist: ## Build what is published into target/dist: smallest, symbols in files of their own
 	./deploy/setup/dist.sh
 
@@ -24,6 +27,9 @@ demo: deps ## Watch a real PostgreSQL, page on :8080 (PG_URL=postgres://... watc
 
 test: deps ## Run all tests, on real PostgreSQL 14-18
 	PGANALYTICS_REQUIRE_PG=1 cargo test --workspace --locked
+
+test-ui: deps ## Test the web UI, in a browser against the servers that `make test` has built
+	./deploy/setup/ui.sh test
 
 test-backend: deps ## Run the tests of store and server
 	PGANALYTICS_REQUIRE_PG=1 cargo test --locked -p pganalytics-store -p pganalytics-server

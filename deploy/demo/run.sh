@@ -8,6 +8,9 @@ PG_URL=${PG_URL:-}
 data=${PGANALYTICS_DATA_DIR:-$PWD/.demo/watched}
 target=${CARGO_TARGET_DIR:-$PWD/target}
 
+# Without Node, or without a way to the packages, the server has a plain page.
+./deploy/setup/ui.sh || echo "demo: the web UI was not built (see above): the server shows its plain page instead."
+
 # Only what the demo runs; with the features of the whole workspace, so that `make test` and this
 # share their third-party crates.
 if [ ! -x "$target/debug/pganalytics-server" ]; then

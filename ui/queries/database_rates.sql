@@ -7,5 +7,5 @@
 select {T} as t, datname, sum(xact_commit + xact_rollback) / {step}.0 as tps, sum(xact_rollback) / {step}.0 as rollbacks,
   sum(deadlocks) as deadlocks, sum(temp_bytes) / {step}.0 as temp, 100.0 * sum(blks_hit) / nullif(sum(blks_hit + blks_read), 0) as hit,
   max(case when delta_quality = 'exact' then 0 else 1 end) as inexact
-from pg_stat_database_delta where {S} and {R} and datname is not null
+from pg_stat_database_delta where {S} and {R} and datname <> ''
 group by 1, 2 order by 1

@@ -14,8 +14,9 @@ use uuid::Uuid;
 
 use crate::{
     auth::{
-        cookie::{CSRF_HEADER, Cookie},
+        cookie::{CSRF_HEADER, Cookie, is_foreign},
         device::{Device, REMEMBERED_SECS},
+        guard::foreign,
         password, random,
         session::{self, Session},
     },
@@ -227,6 +228,9 @@ pub(crate) async fn refresh(
 
 /// The header must equal the cookie, which pages of others can't read.
 fn check_csrf_cookie(headers: &HeaderMap) -> ApiResult<()> {
+    if is_foreign(headers) {
+        return Err(foreign());
+    }
     let cookie = Cookie::Csrf.read(headers).unwrap_or_default();
     let header = headers.get(CSRF_HEADER).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if !cookie.is_empty() && random::same(cookie.as_bytes(), header.as_bytes()) {

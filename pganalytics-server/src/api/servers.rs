@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use axum::{Json, extract::State};
-use pganalytics_core::{ServerId, Timestamp};
+use pganalytics_core::{InstanceId, ServerId, Timestamp};
 use pganalytics_store::{Owned, SeenSource};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -24,7 +24,7 @@ const SILENT_AFTER_MICROS: i64 = 180 * 1_000_000;
 pub(crate) struct ServerView {
     /// Id.
     id: Uuid,
-    /// The name that people gave it.
+    /// The name that people gave its member that is known longest.
     name: String,
     /// `reporting`, or `silent` when nothing came for three minutes.
     state: &'static str,
@@ -45,11 +45,13 @@ pub(crate) struct ServerView {
 pub(crate) fn group(sources: Vec<SeenSource>) -> Vec<ServerView> {
     let now = now();
     let mut servers: BTreeMap<ServerId, ServerView> = BTreeMap::new();
+    // The newest name of each instance, and since when it is known.
+    let mut names: BTreeMap<(ServerId, InstanceId), (Timestamp, Timestamp, String)> = BTreeMap::new();
     for seen in sources {
         let id = seen.source.server_id;
         let view = servers.entry(id).or_insert_with(|| ServerView {
             id: id.as_uuid(),
-            name: seen.source.server.to_string(),
+            name: String::new(),
             state: "silent",
             first_seen: seen.first_seen,
             last_seen: seen.last_seen,
@@ -57,9 +59,12 @@ pub(crate) fn group(sources: Vec<SeenSource>) -> Vec<ServerView> {
             databases: BTreeSet::new(),
             collectors: BTreeSet::new(),
         });
-        // The newest name counts.
-        if seen.last_seen > view.last_seen {
-            view.name = seen.source.server.to_string();
+        let name = names
+            .entry((id, seen.source.instance_id))
+            .or_insert_with(|| (seen.first_seen, seen.last_seen, seen.source.server.to_string()));
+        name.0 = name.0.min(seen.first_seen);
+        if seen.last_seen > name.1 {
+            (name.1, name.2) = (seen.last_seen, seen.source.server.to_string());
         }
         view.first_seen = view.first_seen.min(seen.first_seen);
         view.last_seen = view.last_seen.max(seen.last_seen);
@@ -67,12 +72,18 @@ pub(crate) fn group(sources: Vec<SeenSource>) -> Vec<ServerView> {
         view.databases.extend(seen.source.database.iter().map(ToString::to_string));
         view.collectors.insert(seen.collector.as_uuid());
     }
-    let mut views: Vec<ServerView> = servers.into_values().collect();
-    for view in &mut views {
+    for (id, view) in &mut servers {
+        // Of several members the one that is known longest names the server, so
+        // that its name is the same each time.
+        let of_server = names.iter().filter(|((server, _), _)| server == id);
+        if let Some((_, (_, _, name))) = of_server.min_by_key(|((_, instance), (first, _, _))| (*first, *instance)) {
+            view.name.clone_from(name);
+        }
         if now.micros_since(view.last_seen) < SILENT_AFTER_MICROS {
             view.state = "reporting";
         }
     }
+    let mut views: Vec<ServerView> = servers.into_values().collect();
     views.sort_by(|a, b| (&a.name, a.id).cmp(&(&b.name, b.id)));
     views
 }

@@ -5,6 +5,12 @@ use axum::http::{HeaderMap, HeaderValue, header};
 /// Header that proves that a request with a cookie comes from our page.
 pub(crate) const CSRF_HEADER: &str = "x-csrf-token";
 
+/// Whether a browser says that another site's page makes this request, or a
+/// page of another port or name of ours: cookies know no ports.
+pub(crate) fn is_foreign(headers: &HeaderMap) -> bool {
+    headers.get("sec-fetch-site").is_some_and(|site| site == "cross-site" || site == "same-site")
+}
+
 /// The cookies that there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cookie {

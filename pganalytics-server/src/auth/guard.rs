@@ -11,7 +11,7 @@ use axum::{
 
 use super::{
     authenticate::{AuthError, Authenticator, Credential},
-    cookie::CSRF_HEADER,
+    cookie::{CSRF_HEADER, is_foreign},
     device::Device,
     permission::{Door, Permission},
     random,
@@ -27,6 +27,11 @@ use crate::{
 
 /// The registration secret's header.
 pub(crate) const REGISTRATION_HEADER: &str = "x-registration-secret";
+
+/// The answer to a page that is not ours and uses our cookies.
+pub(crate) fn foreign() -> Problem {
+    Problem::forbidden("foreign_page", "another site's page made this request; cookies are for this server's own page")
+}
 
 /// What a route's guard knows.
 #[derive(Clone)]
@@ -163,6 +168,9 @@ impl Guard {
         let PrincipalKind::User { session, cookie: true, .. } = &principal.kind else { return Ok(()) };
         if matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS) {
             return Ok(());
+        }
+        if is_foreign(&parts.headers) {
+            return Err(foreign());
         }
         let expected = self.app.signer.csrf(*session).map_err(|error| Problem::internal(&error))?;
         let given = parts.headers.get(CSRF_HEADER).map_or(&[][..], |value| value.as_bytes());

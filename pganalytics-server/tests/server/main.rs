@@ -13,6 +13,7 @@ mod hostile_sql;
 mod ingest;
 mod monitoring;
 mod nesting;
+mod operations;
 mod permissions;
 mod process;
 mod proxies;

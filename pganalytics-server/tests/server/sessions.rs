@@ -117,6 +117,12 @@ async fn a_page_is_logged_in_by_cookies_and_changes_nothing_without_its_csrf_tok
         assert_eq!(code, "bad_csrf_token", "{token:?}");
     }
     read(sql(Some(&csrf)).await.unwrap(), StatusCode::OK).await;
+    // A page of another port of this machine has our cookies too, whatever token it found out.
+    for (site, status) in [("same-site", 403), ("cross-site", 403), ("same-origin", 200), ("none", 200)] {
+        let request = server.post("sql").header("Cookie", header(&jar)).json(&json!({"sql": "select 1"}));
+        let request = request.header("X-CSRF-Token", &csrf).header("Sec-Fetch-Site", site);
+        assert_eq!(request.send().await.unwrap().status(), status, "{site}");
+    }
 
     // The session goes on by its refresh cookie, with the token, as the page does it.
     let refresh = |csrf: &str| {

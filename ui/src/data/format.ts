@@ -3,7 +3,7 @@
 const digits = (value: number, most = 3): string => {
   if (value === 0) return "0";
   const size = Math.abs(value);
-  const places = size >= 100 ? 0 : size >= 10 ? 1 : size >= 1 ? 2 : Math.min(most + 1, 6);
+  const places = size >= 100 ? 0 : size >= 10 ? 1 : size >= 0.1 ? 2 : Math.min(most + 1, 6);
   return new Intl.NumberFormat("en", { maximumFractionDigits: places, useGrouping: true }).format(value);
 };
 

@@ -4,7 +4,7 @@ import { useMemo } from "react";
 import { ApiError } from "./api";
 import { type BatchQuery, type Outcome, type Rows, runBatch } from "./batch";
 import { type Value, catalogue, expand } from "./catalogue";
-import { type Range, otherPeriod, printTime, stepOf } from "./range";
+import { type Range, otherPeriod, parseTime, printTime, stepOf } from "./range";
 import { useSession } from "./session";
 import { type Times, useTimes } from "./url";
 
@@ -59,6 +59,12 @@ function valuesOf(range: Range, other: Range): Record<string, Value> {
 /** The period that is compared with: the one chosen, or one that is empty. */
 const NEVER: Range = { from: Date.UTC(2000, 0, 1), to: Date.UTC(2000, 0, 1) };
 
+/** `now` and `now-35s` are written out when a query is sent. */
+function present(value: Value, now: number): Value {
+  const at = typeof value === "string" && value.startsWith("now") ? parseTime(value, now) : null;
+  return at === null ? value : printTime(at);
+}
+
 export interface Plan {
   asks: Ask[];
   values: Record<string, Value>;
@@ -85,7 +91,9 @@ export function planned({ asks, values }: Plan, { times, now, interval, width }:
     const own = Math.max(step, ask.leastStep ?? 0);
     const period = ask.other && other ? other : range;
     const asked = query.kind === "series" ? completeBuckets(period, own, now, interval) : period;
-    const { sql, params } = expand(query, { step: own, values: { ...values, ...valuesOf(asked, other ?? NEVER), ...ask.values } });
+    const given = Object.entries(ask.values ?? {}).map(([param, value]) => [param, present(value, now)]);
+    const all = { ...values, ...valuesOf(asked, other ?? NEVER), ...(Object.fromEntries(given) as Record<string, Value>) };
+    const { sql, params } = expand(query, { step: own, values: all });
     sent.set(ask.id, { sql, params, name: ask.query });
     queries.push({ id: ask.id, sql, params });
   }
@@ -140,9 +148,9 @@ export function usePage(name: string, plan: Plan, isEnabled = true): Page {
     },
     refetchInterval: (state) => {
       if (isExpired) return false;
-      const { error, fetchFailureCount, data } = state.state;
+      const { error, fetchFailureCount } = state.state;
       if (error) return pause(fetchFailureCount, error instanceof ApiError ? error.retryAfter : null);
-      return times.isLive ? Math.max(10, Math.min(data?.step ?? 10, 60)) * 1000 : false;
+      return times.isLive ? Math.min(Math.max(10, boot.limits.collection_interval_seconds), 30) * 1000 : false;
     },
   });
   const error = query.error instanceof ApiError ? query.error : query.error ? new ApiError(0, "failed", query.error.message) : null;

@@ -17,6 +17,11 @@ test("in a stack, who is not there is zero where others are, and a gap where nob
   expect(stacked(lines).map((line) => line.slice(0, 3))).toEqual([[0, 2, null], [1, 2, null]]);
 });
 
+test("where somebody looked and nobody was there, a stack is at zero", () => {
+  const rows = [{ t: at(600), v: 1, who: "a" }, { t: at(660), v: 0, who: null }];
+  expect(linesOf(rows, range, 60, "v", "who", 0, true).lines.map((line) => line.values.slice(0, 3))).toEqual([[1, 0, null]]);
+});
+
 test("another period lies on the buckets of this one", () => {
   const { lines } = linesOf([{ t: at(0), v: 7 }], range, 60, "v", null, 600_000);
   expect(lines[0]?.values[0]).toBe(7);

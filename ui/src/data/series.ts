@@ -33,6 +33,11 @@ export function linesOf(rows: Row[], range: Range, step: number, value: string, 
     const at = Math.round((timeOf(row["t"]) + shift) / 1000 - first) / step;
     const index = Math.floor(at);
     if (!(index >= 0 && index < times.length)) continue;
+    if (by && row[by] === null) {
+      // Somebody looked, and nobody was there.
+      seen.add(index);
+      continue;
+    }
     const label = by ? String(row[by] ?? "") || "(none)" : value;
     let line = lines.get(label);
     if (!line) lines.set(label, (line = new Array<number | null>(times.length).fill(null)));

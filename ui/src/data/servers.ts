@@ -6,6 +6,9 @@ export function slugOf(server: Pick<ServerInfo, "id" | "name">): string {
   return `${name}.${server.id.slice(0, 8)}`;
 }
 
+/** Whether it is a PostgreSQL cluster that was reached; else a host, a pooler, or one that never answered. */
+export const isCluster = (server: Pick<ServerInfo, "databases">): boolean => server.databases.length > 0;
+
 export type Found = { server: ServerInfo } | { several: ServerInfo[] } | null;
 
 export function findServer(servers: readonly ServerInfo[], slug: string): Found {

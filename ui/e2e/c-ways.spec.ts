@@ -1,0 +1,125 @@
+import { createServer, request } from "node:http";
+import type { AddressInfo } from "node:net";
+import { HOSTILE_APPLICATION } from "./lock";
+import { clusterSlug, expect, full, logIn, settled, sql, test } from "./fixture";
+
+test("on call, by keyboard alone: from the fleet to who holds whom up, and the statement that ends it", async ({ page }) => {
+  await logIn(page, full());
+  await settled(page);
+  // A moment at which somebody waited.
+  const [row] = await sql(page, "select max(time) from pg_blocking where application_name = 'third'");
+  const at = String(row?.[0]);
+  await page.keyboard.press("Control+k");
+  await page.keyboard.type("activity");
+  await page.keyboard.press("Enter");
+  await expect(page.getByRole("heading", { name: "Activity and locks", level: 1 })).toBeVisible();
+  await page.goto(`${page.url().split("?")[0]}?at=${encodeURIComponent(at)}`);
+  const tree = page.locator("section.panel").filter({ has: page.getByRole("heading", { name: "Who waits for whom" }) });
+  await expect(tree).toContainText("holds up 2 sessions");
+  await expect(tree).toContainText("idle in transaction");
+  await expect(tree).toContainText(HOSTILE_APPLICATION);
+  expect(await page.evaluate(() => (window as unknown as { ran?: number }).ran)).toBeUndefined();
+  await expect(page.getByText("root", { exact: true }).first()).toBeVisible();
+  await expect(page.getByRole("button", { name: "Copy the statement that ends it" }).first()).toBeVisible();
+});
+
+test("a developer finds the statement, filters, compares, and opens it", async ({ page }) => {
+  await logIn(page, full());
+  await settled(page);
+  const slug = await clusterSlug(page);
+  await page.goto(`${full()}/s/${slug}/overview`);
+  await settled(page);
+  await page.keyboard.press("g");
+  await page.keyboard.press("q");
+  await expect(page.getByRole("heading", { name: "Queries", level: 1 })).toBeVisible();
+  await page.keyboard.press("/");
+  await page.keyboard.type("update stock pieces");
+  await expect(page).toHaveURL(/q=update/);
+  const rows = page.getByRole("region", { name: "Statements" }).locator("tbody tr");
+  await expect(rows.first()).toContainText("UPDATE stock");
+  await rows.first().focus();
+  await page.keyboard.press("Enter");
+  await expect(page.getByRole("heading", { name: "Query", level: 1 })).toBeVisible();
+  await settled(page);
+  await expect(page.locator("pre").first()).toContainText("UPDATE stock");
+  await page.keyboard.press("c");
+  await expect(page).toHaveURL(/vs=prev/);
+  await page.goBack();
+  await expect(page).not.toHaveURL(/vs=prev/);
+});
+
+test("SQL is written, run, wrong, and taken along", async ({ page, watched }) => {
+  watched.expected.push(/status of 400/);
+  await logIn(page, full(), `/sql?sql=${encodeURIComponent("select datname, $1 as word from pg_stat_database_latest order by 1")}&params=${encodeURIComponent('["x"]')}`);
+  await expect(page.locator(".editor .cm-content")).toBeVisible();
+  await page.locator(".editor .cm-content").click();
+  await page.keyboard.press("Control+Enter");
+  await expect(page.getByRole("region", { name: "Rows of the answer" })).toContainText("analytics");
+  await page.keyboard.press("Control+a");
+  await page.keyboard.type("select nothing from pg_up");
+  await page.keyboard.press("Control+Enter");
+  await expect(page.getByRole("alert")).toContainText("nothing");
+  await expect(page.locator(".editor .cm-content")).toContainText("select nothing from pg_up");
+  await page.getByLabel("Parameters").fill("");
+  await page.locator(".editor .cm-content").click();
+  await page.keyboard.press("Control+a");
+  await page.keyboard.type("select time, server, connect_ms from pg_up");
+  await page.keyboard.press("Control+Enter");
+  await page.getByRole("button", { name: "Chart" }).click();
+  await expect(page.getByRole("img", { name: /^Answer: / })).toBeVisible();
+  const download = page.waitForEvent("download");
+  await page.getByRole("button", { name: "All rows as CSV" }).click();
+  expect((await download).suggestedFilename()).toBe("pganalytics.csv");
+});
+
+test("an address says what in it means nothing, and the rest holds", async ({ page }) => {
+  await logIn(page, full(), "/?from=yesterday&vs=1d&unknown=kept");
+  await settled(page);
+  await expect(page.getByRole("status").filter({ hasText: "from=yesterday" })).toBeVisible();
+  await page.getByRole("button", { name: "● live" }).click();
+  await expect(page).toHaveURL(/unknown=kept/);
+  await expect(page.getByRole("button", { name: "○ live" })).toBeVisible();
+});
+
+test("it works under any prefix, also on a deep link", async ({ page }) => {
+  const { hostname, port } = new URL(full());
+  const proxy = createServer((asked, answer) => {
+    if (!asked.url?.startsWith("/deep/down/")) {
+      answer.writeHead(404).end();
+      return;
+    }
+    const passed = request({ hostname, port, method: asked.method, path: asked.url.slice("/deep/down".length), headers: asked.headers }, (got) => {
+      answer.writeHead(got.statusCode ?? 500, got.headers);
+      got.pipe(answer);
+    });
+    asked.pipe(passed);
+  });
+  await new Promise<void>((resolve) => proxy.listen(0, "127.0.0.1", resolve));
+  const base = `http://127.0.0.1:${(proxy.address() as AddressInfo).port}/deep/down`;
+  try {
+    await logIn(page, base, "/explore/pg_up");
+    await settled(page);
+    await page.getByRole("link", { name: "Fleet" }).click();
+    await expect(page.getByRole("heading", { name: "Fleet" })).toBeVisible();
+    expect(page.url()).toBe(`${base}/`);
+    await page.getByRole("region", { name: "Instances" }).getByRole("link").first().click();
+    await expect(page.getByRole("heading", { name: "Overview" })).toBeVisible();
+    await page.reload();
+    await settled(page);
+  } finally {
+    await page.goto("about:blank");
+    proxy.closeAllConnections();
+    proxy.close();
+  }
+});
+
+test("a hidden tab asks for nothing, and a range in the past is asked for once", async ({ page }) => {
+  await logIn(page, full(), "/?from=2026-01-01T00:00:00Z&to=2026-01-01T01:00:00Z");
+  await settled(page);
+  let calls = 0;
+  page.on("request", (asked) => {
+    if (asked.url().includes("/sql/batch")) calls += 1;
+  });
+  await page.waitForTimeout(12_000);
+  expect(calls).toBe(0);
+});

@@ -1,0 +1,20 @@
+// The pages that navigation offers; the letter goes there after `g`.
+export interface PageLink {
+  word: string;
+  sign: string;
+  key: string;
+  path: string;
+}
+
+export const EVERYWHERE: readonly PageLink[] = [
+  { word: "Fleet", sign: "▦", key: "f", path: "/" },
+  { word: "Explore", sign: "∿", key: "x", path: "/explore" },
+  { word: "SQL", sign: "⌨", key: "s", path: "/sql" },
+];
+
+/** Below `/s/<server>/`. */
+export const OF_SERVER: readonly PageLink[] = [
+  { word: "Overview", sign: "◔", key: "o", path: "overview" },
+  { word: "Queries", sign: "≡", key: "q", path: "queries" },
+  { word: "Activity and locks", sign: "⇄", key: "a", path: "activity" },
+];

@@ -1,0 +1,102 @@
+import { type ReactNode, useId } from "react";
+import { ApiError, request } from "../data/api";
+import type { Outcome, Rows } from "../data/batch";
+import { catalogue } from "../data/catalogue";
+import type { Page, Sent } from "../data/page";
+import { rowsIn } from "../data/rows";
+import { reasonOf, wordsFor } from "../data/why";
+import { Menu } from "./Menu";
+import { save } from "./save";
+import { useGo } from "../app/go";
+
+interface Props {
+  title: string;
+  /** What the figures are, in small. */
+  unit?: string;
+  /** Id of its query in the page's batch. */
+  id: string;
+  page: Page;
+  /** What to say where all was looked at and nothing was there. */
+  nothing: string;
+  isChart?: boolean;
+  actions?: ReactNode;
+  children: (rows: Rows) => ReactNode;
+}
+
+/** A part of a page: its data, or why there are none. */
+export function Panel({ title, unit, id, page, nothing, isChart = false, actions, children }: Props): ReactNode {
+  const heading = useId();
+  const outcome = page.data?.outcomes.get(id);
+  const sent = page.data?.sent.get(id);
+  const rows = outcome && "rows" in outcome ? outcome.rows : null;
+  return (
+    <section className="panel" aria-labelledby={heading} data-panel={id}>
+      <header>
+        <h2 id={heading}>{title}</h2>
+        {unit && <span className="muted">{unit}</span>}
+        <span className="grow" />
+        {rows?.truncated && <span className="badge warn">first {rows.rows.length.toLocaleString("en")} rows; narrow the range</span>}
+        {actions}
+        {sent && <PanelMenu title={title} sent={sent} />}
+      </header>
+      {rows && rows.rows.length > 0 ? children(rows) : <Empty {...{ id, page, outcome, nothing, isChart }} />}
+    </section>
+  );
+}
+
+interface EmptyProps {
+  id: string;
+  page: Page;
+  outcome: Outcome | undefined;
+  nothing: string;
+  isChart: boolean;
+}
+
+/** Nothing is just empty. */
+function Empty({ id, page, outcome, nothing, isChart }: EmptyProps): ReactNode {
+  const kind = isChart ? "state chart" : "state";
+  if (!outcome && page.error) {
+    return <p className={kind}>Not there: {page.error.message}</p>;
+  }
+  if (!outcome) {
+    return <p className={`${kind} appear`} role="status">Loading …</p>;
+  }
+  if ("error" in outcome) return <Failed error={outcome.error} again={page.again} kind={kind} />;
+  const sent = page.data?.sent.get(id);
+  const needs = (sent && catalogue.get(sent.name)?.needs) ?? [];
+  const reason = reasonOf(needs, rowsIn(page.data?.outcomes.get("why")));
+  return <p className={kind} data-reason={reason.kind}>{wordsFor(reason, nothing)}</p>;
+}
+
+export function Failed({ error, again, kind = "state" }: { error: ApiError; again?: () => void; kind?: string }): ReactNode {
+  return (
+    <div className={kind} role="alert">
+      <p>
+        <span className="badge bad">{error.code}</span> {error.message}
+      </p>
+      {again && error.passes && <button type="button" className="button" onClick={again}>Try again</button>}
+    </div>
+  );
+}
+
+/** Takes a panel along: all rows as CSV, its SQL, the console. */
+function PanelMenu({ title, sent }: { title: string; sent: Sent }): ReactNode {
+  const go = useGo();
+  const csv = async (): Promise<void> => {
+    const answer = await request("POST", "sql", { body: { sql: sent.sql, params: sent.params }, accept: "text/csv" });
+    save(await answer.blob(), `${sent.name}.csv`);
+  };
+  return (
+    <Menu label={`Take along: ${title}`} sign="⋯">
+      <button type="button" className="button item" onClick={() => void csv()}>All rows as CSV</button>
+      <button type="button" className="button item" onClick={() => void navigator.clipboard?.writeText(sent.sql)}>Copy its SQL</button>
+      <button
+        type="button"
+        className="button item"
+        onClick={() => go("/sql", { sql: sent.sql, params: JSON.stringify(sent.params) })}
+      >
+        Open in the SQL console
+      </button>
+    </Menu>
+  );
+}

@@ -1,0 +1,55 @@
+import { type ReactNode, useMemo } from "react";
+import { Filter } from "../../components/Filter";
+import { PageState } from "../../components/PageState";
+import { Panel } from "../../components/Panel";
+import type { ServerInfo } from "../../data/api";
+import { figure } from "../../data/format";
+import { usePage } from "../../data/page";
+import { asObjects, numberIn, rowsIn } from "../../data/rows";
+import { useSearch, useSet, useTimes } from "../../data/url";
+import { ServerScope } from "../ServerScope";
+import { List } from "./List";
+import { matching } from "./figures";
+
+export function Queries(): ReactNode {
+  return <ServerScope title="Queries">{(server) => <QueriesOf key={server.id} server={server} />}</ServerScope>;
+}
+
+const ASKS = [
+  { id: "queries", query: "queries_top" },
+  { id: "coverage", query: "coverage" },
+  { id: "why", query: "why" },
+];
+
+/** What costs, what got worse, what is new? */
+function QueriesOf({ server }: { server: ServerInfo }): ReactNode {
+  const page = usePage("queries", useMemo(() => ({ asks: ASKS, values: { server: server.id } }), [server.id]));
+  const search = useSearch();
+  const set = useSet();
+  const times = useTimes();
+  const isChanged = search["tab"] === "changed" && times.vs !== "";
+  const share = numberIn(rowsIn(page.data?.outcomes.get("coverage"))[0], "share");
+  return (
+    <>
+      <Filter label="Filter statements">
+        <button type="button" className="chip" aria-pressed={!isChanged} onClick={() => set({ tab: "", sort: "" })}>Top</button>
+        <button type="button" className="chip" aria-pressed={isChanged} onClick={() => set({ tab: "changed", sort: "", vs: times.vs || "prev" })}>Changed</button>
+        <PageState page={page} />
+      </Filter>
+      <Panel
+        title={isChanged ? "Statements by change of time" : "Statements"}
+        unit={times.vs ? `compared with ${times.vs === "prev" ? "the period before" : `${times.vs} before`}` : "of pg_stat_statements"}
+        id="queries"
+        page={page}
+        nothing="No statement ended in this range."
+      >
+        {(rows) => <List rows={matching(asObjects(rows), search["q"] ?? "")} server={server} isCompared={times.vs !== ""} isChanged={isChanged} />}
+      </Panel>
+      {share !== null && (
+        <p className="muted">
+          These statements explain {figure(Math.min(share, 9.99), "ratio")} of the time that the databases say they were active. The rest still ran, was evicted, or is not tracked; over 100 %: statements that began before.
+        </p>
+      )}
+    </>
+  );
+}

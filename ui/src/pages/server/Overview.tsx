@@ -1,0 +1,76 @@
+import { type ReactNode, useMemo } from "react";
+import { PageState } from "../../components/PageState";
+import { Panel } from "../../components/Panel";
+import type { ServerInfo } from "../../data/api";
+import { usePage } from "../../data/page";
+import { asObjects, numberIn, rowsIn } from "../../data/rows";
+import { SeriesChart } from "../SeriesChart";
+import { ServerScope } from "../ServerScope";
+import { EventLane } from "./Events";
+import { Facts } from "./Facts";
+import { Io } from "./Io";
+import { Safety } from "./Safety";
+import { TopQueries } from "./TopQueries";
+
+export function Overview(): ReactNode {
+  return <ServerScope title="Overview">{(server) => <OverviewOf key={server.id} server={server} />}</ServerScope>;
+}
+
+const ASKS = [
+  { id: "facts", query: "server_now" },
+  { id: "host", query: "server_host" },
+  { id: "load", query: "load_by_class" },
+  { id: "rates", query: "database_rates" },
+  { id: "rates_before", query: "database_rates", other: true },
+  { id: "sessions", query: "sessions_by_state" },
+  { id: "safety", query: "safety" },
+  { id: "top", query: "queries_top" },
+  { id: "io", query: "io" },
+  { id: "events", query: "events" },
+  { id: "why", query: "why" },
+];
+
+/** Busy with what, limited by what, safe, changed? */
+function OverviewOf({ server }: { server: ServerInfo }): ReactNode {
+  const page = usePage("overview", useMemo(() => ({ asks: ASKS, values: { server: server.id } }), [server.id]));
+  const { data } = page;
+  const most = (id: string, column: string): number => rowsIn(data?.outcomes.get(id)).reduce((top, row) => Math.max(top, numberIn(row, column) ?? 0), 0);
+  const cpus = most("host", "cpus");
+  const rates = (value: string, label: string, unit: string, nothing: string, isStack: boolean): ReactNode => (
+    <Panel title={label} unit={unit} id="rates" page={page} nothing={nothing} isChart>
+      {() => data && <SeriesChart page={data} id="rates" beforeId="rates_before" value={value} by="datname" label={label} isStack={isStack} />}
+    </Panel>
+  );
+  return (
+    <>
+      <PageState page={page} />
+      <Panel title="Instances" id="facts" page={page} nothing="Nothing is known of its instances yet.">
+        {(rows) => <Facts rows={asObjects(rows)} />}
+      </Panel>
+      <Panel title="Safety" unit="now" id="safety" page={page} nothing="Nothing is known yet.">
+        {(rows) => <Safety row={asObjects(rows)[0]} server={server} />}
+      </Panel>
+      {data && <EventLane rows={rowsIn(data.outcomes.get("events"))} range={data.range} />}
+      <div className="grid2">
+        <Panel title="Load" unit="active sessions by what they wait for" id="load" page={page} nothing="No session was active." isChart>
+          {() => data && <SeriesChart page={data} id="load" value="sessions" by="wait_class" label="Load" isStack limit={cpus > 0 ? { value: cpus, label: `${cpus} processors` } : undefined} />}
+        </Panel>
+        {rates("tps", "Transactions", "a second, by database", "No transaction ended.", true)}
+        <Panel title="Sessions" unit="clients by state" id="sessions" page={page} nothing="No client was connected." isChart>
+          {() => data && <SeriesChart page={data} id="sessions" value="n" by="state" label="Sessions" isStack />}
+        </Panel>
+        {rates("hit", "Cache hit", "blocks found in shared buffers, by database", "No block was read.", false)}
+        {rates("temp", "Temporary files", "bytes a second, by database", "Nothing was written to temporary files.", true)}
+        {rates("rollbacks", "Rollbacks", "a second, by database", "Nothing was rolled back.", true)}
+      </div>
+      <div className="grid2">
+        <Panel title="Statements" unit="that took most time" id="top" page={page} nothing="No statement ended in this range.">
+          {(rows) => <TopQueries rows={asObjects(rows).slice(0, 8)} server={server} />}
+        </Panel>
+        <Panel title="Reads and writes" unit="pg_stat_io, by who and why" id="io" page={page} nothing="Nothing was read or written.">
+          {(rows) => <Io rows={asObjects(rows)} />}
+        </Panel>
+      </div>
+    </>
+  );
+}
