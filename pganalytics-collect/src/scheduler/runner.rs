@@ -20,7 +20,7 @@ use tracing::{debug, error, info, warn};
 
 use super::{
     Plan, SchedulerStats,
-    accounts::{lines, unknown_source},
+    accounts::{lines, replaced, unknown_source},
     change_log::ChangeLog,
     handover::{Shared, deliver, encode},
     rhythm::Grid,
@@ -308,6 +308,7 @@ impl Runner {
         let Collected { mut batches, mut reports, state } = collected;
         let state = state.map(|state| Remembered { collector: Arc::clone(&self.name), state });
         self.show(&batches, &reports);
+        let replaced = replaced(&batches);
         if !self.shared.delivers {
             batches.clear();
         } else if cause == Cause::Scrape {
@@ -360,6 +361,7 @@ impl Runner {
             // The account is of the agent's own rhythm, too.
             reports.clear();
         }
+        self.shared.accounts.lock().await.0.note(replaced, &reports);
         let interval = self.slots.shortest().unwrap_or(SHORTEST_VISIT);
         deliver(&self.shared, &self.fallback, frames, reports, interval, state).await;
     }
