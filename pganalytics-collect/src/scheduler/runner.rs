@@ -19,7 +19,7 @@ use tracing::{debug, error, info, warn};
 
 use super::{
     Plan, SchedulerStats,
-    accounts::{lines, unknown_source},
+    accounts::{lines, replaced, unknown_source},
     change_log::ChangeLog,
     handover::{Losses, Shared, deliver, encode},
     rhythm::Grid,
@@ -307,6 +307,7 @@ impl Runner {
         let Collected { mut batches, mut reports, state } = collected;
         let state = state.map(|state| Remembered { collector: Arc::clone(&self.name), state });
         self.show(&batches, &reports);
+        let replaced = replaced(&batches);
         if !self.shared.delivers {
             batches.clear();
         } else if cause == Cause::Scrape {
@@ -357,6 +358,7 @@ impl Runner {
             // The account is of the agent's own rhythm, too.
             reports.clear();
         }
+        self.shared.accounts.lock().await.0.note(replaced, &reports);
         let interval = self.slots.shortest().unwrap_or(SHORTEST_VISIT);
         deliver(&self.shared, &self.fallback, frames, reports, interval, state).await;
     }

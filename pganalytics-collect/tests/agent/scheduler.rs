@@ -13,10 +13,11 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use pganalytics_collect::{
     Agent, AgentBuilder, CollectContext, CollectError, Collected, Collector, Delivery, FrameGroup, MemoryOutbox,
-    MemorySink, Outbox, Plan, Sink, SinkError,
+    MemorySink, Outbox, Outcome, Plan, Sink, SinkError,
     agent::Summary,
     clock::SteadyClock,
     delivery::{GroupLimits, Loss, NewFrame, OutboxStats, Remembered},
+    scrape::full_scrape,
 };
 use pganalytics_core::{
     Batch, GapReason, Position, Ranges, ScrapeKind, StreamId, Timestamp, Value,
@@ -26,7 +27,7 @@ use pganalytics_core::{
 use tokio::{sync::broadcast, time::sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::fixture::{Act, Puppet};
+use crate::fixture::{Act, Puppet, source};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -244,6 +245,52 @@ async fn an_agent_that_stops_delivers_what_waits_but_not_for_ever() {
     stop.cancel();
     let summary = running.await.unwrap().unwrap();
     assert!(began.elapsed() <= 6 * SECOND && summary.outbox.queued_frames > 0);
+}
+
+/// Brings names with bytes that were no text.
+struct Odd(Arc<Measurement>);
+
+#[async_trait]
+impl Collector for Odd {
+    fn name(&self) -> &'static str {
+        "odd"
+    }
+
+    fn measurements(&self) -> Vec<Arc<Measurement>> {
+        vec![Arc::clone(&self.0)]
+    }
+
+    async fn collect(&mut self, cx: &CollectContext) -> Result<Collected, CollectError> {
+        let rows = [("a", "fine"), ("b\u{fffd}", "\u{fffd}\u{fffd}"), ("größe", "x")];
+        let batch = full_scrape(&self.0, source("odd"), cx.now, &rows, |(name, text), column| match column {
+            "name" => Some(Value::Text(name)),
+            _ => Some(Value::Text(text)),
+        });
+        let mut collected = Collected::default();
+        collected.add(&self.0, &source("odd"), Duration::ZERO, batch.map_err(Outcome::failed));
+        Ok(collected)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn values_with_replaced_bytes_are_counted() {
+    let text = "name = \"odd\"\nscope = \"agent\"\ninterval = \"10s\"\n\
+                [[column]]\nname = \"name\"\nkind = \"key\"\ntype = \"text\"\n\
+                [[column]]\nname = \"text\"\nkind = \"info\"\ntype = \"text\"\n";
+    let odd = Odd(Arc::new(Measurement::parse(text, "odd").unwrap()));
+    let sink = MemorySink::new();
+    run(builder().collector(odd).collector(Puppet::new("fine", "10s", &[Act::Quick])), &sink, 30 * SECOND).await;
+    let mut counts = Vec::new();
+    for batch in sink.batches_of("agent_scrape") {
+        let get = |row, name: &str| batch.rows.get(row, batch.schema.position(name).unwrap());
+        counts.extend(
+            (0..batch.rows.len())
+                .map(|row| (format!("{:?}", get(row, "measurement")), format!("{:?}", get(row, "replaced")))),
+        );
+    }
+    let of =
+        |name: &str| counts.iter().find(|(measurement, _)| measurement.contains(name)).map(|(_, count)| count.as_str());
+    assert_eq!((of("odd"), of("fine")), (Some("Int(2)"), Some("Int(0)")), "{counts:?}");
 }
 
 #[tokio::test(start_paused = true)]
