@@ -84,7 +84,7 @@ mod tests {
     async fn it_waits_for_small_steps_back_and_tells_of_large_ones() {
         let wall = Arc::new(Wall::default());
         let time = Time::new(Arc::new(Arc::clone(&wall)));
-        let mut go = |millis: u64, set: i64| {
+        let go = |millis: u64, set: i64| {
             let (wall, time) = (Arc::clone(&wall), time.clone());
             async move {
                 tokio::time::advance(Duration::from_millis(millis)).await;
