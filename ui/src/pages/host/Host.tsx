@@ -58,9 +58,9 @@ function HostOf({ server }: { server: ServerInfo }): ReactNode {
   const page = usePage("host", useMemo(() => ({ asks: ASKS, values: { server: server.id } }), [server.id]));
   const { data } = page;
   const cpus = rowsIn(data?.outcomes.get("cpu")).reduce((most, row) => Math.max(most, numberIn(row, "cpus") ?? 0), 0);
-  const chart = (id: string, title: string, unit: string, value: string, by: string, nothing: string): ReactNode => (
+  const chart = (id: string, title: string, unit: string, value: string, by: string, nothing: string, isSum = false): ReactNode => (
     <Panel title={title} unit={unit} id={id} page={page} nothing={nothing} isChart>
-      {() => data && <SeriesChart page={data} id={id} value={value} by={by} label={title} />}
+      {() => data && <SeriesChart page={data} id={id} value={value} by={by} label={title} isSum={isSum} />}
     </Panel>
   );
   return (
@@ -74,11 +74,11 @@ function HostOf({ server }: { server: ServerInfo }): ReactNode {
         <Several page={page} id="cpu" title="Load" unit="processes that run or wait" of={{ load: "load, 1 min" }} measure="" limit={cpus > 0 ? { value: cpus, label: `${cpus} processors` } : undefined} />
         <Several page={page} id="cpu" title="Stalled" unit="share of time in which all waited (PSI)" of={{ io_stalled: "for disks", memory_stalled: "for memory" }} measure="ratio" />
         <Several page={page} id="memory" title="Memory" unit="mean of each step" of={{ used: "used", cached: "cached", dirty: "dirty", swap_used: "swap used" }} measure="B" />
-        {chart("disks", "Disks busy", "share of time with a request", "util", "device", "No disk is seen.")}
+        {chart("disks", "Disks busy", "share of time with a request", "util", "device", "No disk is seen.", true)}
         {chart("disks", "Time of a read", "mean, by disk", "read_ms", "device", "No disk is seen.")}
         {chart("disks", "Time of a write", "mean, by disk", "write_ms", "device", "No disk is seen.")}
-        {chart("net", "Received", "a second, by interface", "received", "device", "No interface is seen.")}
-        {chart("net", "Sent", "a second, by interface", "sent", "device", "No interface is seen.")}
+        {chart("net", "Received", "a second, by interface", "received", "device", "No interface is seen.", true)}
+        {chart("net", "Sent", "a second, by interface", "sent", "device", "No interface is seen.", true)}
       </div>
       <Panel title="File systems" unit="of which PostgreSQL keeps something on, and the others" id="mounts" page={page} nothing="No file system is known.">
         {(rows) => <Grid label="File systems" rows={asObjects(rows)} columns={MOUNTS} rowKey={(row) => textIn(row, "mount")} sort="seconds_to_full" param="msort" />}
