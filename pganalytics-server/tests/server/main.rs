@@ -1,6 +1,8 @@
 //! The server as its clients meet it: over HTTP, and as a process.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
+#[cfg(feature = "agent")]
+mod agent_delivery;
 mod connections;
 mod crash;
 mod documents;
