@@ -1,6 +1,8 @@
 //! The server as its clients meet it: over HTTP, and as a process.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
+#[cfg(feature = "agent")]
+mod agent_delivery;
 mod connections;
 mod crash;
 mod documents;
@@ -13,6 +15,7 @@ mod hostile_sql;
 mod ingest;
 mod monitoring;
 mod nesting;
+mod operations;
 mod permissions;
 mod process;
 mod proxies;
