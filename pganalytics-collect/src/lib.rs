@@ -175,6 +175,7 @@ pub mod config;
 mod cpu_time;
 pub mod deliver;
 mod dice;
+pub mod enrol;
 pub mod error;
 pub mod exporter;
 pub mod host;

@@ -86,6 +86,8 @@ mod extract;
 mod ingest;
 #[cfg(feature = "agent")]
 mod monitor;
+#[cfg(feature = "bin")]
+pub mod ops;
 mod peer;
 mod principal;
 mod prometheus;
@@ -107,7 +109,7 @@ pub use principal::{Principal, PrincipalKind};
 pub use proxy::{ForwardedHeader, Proxies};
 pub use rate::{Class, RateLimits};
 pub use serve::Listener;
-pub use service::{Server, ServerBuilder};
+pub use service::{Control, Server, ServerBuilder};
 pub use settings::{ConnectionLimits, FirstAdmin, Settings};
 #[cfg(feature = "tls")]
-pub use tls::TlsFiles;
+pub use tls::{ReloadableTls, TlsFiles};

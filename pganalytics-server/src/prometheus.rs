@@ -106,6 +106,26 @@ impl Counters {
     }
 }
 
+/// What this process takes of the machine.
+struct OwnProcess {
+    resident_bytes: u64,
+    cpu_seconds: f64,
+}
+
+/// `None` where there is no `/proc`.
+fn own_process() -> Option<OwnProcess> {
+    /// Linux tells times to programs in hundredths of a second, whatever its own clock is.
+    const TICKS: f64 = 100.0;
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kibibytes: u64 = resident.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    // Behind the name, which may hold anything, user and system time are the 12th and 13th.
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
+    let mut ticks = || fields.next()?.parse::<u32>().ok().map(f64::from);
+    Some(OwnProcess { resident_bytes: kibibytes * 1024, cpu_seconds: (ticks()? + ticks()?) / TICKS })
+}
+
 /// Writes one metric with its help and type.
 struct Page(String);
 
@@ -133,6 +153,12 @@ pub(crate) async fn exposition(State(app): State<App>) -> Response {
     let _ = writeln!(page.0, "pganalytics_build_info{{version=\"{}\"}} 1", env!("CARGO_PKG_VERSION"));
     let uptime = app.started.elapsed().as_secs();
     page.single("pganalytics_uptime_seconds", "gauge", "Time since the server was started.", uptime);
+
+    if let Some(process) = own_process() {
+        let (bytes, seconds) = (process.resident_bytes, process.cpu_seconds);
+        page.single("process_resident_memory_bytes", "gauge", "Memory of the server, without its SQL workers.", bytes);
+        page.single("process_cpu_seconds_total", "counter", "Processor time of the server.", seconds);
+    }
 
     page.head("pganalytics_http_requests_total", "counter", "Requests answered, by class of status.");
     for (class, counter) in counters.answers.iter().enumerate().skip(1) {

@@ -6,7 +6,7 @@
 use std::{
     collections::HashMap,
     net::IpAddr,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, PoisonError, RwLock},
     time::Instant,
 };
 
@@ -159,7 +159,7 @@ pub(crate) enum RateKey {
 
 /// Counts.
 pub(crate) struct Rates {
-    limits: RateLimits,
+    limits: RwLock<RateLimits>,
     buckets: Mutex<HashMap<(RateKey, Class), Bucket>>,
 }
 
@@ -168,13 +168,23 @@ const MOST_BUCKETS: usize = 100_000;
 
 impl Rates {
     pub(crate) fn new(limits: RateLimits) -> Self {
-        Self { limits, buckets: Mutex::default() }
+        Self { limits: RwLock::new(limits), buckets: Mutex::default() }
+    }
+
+    /// From now on these limits hold; everybody starts with a full minute's worth.
+    pub(crate) fn set_limits(&self, limits: RateLimits) {
+        *self.limits.write().unwrap_or_else(PoisonError::into_inner) = limits;
+        self.buckets.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    fn limit_of(&self, class: Class) -> u32 {
+        self.limits.read().unwrap_or_else(PoisonError::into_inner).of(class)
     }
 
     /// Counts a request, or says when to come back.
     pub(crate) fn take(&self, key: RateKey, class: Class) -> ApiResult<()> {
         self.take_at(key, class, Instant::now()).map_err(|secs| {
-            let per_minute = self.limits.of(class);
+            let per_minute = self.limit_of(class);
             let class = class.as_str();
             let detail = format!("more than {per_minute} requests of class {class} in a minute; wait {secs} s");
             Problem::too_many("rate_limited", detail, secs)
@@ -190,7 +200,7 @@ impl Rates {
     }
 
     fn take_at(&self, key: RateKey, class: Class, now: Instant) -> Result<(), u64> {
-        let limit = self.limits.of(class);
+        let limit = self.limit_of(class);
         if limit == 0 {
             return Ok(());
         }
@@ -240,6 +250,18 @@ mod tests {
         for _ in 0..10_000 {
             rates.take(STRANGER, Class::Public).unwrap();
         }
+    }
+
+    #[test]
+    fn new_limits_hold_at_once() {
+        let rates = Rates::new(RateLimits { public: 1, ..RateLimits::default() });
+        let now = Instant::now();
+        rates.take_at(STRANGER, Class::Public, now).unwrap();
+        rates.take_at(STRANGER, Class::Public, now).unwrap_err();
+        rates.set_limits(RateLimits { public: 2, ..RateLimits::default() });
+        rates.take_at(STRANGER, Class::Public, now).unwrap();
+        rates.take_at(STRANGER, Class::Public, now).unwrap();
+        rates.take_at(STRANGER, Class::Public, now).unwrap_err();
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    sync::{Arc, Once},
+    sync::{Arc, Once, atomic::AtomicBool},
     time::Instant,
 };
 
@@ -30,7 +30,7 @@ use crate::{
     error::ServerError,
     ingest::{admission::Admission, decoders::Decoders, schemas::KnownSchemas, senders::Senders},
     prometheus::Counters,
-    rate::Rates,
+    rate::{RateLimits, Rates},
     settings::{FirstAdmin, Settings},
     state::{App, Shared},
 };
@@ -131,6 +131,7 @@ impl ServerBuilder {
             counters: Counters::default(),
             health: api::health::HealthCache::default(),
             started: Instant::now(),
+            draining: AtomicBool::new(false),
             setup_token: setup_token.clone(),
             proxy_warning: Once::new(),
             settings,
@@ -199,6 +200,30 @@ async fn setup_token(meta: &dyn MetaStore, settings: &Settings) -> Result<Option
     Ok(Some(Secret::new(random::token()?)))
 }
 
+/// A hand on a [`Server`] that runs.
+#[derive(Clone)]
+pub struct Control {
+    app: App,
+}
+
+impl fmt::Debug for Control {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Control").finish_non_exhaustive()
+    }
+}
+
+impl Control {
+    /// From now on these limits hold.
+    pub fn set_rate_limits(&self, limits: RateLimits) {
+        self.app.rates.set_limits(limits);
+    }
+
+    /// Whether the stores answer, as `/health/ready` says it.
+    pub async fn is_ready(&self) -> bool {
+        api::health::is_ready(&self.app).await
+    }
+}
+
 /// A pgAnalytics server.
 pub struct Server {
     pub(crate) app: App,
@@ -250,6 +275,12 @@ impl Server {
     /// The service, and the server stays.
     pub fn service(&self) -> Router {
         self.router.clone()
+    }
+
+    /// Changes what may be changed while the server runs.
+    #[must_use]
+    pub fn control(&self) -> Control {
+        Control { app: Arc::clone(&self.app) }
     }
 
     /// Every route with the permission that it needs.

@@ -63,6 +63,10 @@ pub struct Settings {
     pub connections: ConnectionLimits,
     /// Keep measurements that the catalog does not know for this long.
     pub default_retention: Duration,
+    /// How long [`Server::serve`](crate::Server::serve) still takes requests
+    /// when it is told to stop, while `/health/ready` already says that it is
+    /// draining, so that balancers turn away first.
+    pub drain_delay: Duration,
     /// What [`Server::serve`](crate::Server::serve) may take to finish what is
     /// under way.
     pub drain_timeout: Duration,
@@ -90,6 +94,7 @@ impl Default for Settings {
             query: QueryLimits::default(),
             connections: ConnectionLimits::default(),
             default_retention: Duration::from_secs(7 * 86_400),
+            drain_delay: Duration::ZERO,
             drain_timeout: Duration::from_secs(20),
         }
     }

@@ -1,7 +1,7 @@
 //! What all requests share.
 
 use std::{
-    sync::{Arc, Once},
+    sync::{Arc, Once, atomic::AtomicBool},
     time::Instant,
 };
 
@@ -42,6 +42,8 @@ pub(crate) struct Shared {
     pub(crate) counters: Counters,
     pub(crate) health: crate::api::health::HealthCache,
     pub(crate) started: Instant,
+    /// It is about to stop: balancers shall turn away.
+    pub(crate) draining: AtomicBool,
     /// What `/auth/setup` asks for; `None`: it is off.
     pub(crate) setup_token: Option<Secret<String>>,
     pub(crate) proxy_warning: Once,

@@ -5,7 +5,8 @@
 pub(super) struct Key {
     /// Where it stands in the file.
     pub path: &'static str,
-    /// Its environment variable, empty where it has none.
+    /// Its well-known environment variable, empty where it has none beside
+    /// [`Key::own_variable`].
     pub env: &'static str,
     /// What holds when nobody says anything; empty for nothing.
     pub default: &'static str,
@@ -21,14 +22,27 @@ const fn secret(path: &'static str, env: &'static str) -> Key {
     Key { path, env, default: "", secret: true }
 }
 
+impl Key {
+    /// The variable that every setting has: `collector.data_dir` is
+    /// `PGANALYTICS_AGENT_COLLECTOR_DATA_DIR`.
+    pub(super) fn own_variable(&self) -> String {
+        format!("PGANALYTICS_AGENT_{}", self.path.replace('.', "_").to_uppercase())
+    }
+
+    /// Its variables; the first that is set counts.
+    pub(super) fn variables(&self) -> impl Iterator<Item = String> {
+        Some(self.env).filter(|env| !env.is_empty()).map(str::to_owned).into_iter().chain([self.own_variable()])
+    }
+}
+
 /// All of them, in the order in which they are shown.
 pub(super) const KEYS: &[Key] = &[
     key("collector.id", "COLLECTOR_ID", ""),
     key("collector.name", "COLLECTOR_NAME", ""),
     key("collector.hostname", "", ""),
     key("collector.interval", "COLLECTION_INTERVAL", "60"),
-    key("collector.push_interval", "", "1"),
-    key("collector.config_pull_interval", "", "300"),
+    key("collector.push_interval", "PUSH_INTERVAL", "1"),
+    key("collector.config_pull_interval", "CONFIG_PULL_INTERVAL", "300"),
     key("collector.data_dir", "", "/var/lib/pganalytics-agent"),
     key("collector.buffer_size", "METRICS_BUFFER_SIZE", "104857600"),
     key("collector.catalog_dir", "", ""),
@@ -39,6 +53,7 @@ pub(super) const KEYS: &[Key] = &[
     secret("backend.token", "BACKEND_TOKEN"),
     key("backend.token_file", "BACKEND_TOKEN_FILE", ""),
     secret("backend.registration_secret", "REGISTRATION_SECRET"),
+    key("backend.registration_secret_file", "REGISTRATION_SECRET_FILE", ""),
     key("backend.connect_timeout", "", "10"),
     key("backend.timeout", "", "30"),
     key("backend.retry.initial", "", "0.5"),
@@ -46,8 +61,8 @@ pub(super) const KEYS: &[Key] = &[
     key("backend.retry.jitter", "", "true"),
     key("tls.verify", "BACKEND_TLS_VERIFY", "true"),
     key("tls.ca_file", "", ""),
-    key("tls.cert_file", "", ""),
-    key("tls.key_file", "", ""),
+    key("tls.cert_file", "TLS_CERT_FILE", ""),
+    key("tls.key_file", "TLS_KEY_FILE", ""),
     key("exporter.enabled", "EXPORTER_ENABLED", "true"),
     key("exporter.listen", "EXPORTER_LISTEN", "127.0.0.1:9187"),
     key("exporter.pgbouncer_listen", "", "127.0.0.1:9127"),
@@ -60,7 +75,7 @@ pub(super) const KEYS: &[Key] = &[
     key("exporter.token_file", "", ""),
     key("exporter.user", "", ""),
     secret("exporter.password", "EXPORTER_PASSWORD"),
-    key("exporter.password_file", "", ""),
+    key("exporter.password_file", "EXPORTER_PASSWORD_FILE", ""),
     key("exporter.tls_cert_file", "", ""),
     key("exporter.tls_key_file", "", ""),
 ];
@@ -108,6 +123,16 @@ fn distance(a: &str, b: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_setting_has_variables_that_no_other_has() {
+        let mut variables: Vec<String> = KEYS.iter().flat_map(Key::variables).collect();
+        assert!(variables.contains(&"PGANALYTICS_AGENT_EXPORTER_PGBOUNCER_LISTEN".to_owned()));
+        let count = variables.len();
+        variables.sort();
+        variables.dedup();
+        assert_eq!(variables.len(), count);
+    }
 
     #[test]
     fn mistyped_words_find_their_like() {

@@ -87,15 +87,18 @@ impl<'a> Layers<'a> {
         self.seen.borrow_mut().push(Setting { key: key.into(), value: value.into(), origin: origin.clone() });
     }
 
+    /// What the environment says of a setting, and the variable that does.
+    fn of_environment(&self, key: &keys::Key) -> Option<(String, String)> {
+        key.variables().find_map(|variable| Some((self.environment.variable(&variable)?, variable)))
+    }
+
     /// The value of a setting and its origin; noted.
     fn get(&self, path: &str) -> Option<(Value, Origin)> {
         let key = keys::find(path)?;
         let found = if let Some(text) = self.flags.get(path) {
             Some((Value::String(text.clone()), Origin::Flag(flag_of(path))))
-        } else if let Some(text) =
-            Some(key.env).filter(|env| !env.is_empty()).and_then(|env| self.environment.variable(env))
-        {
-            Some((Value::String(text), Origin::Environment(key.env.to_owned())))
+        } else if let Some((text, variable)) = self.of_environment(key) {
+            Some((Value::String(text), Origin::Environment(variable)))
         } else if let Some((value, origin)) = self.file.and_then(|file| file.value(path)) {
             Some((value.clone(), origin))
         } else if key.default.is_empty() {
@@ -115,11 +118,11 @@ impl<'a> Layers<'a> {
 
     /// Where a setting comes from, without noting it.
     pub(super) fn origin(&self, path: &str) -> Origin {
-        let env = keys::find(path).map(|key| key.env).filter(|env| self.environment.variable(env).is_some());
+        let env = keys::find(path).and_then(|key| self.of_environment(key));
         if self.flags.contains_key(path) {
             Origin::Flag(flag_of(path))
-        } else if let Some(env) = env {
-            Origin::Environment(env.to_owned())
+        } else if let Some((_, variable)) = env {
+            Origin::Environment(variable)
         } else {
             self.file.and_then(|file| file.value(path)).map_or(Origin::Default, |(_, origin)| origin)
         }
@@ -148,6 +151,25 @@ impl<'a> Layers<'a> {
 
     pub(super) fn secret(&self, path: &str) -> Result<Option<Secret<String>>, CollectError> {
         Ok(self.text(path)?.map(Secret::new))
+    }
+
+    /// A secret that stands in the settings or in the file that `PATH_file`
+    /// names; one line break at the file's end does not count.
+    pub(super) fn secret_or_file(&self, path: &str) -> Result<Option<Secret<String>>, CollectError> {
+        let file_path = format!("{path}_file");
+        let (secret, file) = (self.secret(path)?, self.path(&file_path)?);
+        let Some(file) = file else { return Ok(secret) };
+        let bad = |message: String| wrong(&self.origin(&file_path), &file_path, message);
+        if secret.is_some() {
+            return Err(bad(format!("there is also {path}; remove one of them")));
+        }
+        let text = self.environment.file(&file).map_err(|error| bad(format!("{}: {error}", file.display())))?;
+        let text = text.strip_suffix('\n').unwrap_or(&text);
+        let text = text.strip_suffix('\r').unwrap_or(text);
+        if text.is_empty() {
+            return Err(bad(format!("{} is empty", file.display())));
+        }
+        Ok(Some(Secret::new(text.to_owned())))
     }
 
     pub(super) fn path(&self, path: &str) -> Result<Option<PathBuf>, CollectError> {

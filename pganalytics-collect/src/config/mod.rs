@@ -74,7 +74,8 @@ use self::{
 use crate::{
     agent::{Agent, AgentBuilder},
     collector::Collector,
-    deliver::{Backoff, HttpSink, Token},
+    deliver::{Backoff, HttpSink, HttpSinkBuilder, Token},
+    enrol,
     error::CollectError,
     exporter::{Exporter, ExporterSettings},
     host::{Folders, HostCollector},
@@ -219,7 +220,7 @@ impl Config {
             log_level: layers.text("collector.log_level")?.unwrap_or_default(),
             backend: backend(&layers, environment.as_deref())?,
             environment,
-            registration_secret: layers.secret("backend.registration_secret")?,
+            registration_secret: layers.secret_or_file("backend.registration_secret")?,
             backoff: Backoff::new(
                 layers.duration("backend.retry.initial")?,
                 layers.duration("backend.retry.max")?,
@@ -332,20 +333,42 @@ impl Config {
     /// When the address is none, or a file can't be read.
     pub fn http_sink(&self) -> Result<Option<HttpSink>, CollectError> {
         let Some(backend) = &self.backend else { return Ok(None) };
+        let mut sink = self.to_server(backend);
+        if let Some(token) = backend.token.clone().or_else(|| self.own_token().map(Token::File)) {
+            sink = sink.token(token);
+        }
+        sink.build().map(Some)
+    }
+
+    /// How the server is reached.
+    pub(crate) fn to_server(&self, backend: &Backend) -> HttpSinkBuilder {
         let mut sink = HttpSink::builder(&backend.url)
             .connect_timeout(backend.connect_timeout)
             .timeout(backend.timeout)
             .verify_tls(backend.verify);
-        if let Some(token) = &backend.token {
-            sink = sink.token(token.clone());
-        }
         if let Some(file) = &backend.ca_file {
             sink = sink.ca_file(file);
         }
         if let Some((cert, key)) = &backend.identity {
             sink = sink.client_certificate(cert, key);
         }
-        sink.build().map(Some)
+        sink
+    }
+
+    /// The file with the token that this agent was given when it registered, if
+    /// it did.
+    #[must_use]
+    pub fn own_token(&self) -> Option<PathBuf> {
+        let file = self.data_dir.join(enrol::TOKEN_FILE);
+        file.is_file().then_some(file)
+    }
+
+    /// Whether it has to [register](crate::enrol::register) before it can send:
+    /// it knows a server and its registration secret, and has no token.
+    #[must_use]
+    pub fn must_register(&self) -> bool {
+        let has_token = self.backend.as_ref().is_none_or(|backend| backend.token.is_some());
+        !has_token && self.registration_secret.is_some() && self.own_token().is_none()
     }
 }
 

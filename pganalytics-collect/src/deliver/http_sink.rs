@@ -96,6 +96,28 @@ impl HttpSinkBuilder {
     /// When the address is not one, or a file can't be read.
     pub fn build(self) -> Result<HttpSink, CollectError> {
         let url = push_url(&self.url)?;
+        let client = self.client()?;
+        let bearer = match &self.token {
+            None => None,
+            Some(Token::Text(text)) => Some(Secret::new(text.expose().trim().to_owned())),
+            Some(Token::File(file)) => Some(read_token(file).map_err(|message| bad("backend.token_file", message))?),
+        };
+        let token_file = match self.token {
+            Some(Token::File(file)) => Some(file),
+            _ => None,
+        };
+        Ok(HttpSink {
+            client,
+            server: self.url,
+            url,
+            bearer: Mutex::new(bearer),
+            token_file,
+            told: ToldSchemas::default(),
+        })
+    }
+
+    /// What speaks to the server with these settings.
+    pub(crate) fn client(&self) -> Result<Client, CollectError> {
         let mut client = Client::builder()
             .user_agent(concat!("pganalytics-agent/", env!("CARGO_PKG_VERSION")))
             // A token follows nobody elsewhere.
@@ -123,24 +145,7 @@ impl HttpSinkBuilder {
             })?;
             client = client.identity(identity);
         }
-        let client = client.build().map_err(|error| bad("tls", chain(&error)))?;
-        let bearer = match &self.token {
-            None => None,
-            Some(Token::Text(text)) => Some(Secret::new(text.expose().trim().to_owned())),
-            Some(Token::File(file)) => Some(read_token(file).map_err(|message| bad("backend.token_file", message))?),
-        };
-        let token_file = match self.token {
-            Some(Token::File(file)) => Some(file),
-            _ => None,
-        };
-        Ok(HttpSink {
-            client,
-            server: self.url,
-            url,
-            bearer: Mutex::new(bearer),
-            token_file,
-            told: ToldSchemas::default(),
-        })
+        client.build().map_err(|error| bad("tls", chain(&error)))
     }
 }
 

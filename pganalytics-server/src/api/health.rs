@@ -8,7 +8,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering::AcqRel, Ordering::Release},
+        atomic::{AtomicBool, Ordering::AcqRel, Ordering::Acquire, Ordering::Release},
     },
     time::{Duration, Instant},
 };
@@ -66,7 +66,8 @@ pub(crate) struct Check {
 /// How the server is.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Health {
-    /// `healthy`, or `degraded` when a part is down.
+    /// `healthy`; `degraded` when a part is down; `draining` when the server is
+    /// about to stop.
     #[schema(example = "healthy")]
     status: &'static str,
     /// Version of the server.
@@ -84,7 +85,7 @@ pub(crate) struct Health {
 /// How the server is
 #[utoipa::path(get, path = "/api/v1/health", tag = "server", responses(
     (status = 200, description = "All is well", body = Health),
-    (status = 503, description = "A part is down; see Retry-After", body = Health)))]
+    (status = 503, description = "A part is down, or the server is about to stop; see Retry-After", body = Health)))]
 pub(crate) async fn health(State(app): State<App>) -> Response {
     answer(&app).await
 }
@@ -99,26 +100,40 @@ pub(crate) async fn live() -> Json<BTreeMap<&'static str, &'static str>> {
 /// Whether the server can take and answer
 #[utoipa::path(get, path = "/api/v1/health/ready", tag = "server", responses(
     (status = 200, description = "It can", body = Health),
-    (status = 503, description = "A part is down; see Retry-After", body = Health)))]
+    (status = 503, description = "A part is down, or the server is about to stop; see Retry-After", body = Health)))]
 pub(crate) async fn ready(State(app): State<App>) -> Response {
     answer(&app).await
 }
 
 async fn answer(app: &App) -> Response {
     let checks = checks(app).await;
-    let well = checks.values().all(|check| check.status == "healthy");
+    let well = are_well(&checks);
+    let draining = app.draining.load(Acquire);
     let health = Health {
-        status: if well { "healthy" } else { "degraded" },
+        status: match (draining, well) {
+            (true, _) => "draining",
+            (false, true) => "healthy",
+            (false, false) => "degraded",
+        },
         version: env!("CARGO_PKG_VERSION"),
         timestamp: now(),
         uptime_seconds: app.started.elapsed().as_secs(),
         checks,
     };
-    if well {
+    if well && !draining {
         return Json(health).into_response();
     }
     let retry = [(axum::http::header::RETRY_AFTER, "5")];
     (StatusCode::SERVICE_UNAVAILABLE, retry, Json(health)).into_response()
+}
+
+/// Whether it takes requests, and can answer them.
+pub(crate) async fn is_ready(app: &App) -> bool {
+    !app.draining.load(Acquire) && are_well(checks(app).await.as_ref())
+}
+
+fn are_well(checks: &Checks) -> bool {
+    checks.values().all(|check| check.status == "healthy")
 }
 
 async fn checks(app: &App) -> Arc<Checks> {

@@ -95,6 +95,13 @@ impl Config {
                 warnings.push(gathered.error(name, "this version does not use it").to_string());
             }
         }
+        for (name, path) in gathered.readable_by_others() {
+            let why = format!("every user of this machine can read it: chmod o= {}", path.display());
+            if environment == Environment::Production {
+                return Err(gathered.error(name, why));
+            }
+            warnings.push(gathered.error(name, why).to_string());
+        }
         if settings.jwt_secret.is_some() && environment == Environment::Development && is_weak(gathered) {
             warnings.push(gathered.error("jwt_secret", "it is weak; production will refuse it").to_string());
         }
@@ -137,7 +144,8 @@ fn refuse_other_stores(gathered: &Gathered) -> Result<(), ServerError> {
 }
 
 fn tls_of(gathered: &Gathered) -> Result<Option<(PathBuf, PathBuf)>, ServerError> {
-    let enabled = switch(gathered, "tls_enabled")?;
+    let both = gathered.get("tls_cert").is_some() && gathered.get("tls_key").is_some();
+    let enabled = switch(gathered, "tls_enabled")? || both && gathered.origin("tls_enabled") == Origin::Default;
     match (enabled, gathered.get("tls_cert"), gathered.get("tls_key")) {
         (true, Some(cert), Some(key)) => Ok(Some((cert.into(), key.into()))),
         (true, None, _) => Err(gathered.error("tls_cert", "TLS_ENABLED is true, but TLS_CERT names no file")),
@@ -199,7 +207,7 @@ fn settings_of(gathered: &Gathered, environment: Environment, tls: bool) -> Resu
         Some(_) => switch(gathered, "local_access")?,
         None => environment == Environment::Development,
     };
-    settings.setup_token = setup_token(gathered)?;
+    settings.setup_token = secret("setup_token");
     settings.cors_allowed_origins =
         gathered.all("cors_allowed_origins").iter().map(|origin| origin.expose().clone()).collect();
     settings.collection_interval = seconds(gathered, "collection_interval")?;
@@ -210,6 +218,7 @@ fn settings_of(gathered: &Gathered, environment: Environment, tls: bool) -> Resu
     settings.query.at_once = number(gathered, "query_at_once")?;
     settings.query.answer_bytes = number(gathered, "query_answer_memory")?;
     settings.connections = connections(gathered)?;
+    settings.drain_delay = Duration::from_secs(u64::from(number::<u32>(gathered, "drain_delay")?));
     settings.drain_timeout = seconds(gathered, "drain_timeout")?;
     let days: u32 = number(gathered, "default_retention_days")?;
     settings.default_retention = Duration::from_secs(u64::from(days.max(1)) * 86_400);
@@ -243,19 +252,6 @@ fn proxies(gathered: &Gathered) -> Result<Proxies, ServerError> {
     let list = list.map_err(|why| gathered.error("trusted_proxies", why))?;
     let header = gathered.get("proxy_header").unwrap_or_default().parse();
     Ok(list.with_header(header.map_err(|why: String| gathered.error("proxy_header", why))?))
-}
-
-fn setup_token(gathered: &Gathered) -> Result<Option<Secret<String>>, ServerError> {
-    let Some(file) = gathered.get("setup_token_file") else {
-        return Ok(gathered.get("setup_token").map(|text| Secret::new(text.to_owned())));
-    };
-    if gathered.get("setup_token").is_some() {
-        let why = "PGANALYTICS_SETUP_TOKEN is set too; choose one of them";
-        return Err(gathered.error("setup_token_file", why));
-    }
-    let text = std::fs::read_to_string(file);
-    let text = text.map_err(|error| gathered.error("setup_token_file", format!("{file}: {error}")))?;
-    Ok(Some(Secret::new(text.trim().to_owned())))
 }
 
 fn connections(gathered: &Gathered) -> Result<ConnectionLimits, ServerError> {

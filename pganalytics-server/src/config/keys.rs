@@ -42,7 +42,7 @@ pub const KEYS: &[Key] = &[
     key("port", &["PORT"], "8080", "port to listen on"),
     key("ui_port", &["UI_PORT"], "4000", "a second port to listen on, for people; the default where it is free; 0: none"),
     key("insecure_listen", &["PGANALYTICS_INSECURE_LISTEN"], "false", "plain HTTP also for other machines; refused in production"),
-    key("tls_enabled", &["TLS_ENABLED"], "false", "serve HTTPS (TLS 1.3)"),
+    key("tls_enabled", &["TLS_ENABLED"], "false", "serve HTTPS (TLS 1.3); on by itself where TLS_CERT and TLS_KEY are both set"),
     key("tls_cert", &["TLS_CERT", "TLS_CERT_PATH"], "", "certificate chain, PEM file"),
     key("tls_key", &["TLS_KEY", "TLS_KEY_PATH"], "", "private key, PEM file"),
     secret("jwt_secret", &["JWT_SECRET"], "key of access tokens, at least 32 characters; default: made at random and kept in the store"),
@@ -53,9 +53,8 @@ pub const KEYS: &[Key] = &[
     secret("admin_password", &["PGANALYTICS_ADMIN_PASSWORD"], "password of the first admin; default: made at random and shown once"),
     key("setup", &["PGANALYTICS_SETUP"], "false", "make no first admin; POST /api/v1/auth/setup does, with the token that is printed at the start"),
     secret("setup_token", &["PGANALYTICS_SETUP_TOKEN"], "token of /auth/setup, at least 16 characters; default: made at random and printed"),
-    key("setup_token_file", &["PGANALYTICS_SETUP_TOKEN_FILE"], "", "file that holds the set-up token"),
     secret("scrape_token", &["PGANALYTICS_SCRAPE_TOKEN"], "lets Prometheus scrape /metrics from other machines"),
-    key("cors_allowed_origins", &["CORS_ALLOWED_ORIGINS"], "", "origins whose pages may use the API, with commas between them"),
+    key("cors_allowed_origins", &["CORS_ALLOWED_ORIGINS", "ALLOWED_ORIGINS"], "", "origins whose pages may use the API, with commas between them"),
     key("collection_interval", &["COLLECTION_INTERVAL"], "60", "seconds between two scrapes, as agents are told"),
     key("max_concurrent_collectors", &["MAX_CONCURRENT_COLLECTORS"], "10000", "collectors that may be registered"),
     key("catalog_dir", &["PGANALYTICS_CATALOG_DIR"], "", "folder with measurement files of your own"),
@@ -99,6 +98,7 @@ pub const KEYS: &[Key] = &[
     key("http2_max_streams", &["PGANALYTICS_HTTP2_MAX_STREAMS"], "100", "requests at once on a connection of HTTP/2"),
     key("http2_max_resets", &["PGANALYTICS_HTTP2_MAX_RESETS"], "600", "requests a minute that a client of HTTP/2 may take back; 0: no limit"),
     key("http2_max_control_frames", &["PGANALYTICS_HTTP2_MAX_CONTROL_FRAMES"], "6000", "frames of HTTP/2 a minute that carry no request and no data; 0: no limit"),
+    key("drain_delay", &["PGANALYTICS_DRAIN_DELAY"], "0", "seconds that a server which is to stop still takes requests, while /health/ready says that it is draining; 5 behind a balancer"),
     key("drain_timeout", &["PGANALYTICS_DRAIN_TIMEOUT"], "20", "seconds that requests under way have when the server stops"),
 ];
 
@@ -113,6 +113,12 @@ impl Key {
     #[must_use]
     pub fn flag(&self) -> String {
         self.name.replace('_', "-")
+    }
+
+    /// The name of the setting for a file that holds it, where it is a secret.
+    #[must_use]
+    pub fn file_name(&self) -> String {
+        format!("{}_file", self.name)
     }
 
     /// Whether it may be given several times.

@@ -6,6 +6,7 @@
 pub mod build;
 pub mod keys;
 pub mod read;
+mod secret_file;
 #[cfg(test)]
 mod tests;
 

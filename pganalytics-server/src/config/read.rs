@@ -1,10 +1,17 @@
 //! Gathers settings and remembers where each came from.
 
-use std::{collections::BTreeMap, fmt, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    path::{Path, PathBuf},
+};
 
 use pganalytics_core::Secret;
 
-use super::keys::{KEYS, Key};
+use super::{
+    keys::{KEYS, Key},
+    secret_file::{self, SecretFile},
+};
 use crate::error::ServerError;
 
 /// Where a value came from.
@@ -19,6 +26,13 @@ pub enum Origin {
     Environment(&'static str),
     /// The command line.
     Flag,
+    /// A file that holds a secret.
+    SecretFile {
+        /// The file.
+        path: PathBuf,
+        /// The setting that named it, as `JWT_SECRET_FILE`.
+        named_by: String,
+    },
 }
 
 impl fmt::Display for Origin {
@@ -28,6 +42,7 @@ impl fmt::Display for Origin {
             Self::File(path) => write!(f, "{}", path.display()),
             Self::Environment(name) => write!(f, "environment {name}"),
             Self::Flag => f.write_str("flag"),
+            Self::SecretFile { path, named_by } => write!(f, "{} ({named_by})", path.display()),
         }
     }
 }
@@ -36,45 +51,90 @@ impl fmt::Display for Origin {
 #[derive(Debug, Clone)]
 pub struct Gathered {
     values: BTreeMap<&'static str, (Vec<Secret<String>>, Origin)>,
+    readable_by_others: Vec<(&'static str, PathBuf)>,
 }
 
-/// Values by name, as the command line gave them.
-pub type Flags = BTreeMap<&'static str, Vec<String>>;
+/// Values by name, as the command line gave them; of a secret `x` also `x_file`.
+pub type Flags = BTreeMap<String, Vec<String>>;
+
+/// What one layer says of a setting.
+#[derive(Default)]
+struct Said {
+    texts: Option<(Vec<String>, Origin)>,
+    /// The file that a secret is in, and the name that it was given by.
+    file: Option<(PathBuf, String)>,
+}
 
 impl Gathered {
-    /// Gathers the settings; `file` is the settings file with its text.
+    /// Gathers the settings; `file` is the settings file with its text. Every
+    /// secret can be in a file of its own, which the same name with `_FILE`
+    /// behind it gives; one line break at its end does not count.
     ///
     /// # Errors
-    /// When the file is no TOML, or has a key that there is not.
+    /// When the file is no TOML, or has a key that there is not; when a secret
+    /// is given both ways at once, or its file can't be read.
     pub fn read(
         flags: &Flags,
         environment: &dyn Fn(&str) -> Option<String>,
         file: Option<&(PathBuf, String)>,
     ) -> Result<Self, ServerError> {
-        let mut in_file = match file {
+        let in_file = match file {
             Some((path, text)) => parse(path, text)?,
             None => BTreeMap::new(),
         };
-        let mut values = BTreeMap::new();
+        let path = file.map(|(path, _)| path.as_path());
+        let mut gathered = Self { values: BTreeMap::new(), readable_by_others: Vec::new() };
         for key in KEYS {
-            let from_flag = flags.get(key.name).map(|values| (values.clone(), Origin::Flag));
-            let from_environment = || {
-                // An empty variable is one that is not set: compose files write them so.
-                let set =
-                    |name: &&'static str| environment(name).filter(|text| !text.is_empty()).map(|text| (text, *name));
-                let (text, name) = key.env.iter().find_map(set)?;
-                Some((split(key, text), Origin::Environment(name)))
-            };
-            let from_file = in_file.remove(key.name).zip(file);
-            let from_file = from_file.map(|(values, (path, _))| (values, Origin::File(path.clone())));
-            let default = || {
+            let layers = [of_flags(key, flags), of_environment(key, environment), of_file(key, &in_file, path)];
+            let mut found = None;
+            for said in layers {
+                found = gathered.settle(key, said)?;
+                if found.is_some() {
+                    break;
+                }
+            }
+            let (texts, origin) = found.unwrap_or_else(|| {
                 let default = if key.default.is_empty() { vec![] } else { vec![key.default.to_owned()] };
                 (default, Origin::Default)
-            };
-            let (texts, origin) = from_flag.or_else(from_environment).or(from_file).unwrap_or_else(default);
-            values.insert(key.name, (texts.into_iter().map(Secret::new).collect(), origin));
+            });
+            gathered.values.insert(key.name, (texts.into_iter().map(Secret::new).collect(), origin));
         }
-        Ok(Self { values })
+        Ok(gathered)
+    }
+
+    /// One layer's word on a setting; a secret's file is read here.
+    fn settle(&mut self, key: &'static Key, said: Said) -> Result<Option<(Vec<String>, Origin)>, ServerError> {
+        match (said.texts, said.file) {
+            (Some(_), Some((_, named_by))) => {
+                Err(ServerError::setting(named_by, "the secret itself is set too; choose one of them"))
+            }
+            (None, Some((path, named_by))) => {
+                let SecretFile { text, others_may_read } =
+                    secret_file::read(&path).map_err(|why| ServerError::setting(&named_by, why))?;
+                if others_may_read {
+                    self.readable_by_others.push((key.name, path.clone()));
+                }
+                Ok(Some((split(key, text), Origin::SecretFile { path, named_by })))
+            }
+            (texts, None) => Ok(texts),
+        }
+    }
+
+    /// Files with secrets that every user of this machine can read.
+    #[must_use]
+    pub fn readable_by_others(&self) -> &[(&'static str, PathBuf)] {
+        &self.readable_by_others
+    }
+
+    /// Names of the settings whose values differ from those of `other`.
+    pub fn differences<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = &'static Key> + 'a {
+        let texts = |gathered: &'a Self, name: &str| {
+            gathered
+                .values
+                .get(name)
+                .map(|(values, _)| values.iter().map(|value| value.expose().as_str()).collect::<Vec<_>>())
+        };
+        KEYS.iter().filter(move |key| texts(self, key.name) != texts(other, key.name))
     }
 
     /// The value of a setting; the last one where there are several.
@@ -120,6 +180,32 @@ impl Gathered {
     }
 }
 
+fn of_flags(key: &Key, flags: &Flags) -> Said {
+    let file = flags.get(&key.file_name()).filter(|_| key.secret);
+    Said {
+        texts: flags.get(key.name).map(|values| (values.clone(), Origin::Flag)),
+        file: file.and_then(|paths| Some((paths.last()?.into(), format!("--{}-file", key.flag())))),
+    }
+}
+
+fn of_environment(key: &Key, environment: &dyn Fn(&str) -> Option<String>) -> Said {
+    // An empty variable is one that is not set: compose files write them so.
+    let set = |name: &str| environment(name).filter(|text| !text.is_empty());
+    let texts = key.env.iter().find_map(|name| Some((split(key, set(name)?), Origin::Environment(name))));
+    let files = key.env.iter().filter(|_| key.secret).map(|name| format!("{name}_FILE"));
+    Said { texts, file: files.into_iter().find_map(|name| Some((set(&name)?.into(), name))) }
+}
+
+fn of_file(key: &Key, in_file: &BTreeMap<String, Vec<String>>, path: Option<&Path>) -> Said {
+    let Some(path) = path else { return Said::default() };
+    let name = key.file_name();
+    let file = in_file.get(&name).filter(|_| key.secret).and_then(|paths| paths.last());
+    Said {
+        texts: in_file.get(key.name).map(|values| (values.clone(), Origin::File(path.to_owned()))),
+        file: file.map(|secret| (secret.into(), format!("{}: {name}", path.display()))),
+    }
+}
+
 fn split(key: &Key, text: String) -> Vec<String> {
     let separators: &[char] = match key.name {
         "cors_allowed_origins" | "trusted_proxies" => &[',', ' '],
@@ -137,6 +223,12 @@ fn parse(path: &std::path::Path, text: &str) -> Result<BTreeMap<String, Vec<Stri
     let mut values = BTreeMap::new();
     for (field, value) in table {
         let bad = |why: &str| ServerError::setting(format!("{name}: {field}"), why.to_owned());
+        let secret = field.strip_suffix("_file").and_then(Key::find).filter(|key| key.secret);
+        if secret.is_some() {
+            let path = value.as_str().ok_or_else(|| bad("it must be the name of a file"))?;
+            values.insert(field, vec![path.to_owned()]);
+            continue;
+        }
         let Some(key) = Key::find(&field) else {
             return Err(bad("there is no such setting; `pganalytics-server config` lists them"));
         };

@@ -1,11 +1,11 @@
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use super::{Config, Environment, Gathered, KEYS, Origin, read::Flags};
 
 fn gather(flags: &[(&'static str, &str)], environment: &[(&str, &str)], file: &str) -> Result<Gathered, String> {
-    let flags: Flags = flags.iter().map(|(name, value)| (*name, vec![(*value).to_owned()])).collect();
+    let flags: Flags = flags.iter().map(|(name, value)| ((*name).to_owned(), vec![(*value).to_owned()])).collect();
     let environment: BTreeMap<String, String> =
         environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let file = (!file.is_empty()).then(|| (PathBuf::from("server.toml"), file.to_owned()));
@@ -147,4 +147,77 @@ fn secrets_are_not_shown() {
     assert!(!text.contains("hunter2") && !format!("{gathered:?}").contains("hunter2"), "{text}");
     assert!(text.contains("jwt_secret = *** environment JWT_SECRET"));
     assert!(text.contains("port = 81 environment PORT"));
+}
+
+fn secret_file(text: &str, mode: u32) -> (tempfile::TempDir, String) {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("secret");
+    std::fs::write(&path, text).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+    let path = path.display().to_string();
+    (folder, path)
+}
+
+#[test]
+fn every_secret_can_be_in_a_file() {
+    let (_folder, path) = secret_file("q8ZkV2hT0mB4xW6nR1yLc9JdPfGs3UaE\r\n", 0o400);
+    for key in KEYS.iter().filter(|key| key.secret) {
+        let variable = format!("{}_FILE", key.env[0]);
+        let from_environment = gather(&[], &[(&variable, &path)], "").unwrap();
+        assert_eq!(from_environment.get(key.name), Some("q8ZkV2hT0mB4xW6nR1yLc9JdPfGs3UaE"), "{variable}");
+        let origin = Origin::SecretFile { path: path.clone().into(), named_by: variable };
+        assert_eq!(from_environment.origin(key.name), origin);
+        let line = format!("{} = \"{path}\"", key.file_name());
+        assert!(gather(&[], &[], &line).unwrap().get(key.name).is_some(), "{line}");
+        let flags = Flags::from([(key.file_name(), vec![path.clone()])]);
+        assert!(Gathered::read(&flags, &|_| None, None).unwrap().get(key.name).is_some());
+    }
+}
+
+#[test]
+fn a_secret_and_its_file_are_one_too_many_but_layers_win_over_each_other() {
+    let (_folder, path) = secret_file("from-a-file", 0o400);
+    let environment = [("BACKUP_KEY_FILE", path.as_str())];
+    let both = [("BACKUP_KEY_FILE", path.as_str()), ("BACKUP_KEY", "hunter2")];
+    let error = gather(&[], &both, "").unwrap_err();
+    assert!(error.contains("BACKUP_KEY_FILE") && error.contains("choose one") && !error.contains("hunter2"), "{error}");
+    assert_eq!(gather(&[("backup_key", "flag")], &environment, "").unwrap().get("backup_key"), Some("flag"));
+    assert_eq!(gather(&[], &environment, "backup_key = \"file\"").unwrap().get("backup_key"), Some("from-a-file"));
+    let half = [("BACKUP_KEY_FILE", path.as_str()), ("BACKUP_KEY", "")];
+    assert_eq!(gather(&[], &half, "").unwrap().get("backup_key"), Some("from-a-file"));
+}
+
+#[test]
+fn files_that_hold_no_secret_say_what_is_wrong() {
+    let huge = "x".repeat(70_000);
+    for (text, expected) in [("", "is empty"), ("\n", "is empty"), (huge.as_str(), "no secret")] {
+        let (_folder, path) = secret_file(text, 0o400);
+        let error = gather(&[], &[("JWT_SECRET_FILE", path.as_str())], "").unwrap_err();
+        assert!(error.contains("JWT_SECRET_FILE") && error.contains(expected), "{error}");
+    }
+    let error = gather(&[], &[("JWT_SECRET_FILE", "/nowhere/jwt")], "").unwrap_err();
+    assert!(error.contains("/nowhere/jwt") && error.contains("secrets init"), "{error}");
+    assert!(gather(&[], &[("JWT_SECRET_FILE", "/tmp")], "").unwrap_err().contains("is a folder"));
+}
+
+#[test]
+fn a_secret_that_all_can_read_is_warned_of_and_refused_in_production() {
+    let (_folder, path) = secret_file("q8ZkV2hT0mB4xW6nR1yLc9JdPfGs3UaE", 0o444);
+    let made = config(&[], &[("JWT_SECRET_FILE", &path)], "").unwrap();
+    assert!(
+        made.warnings.iter().any(|warning| warning.contains(&path) && warning.contains("chmod")),
+        "{:?}",
+        made.warnings
+    );
+    let error = config(&[], &[("JWT_SECRET_FILE", &path), ("ENVIRONMENT", "production")], "").unwrap_err();
+    assert!(error.contains("every user"), "{error}");
+}
+
+#[test]
+fn certificate_and_key_alone_switch_tls_on() {
+    let files = [("TLS_CERT", "c.pem"), ("TLS_KEY", "k.pem")];
+    assert!(config(&[], &files, "").unwrap().tls.is_some());
+    let off = [("TLS_ENABLED", "false"), ("TLS_CERT", "c.pem"), ("TLS_KEY", "k.pem")];
+    assert!(config(&[], &off, "").unwrap_err().contains("TLS_ENABLED is not true"));
 }

@@ -23,7 +23,14 @@ mod io;
 pub(crate) mod limit;
 mod places;
 
-use std::{future::Future, io::ErrorKind, net::SocketAddr, sync::Arc, sync::atomic::Ordering::Relaxed, time::Duration};
+use std::{
+    future::Future,
+    io::ErrorKind,
+    net::SocketAddr,
+    sync::Arc,
+    sync::atomic::Ordering::{Relaxed, Release},
+    time::Duration,
+};
 
 use axum::Router;
 use tokio::{
@@ -89,9 +96,10 @@ impl Listener {
 }
 
 impl Server {
-    /// Serves plain HTTP until `shutdown` comes; then takes no more connections
-    /// and lets what is under way end, within
-    /// [`Settings::drain_timeout`](crate::Settings::drain_timeout).
+    /// Serves plain HTTP until `shutdown` comes; says for
+    /// [`Settings::drain_delay`](crate::Settings::drain_delay) that it is
+    /// draining, then takes no more connections and lets what is under way end,
+    /// within [`Settings::drain_timeout`](crate::Settings::drain_timeout).
     ///
     /// # Errors
     /// When the metric store has failed for good.
@@ -124,7 +132,7 @@ impl Server {
         shutdown: impl Future<Output = ()>,
     ) -> Result<(), ServerError> {
         let maintenance = tokio::spawn(self.maintenance());
-        let drain = self.app.settings.drain_timeout;
+        let (delay, drain) = (self.app.settings.drain_delay, self.app.settings.drain_timeout);
         let doors = Arc::new(Doors::new(self.app));
         let mut accepting = JoinSet::new();
         for mut listener in listeners {
@@ -138,6 +146,11 @@ impl Server {
         };
         if let Some(error) = &failed {
             tracing::error!(%error, "the metric store has failed for good: stopping");
+        }
+        doors.app.draining.store(true, Release);
+        if failed.is_none() && !delay.is_zero() {
+            tracing::info!(?delay, "draining: requests are still taken, and /health/ready turns balancers away");
+            tokio::time::sleep(delay).await;
         }
         doors.ending.drain.cancel();
         // Sockets are closed at once, so that a successor can have the ports.

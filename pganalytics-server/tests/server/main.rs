@@ -14,6 +14,7 @@ mod hostile_sql;
 mod ingest;
 mod monitoring;
 mod nesting;
+mod operations;
 mod permissions;
 mod process;
 mod proxies;

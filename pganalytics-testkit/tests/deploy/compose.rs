@@ -65,7 +65,13 @@ pub(crate) fn files(tree: &Tree) -> Result<Vec<File>, String> {
         let folder = &path[..path.rfind('/').map_or(0, |slash| slash + 1)];
         let variables = variables(tree.get(&format!("{folder}.env.example")).map_or("", String::as_str));
         let filled = fill(text, &variables).map_err(|error| format!("{path}: {error}"))?;
-        let parse = |text: &str| serde_yaml_ng::from_str(text).map_err(|error| format!("{path}: {error}"));
+        let parse = |text: &str| -> Result<Value, String> {
+            let bad = |error| format!("{path}: {error}");
+            let mut value: Value = serde_yaml_ng::from_str(text).map_err(bad)?;
+            // `<<: *anchor`
+            value.apply_merge().map_err(bad)?;
+            Ok(value)
+        };
         files.push(File { path: path.clone(), raw: parse(text)?, filled: parse(&filled)? });
     }
     Ok(files)

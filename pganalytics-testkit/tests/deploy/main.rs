@@ -5,6 +5,8 @@
 
 mod compose;
 mod planted;
+mod platform;
+mod proxies;
 mod rules;
 
 use std::{collections::BTreeMap, fs, path::Path};

@@ -8,7 +8,7 @@ const SINGLE: &str = "deploy/stacks/single/compose.yml";
 const POOLER: &str = "deploy/stacks/shared/pgbouncer.ini.tmpl";
 
 /// Replaces a text in a file; the rules must then say this of it.
-fn planted(path: &str, from: &str, to: &str, expected: &str) {
+pub(crate) fn planted(path: &str, from: &str, to: &str, expected: &str) {
     let mut tree = tree();
     let text = tree.get_mut(path).unwrap();
     assert!(text.contains(from), "{path} does not hold {from:?}");

@@ -7,7 +7,7 @@ use serde_yaml_ng::Value;
 use super::{
     Tree,
     compose::{File, entries, files, names, texts, variables},
-    root,
+    platform, root,
 };
 
 /// All that is wrong.
@@ -33,6 +33,7 @@ pub(crate) fn check(tree: &Tree) -> Vec<String> {
     }
     unique(&files, &mut found);
     stacks(tree, &files, &mut found);
+    platform::check(&files, &mut found);
     found
 }
 
@@ -72,13 +73,13 @@ fn mounts(file: &File, name: &str, service: &Value, complain: &mut impl FnMut(St
         let source = volume.split(':').next().unwrap_or_default();
         if source.starts_with('.') {
             // Made by people; the file that mounts it says how.
-            let made_later = source.ends_with("/certs") || source.ends_with("/tls");
+            let made_later = ["/certs", "/tls", "/secrets"].iter().any(|folder| source.ends_with(folder));
             if !made_later && !root().join(file.folder()).join(source).exists() {
                 complain(format!("{name}: {source} is mounted and does not exist"));
             }
-            if !volume.ends_with(":ro") {
-                complain(format!("{name}: {source} is mounted and not read-only"));
-            }
+        }
+        if source.starts_with(['.', '/']) && !volume.ends_with(":ro") {
+            complain(format!("{name}: {source} is mounted and not read-only"));
         }
     }
     let passes = |variable: &str| service["environment"][variable].as_str().is_some();
@@ -127,7 +128,8 @@ fn declared(file: &File, complain: &mut impl FnMut(String)) {
 fn is_secret(variable: &str) -> bool {
     let name = variable.to_ascii_uppercase();
     let words = ["PASSWORD", "PASS", "SECRET", "TOKEN", "KEY"];
-    !name.ends_with("_FILE") && words.iter().any(|word| name.split('_').any(|part| part == *word))
+    // TLS_KEY is the name of a file.
+    !name.ends_with("_FILE") && name != "TLS_KEY" && words.iter().any(|word| name.split('_').any(|part| part == *word))
 }
 
 /// Names in `${NAME…}` and `$$NAME` of a text, each with what follows the name.

@@ -62,6 +62,8 @@ pub(crate) enum Command {
     Once,
     /// Try everything and say what works, what does not, and what to do
     Check,
+    /// Register at the server with its registration secret and keep the token; `run` does it by itself
+    Register,
     /// Print the settings that hold, and where each comes from; secrets are masked
     Config,
     /// List what can be collected

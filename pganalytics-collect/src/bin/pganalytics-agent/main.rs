@@ -5,7 +5,9 @@ mod args;
 mod check;
 mod health;
 mod list;
+mod notify;
 mod once;
+mod register;
 mod run;
 mod table;
 mod tune;
@@ -53,7 +55,7 @@ fn main() -> ExitCode {
         Command::Health => return health::health(&config),
         Command::Measurements { markdown: true } => return list::page(&config),
         Command::Measurements { markdown: false } => return list::measurements(&config, json),
-        Command::Run | Command::Once | Command::Check | Command::Tune(_) => {}
+        Command::Run | Command::Once | Command::Check | Command::Register | Command::Tune(_) => {}
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let runtime = match runtime {
@@ -65,6 +67,7 @@ fn main() -> ExitCode {
     };
     let code = match command {
         Command::Once => runtime.block_on(once::once(&config, json)),
+        Command::Register => runtime.block_on(register::register(&config)),
         Command::Check => runtime.block_on(check::check(&config, json)),
         _ => runtime.block_on(run::run(&config)),
     };

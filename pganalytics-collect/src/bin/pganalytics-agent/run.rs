@@ -8,11 +8,12 @@ use pganalytics_collect::{
     own_sql::Reloader,
     spool::SpoolError,
 };
+use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::{FAILED, MISUSED, complain, say_error};
+use super::{FAILED, MISUSED, complain, notify, register, say_error};
 
 pub(crate) async fn run(config: &Config) -> ExitCode {
     warn_of_settings(config.settings());
@@ -20,6 +21,20 @@ pub(crate) async fn run(config: &Config) -> ExitCode {
         warn!(
             "no PostgreSQL server is set, only this host is watched; name one with --postgres, POSTGRES_HOST or [[postgres]]"
         );
+    }
+    let stop = CancellationToken::new();
+    let signals = stop.clone();
+    tokio::spawn(async move {
+        if let Err(error) = stop_on_signals(signals).await {
+            warn!(%error, "signals are not handled: the agent stops without sending what waits");
+        }
+    });
+    tokio::spawn(notify::watchdog());
+    let servers = config.postgres.len();
+    let status = format!("Watching {servers} servers");
+    notify::tell(&[NotifyState::Ready, NotifyState::Status(&status)]);
+    if let Err(code) = register::before_running(config, &stop).await {
+        return code;
     }
     let mut agent = config.agent();
     let exporter = config.exporter();
@@ -65,13 +80,6 @@ pub(crate) async fn run(config: &Config) -> ExitCode {
         Ok(agent) => agent,
         Err(error) => return complain(&error, MISUSED),
     };
-    let stop = CancellationToken::new();
-    let signals = stop.clone();
-    tokio::spawn(async move {
-        if let Err(error) = stop_on_signals(signals).await {
-            warn!(%error, "signals are not handled: the agent stops without sending what waits");
-        }
-    });
     tokio::spawn(reload_on_hangup(config.reloader()));
     match agent.run(stop).await {
         Ok(summary) if summary.outbox.queued_frames == 0 => ExitCode::SUCCESS,
@@ -98,6 +106,7 @@ async fn stop_on_signals(stop: CancellationToken) -> std::io::Result<()> {
         }
         if round == 0 {
             info!("stopping; once more to stop at once");
+            notify::tell(&[NotifyState::Stopping]);
             stop.cancel();
         }
     }
@@ -126,9 +135,6 @@ fn is_exporter_wanted(settings: &[Setting]) -> bool {
 
 fn warn_of_settings(settings: &[Setting]) {
     let set = |key: &str| settings.iter().find(|setting| setting.key == key && !setting.value.is_empty());
-    if set("backend.registration_secret").is_some_and(|setting| setting.origin != Origin::Default) {
-        warn!("backend.registration_secret is set, but this version does not use it yet");
-    }
     let is_local =
         |url: &str| ["http://localhost", "http://127.", "http://[::1]"].iter().any(|local| url.starts_with(local));
     if let Some(url) = set("backend.url").map(|setting| setting.value.as_str())

@@ -7,8 +7,11 @@ use clap::{Arg, ArgAction, ArgMatches, value_parser};
 use pganalytics_server::{
     auth::scope::Scope,
     config::{KEYS, Key, read::Flags},
+    ops::{certs::Request, private_file::Owner},
 };
 use pganalytics_store::meta_store::Role;
+
+use super::operations;
 
 const ABOUT: &str = "Takes in, keeps and shows what agents collect from PostgreSQL servers";
 const AFTER: &str = "\
@@ -34,6 +37,32 @@ pub(crate) enum Command {
     /// Started by `serve`.
     SqlWorker,
     People(People),
+    Health {
+        url: Option<String>,
+        ready: bool,
+    },
+    Doctor {
+        production: bool,
+        only: Option<String>,
+        host: Option<String>,
+        json: bool,
+    },
+    Secrets(Secrets),
+    Certs(Certs),
+}
+
+/// Commands about secrets.
+pub(crate) enum Secrets {
+    Init { folder: PathBuf, readers: Vec<String>, owner: Option<Owner> },
+    Show { folder: PathBuf, name: String },
+}
+
+/// Commands about certificates.
+pub(crate) enum Certs {
+    Ca { folder: PathBuf, name: String, renew: bool },
+    Issue { ca: PathBuf, folder: PathBuf, request: Request },
+    Show { file: PathBuf },
+    Check { certificate: PathBuf, key: PathBuf, ca: Option<PathBuf>, host: Option<String>, reader: Option<Owner> },
 }
 
 /// Commands about users and tokens.
@@ -50,7 +79,13 @@ impl Args {
         for key in KEYS {
             // Given before the command or behind it: clap hands global flags down.
             if let Some(values) = matches.get_many::<String>(key.name) {
-                flags.insert(key.name, values.cloned().collect());
+                flags.insert(key.name.to_owned(), values.cloned().collect());
+            }
+            let file = key.file_name();
+            if key.secret
+                && let Some(path) = matches.get_one::<String>(&file)
+            {
+                flags.insert(file, vec![path.clone()]);
             }
         }
         Self { command: chosen(&matches), config: matches.get_one("config").cloned(), flags }
@@ -63,6 +98,7 @@ fn chosen(matches: &ArgMatches) -> Command {
         Some(("config", matches)) => Command::Config { json: matches.get_flag("json") },
         Some(("openapi", _)) => Command::OpenApi,
         Some(("sql-worker", _)) => Command::SqlWorker,
+        Some((name @ ("health" | "doctor" | "secrets" | "certs"), matches)) => operations::chosen(name, matches),
         Some(("user", matches)) => Command::People(match matches.subcommand() {
             Some(("add", matches)) => People::AddUser {
                 name: text(matches, "name"),
@@ -130,6 +166,7 @@ fn command() -> clap::Command {
         .subcommand(clap::Command::new("sql-worker").about("Run SQL for a server that started this").hide(true))
         .subcommand(user)
         .subcommand(token)
+        .subcommands(operations::commands())
         .arg(
             Arg::new("config")
                 .long("config")
@@ -140,6 +177,7 @@ fn command() -> clap::Command {
                 .help("The settings file"),
         )
         .args(KEYS.iter().map(flag))
+        .args(KEYS.iter().filter(|key| key.secret).map(file_flag))
 }
 
 fn role(text: &str) -> Result<Role, String> {
@@ -149,6 +187,12 @@ fn role(text: &str) -> Result<Role, String> {
         "admin" => Ok(Role::Admin),
         other => Err(format!("{other:?} is no role; there are viewer, user, admin")),
     }
+}
+
+fn file_flag(key: &'static Key) -> Arg {
+    let env: Vec<String> = key.env.iter().map(|name| format!("{name}_FILE")).collect();
+    let help = format!("File that holds {} [env: {}]", key.name, env.join(", "));
+    Arg::new(key.file_name()).long(format!("{}-file", key.flag())).value_name("FILE").help(help).global(true)
 }
 
 fn flag(key: &'static Key) -> Arg {

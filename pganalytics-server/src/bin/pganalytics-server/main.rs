@@ -3,7 +3,10 @@
 mod args;
 mod catalog;
 mod files;
+mod notify;
+mod operations;
 mod people;
+mod reload;
 mod serve;
 mod show;
 mod sql_worker;
@@ -19,10 +22,10 @@ use std::{
 use pganalytics_core::Secret;
 use pganalytics_server::{
     ServerError,
-    config::{Config, Gathered, KEYS, Origin},
+    config::{Config, Gathered, KEYS, Origin, read::Flags},
 };
 use pganalytics_store::sqlite::{SqliteOptions, SqliteStore};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
 
 use self::args::{Args, Command};
 
@@ -75,13 +78,27 @@ fn run(args: Args) -> Result<(), Failure> {
         // Before anything that holds a secret is read.
         return sql_worker::run(&args.flags);
     }
-    let file = settings_file(args.config.as_deref())?;
-    let gathered = Gathered::read(&args.flags, &|name| std::env::var(name).ok(), file.as_ref())?;
-    let config = Config::build(&gathered)?;
+    // These need no settings, and make what settings name.
+    match &args.command {
+        Command::Secrets(command) => return operations::secrets(command),
+        Command::Certs(command) => return operations::certs(command),
+        _ => {}
+    }
+    let source = Source { flags: args.flags, file: args.config };
+    let gathered = source.gather()?;
+    let config = Config::build(&gathered);
+    if let Command::Doctor { production, only, host, json } = &args.command {
+        let wanted = (*production, only.as_deref(), host.as_deref(), *json);
+        return operations::examine(&gathered, &config, wanted);
+    }
+    let config = config?;
+    if let Command::Health { url, ready } = &args.command {
+        return operations::health(&config, url.as_deref(), *ready);
+    }
     if let Command::Config { json } = args.command {
         return show::config(&gathered, json);
     }
-    start_log(&config, &args.command)?;
+    let log = start_log(&config, &args.command)?;
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
@@ -98,11 +115,14 @@ fn run(args: Args) -> Result<(), Failure> {
     let runtime = runtime.map_err(|error| Failure::new(format!("the runtime does not start: {error}")))?;
     let done = runtime.block_on(async {
         match args.command {
-            Command::Serve => serve::serve(config).await,
+            Command::Serve => {
+                let reload = reload::Reload::new(source, gathered.clone(), log);
+                serve::serve(config, reload).await
+            }
             Command::OpenApi => show::openapi().await,
             Command::People(command) => people::run(&config, command).await,
             // Answered above, before there was anything to start.
-            Command::Config { .. } | Command::SqlWorker => Ok(()),
+            _ => Ok(()),
         }
     });
     // A thread that waits for a dead file system must not hold the exit.
@@ -118,6 +138,19 @@ fn holds_password(url: &Secret<String>) -> bool {
     in_authority || text.contains("password=")
 }
 
+/// Where the settings are read from, at the start and again on SIGHUP.
+struct Source {
+    flags: Flags,
+    file: Option<PathBuf>,
+}
+
+impl Source {
+    fn gather(&self) -> Result<Gathered, Failure> {
+        let file = settings_file(self.file.as_deref())?;
+        Ok(Gathered::read(&self.flags, &|name| std::env::var(name).ok(), file.as_ref())?)
+    }
+}
+
 fn settings_file(named: Option<&Path>) -> Result<Option<(PathBuf, String)>, Failure> {
     let path = named.unwrap_or(Path::new(DEFAULT_FILE));
     match std::fs::read_to_string(path) {
@@ -127,28 +160,36 @@ fn settings_file(named: Option<&Path>) -> Result<Option<(PathBuf, String)>, Fail
     }
 }
 
+/// Changes the filter of log lines while the program runs.
+type LogFilter = tracing_subscriber::reload::Handle<EnvFilter, tracing_subscriber::Registry>;
+
 /// Logs go to the standard error, results to the standard output.
-fn start_log(config: &Config, command: &Command) -> Result<(), Failure> {
+fn start_log(config: &Config, command: &Command) -> Result<LogFilter, Failure> {
     // Who asks for a token does not want to read how it was made.
     let level = if matches!(command, Command::Serve) { config.log_level.as_str() } else { "warn" };
+    let (filter, handle) = tracing_subscriber::reload::Layer::new(log_filter(level)?);
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let log = tracing_subscriber::registry().with(filter);
+    if config.log_json {
+        log.with(lines.json()).init();
+    } else {
+        log.with(lines.with_ansi(std::io::stderr().is_terminal())).init();
+    }
+    Ok(handle)
+}
+
+fn log_filter(level: &str) -> Result<EnvFilter, Failure> {
     let directives = if level.contains('=') {
         level.to_owned()
     } else {
         // HTTP/2 warns of each odd frame of a peer: a stranger must not fill the log.
         format!("warn,h2=error,pganalytics_server={level},pganalytics_store={level},pganalytics_collect={level}")
     };
-    let filter = EnvFilter::try_new(&directives).map_err(|_| {
+    EnvFilter::try_new(&directives).map_err(|_| {
         Failure::misused(format!(
             "LOG_LEVEL: {level:?} is none of error, warn, info, debug, trace, nor filters as info,pganalytics_store=debug"
         ))
-    })?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    if config.log_json {
-        log.json().init();
-    } else {
-        log.with_ansi(std::io::stderr().is_terminal()).init();
-    }
-    Ok(())
+    })
 }
 
 /// Opens the embedded store.

@@ -2,22 +2,23 @@
 
 use std::{io, net::SocketAddr, sync::Arc};
 
-use pganalytics_server::{Listener, Server, TlsFiles, config::Config};
+use pganalytics_server::{Listener, ReloadableTls, Server, TlsFiles, config::Config};
+use sd_notify::NotifyState;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{FAILED, Failure, catalog, files, open_store, say, sql_worker};
+use super::{FAILED, Failure, catalog, files, notify, open_store, reload::Reload, say, sql_worker};
 
-pub(crate) async fn serve(config: Config) -> Result<(), Failure> {
+pub(crate) async fn serve(config: Config, reload: Reload) -> Result<(), Failure> {
     files::allow(config.settings.connections.max);
     // Everything that can be wrong without the store comes before it: the first
     // admin's password is made once, and must not be lost to a port in use.
     let monitors = monitors(&config)?;
     let files = config.tls.as_ref().map(|(cert, key)| TlsFiles { certificate: cert.clone(), key: key.clone() });
-    let tls = files.as_ref().map(TlsFiles::load).transpose()?;
+    let tls = files.map(ReloadableTls::load).transpose()?;
     let listener =
         TcpListener::bind(config.listen).await.map_err(|error| cannot_listen(config.listen, &error, "port"))?;
     let address = listener.local_addr().map_err(Failure::new)?;
@@ -46,10 +47,23 @@ pub(crate) async fn serve(config: Config) -> Result<(), Failure> {
     let watching = watch(&server, monitors, stop.clone()).await?;
     let listeners = std::iter::once(listener).chain(ui_listener);
     let listeners = listeners.map(|socket| match &tls {
-        Some(tls) => Listener::tls(socket, Arc::clone(tls)),
+        Some(tls) => Listener::tls(socket, tls.config()),
         None => Listener::plain(socket),
     });
-    server.serve_all(listeners.collect(), stop.cancelled()).await?;
+    let listeners = listeners.collect();
+    let control = server.control();
+    let helpers = [tokio::spawn(notify::watchdog(control.clone())), tokio::spawn(reload.on_hangup(control, tls))];
+    // Its port is open and the store has its present shape.
+    let status = format!("Listening on {address}");
+    notify::tell(&[NotifyState::Ready, NotifyState::Status(&status)]);
+    let told = async {
+        stop.cancelled().await;
+        notify::tell(&[NotifyState::Stopping]);
+    };
+    server.serve_all(listeners, told).await?;
+    for helper in helpers {
+        helper.abort();
+    }
     // It delivers what it still has while requests end; both are over now.
     stop.cancel();
     let _ = watching.await;

@@ -1,0 +1,9 @@
+//! What people who run the program need beside it: health checks, secrets and
+//! certificates that are made for them, and a look at whether all is as it
+//! should be.
+
+pub mod certs;
+pub mod doctor;
+pub mod local;
+pub mod private_file;
+pub mod secrets;
