@@ -52,6 +52,7 @@
 
 mod budget;
 mod changes;
+mod convert;
 mod copies;
 mod counted;
 mod cuts;
