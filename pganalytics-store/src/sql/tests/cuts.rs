@@ -255,7 +255,7 @@ impl World {
             let counted = self.truth[&now][key(row)].counted - self.truth[&before][key(row)].counted;
             prop_assert_eq!(&row[2], &json!(counted), "{:?} since {}", row, before);
         }
-        if from.contains(&*shown(at(0)).as_str().unwrap()) {
+        if from.contains(shown(at(0)).as_str().unwrap()) {
             for time in &self.certain {
                 let there: BTreeSet<usize> = (0..KEYS).filter(|key| self.truth[time][*key].calls.is_some()).collect();
                 prop_assert_eq!(shown_at.remove(time).unwrap_or_default(), there, "{}", time);
