@@ -12,6 +12,7 @@ use std::collections::VecDeque;
 use pganalytics_core::Timestamp;
 
 use super::{
+    changed::{changed_setting, follow_zone},
     entry::{Entry, SqlState},
     format::{Counts, Limits},
     parser::valid,
@@ -229,7 +230,10 @@ impl Lines {
         if self.touched.is_some_and(|back| back >= self.open.len()) {
             self.touched = None;
         }
-        let entry = open.entry(&mut self.times);
+        let mut entry = open.entry(&mut self.times);
+        if follow_zone(&entry, &mut self.times) {
+            entry = open.entry(&mut self.times);
+        }
         if open.head.is_some() {
             self.counts.entries += 1;
             self.counts.entry_bytes += open.bytes;
@@ -250,27 +254,6 @@ impl Lines {
 fn nth_back(open: &mut VecDeque<Open>, back: usize) -> Option<&mut Open> {
     let at = open.len().checked_sub(back + 1)?;
     open.get_mut(at)
-}
-
-/// The new value of a setting in a message that a setting was changed, in any language: the name and
-/// the value stand in quotes, one behind the other, whatever words are between them.
-fn changed_setting<'a>(message: &'a str, name: &str) -> Option<&'a str> {
-    const QUOTES: &[(char, char)] = &[('"', '"'), ('»', '«'), ('«', '»'), ('„', '“'), ('“', '”'), ('「', '」')];
-    // Nothing that is as long as this is such a message.
-    const LONGEST: usize = 4_096;
-    if message.len() > LONGEST {
-        return None;
-    }
-    let (before, behind) = message.split_once(name)?;
-    let before = before.trim_end();
-    let &(opening, closing) = QUOTES
-        .iter()
-        .find(|(opening, closing)| before.ends_with(*opening) && behind.trim_start().starts_with(*closing))?;
-    let rest = behind.trim_start().strip_prefix(closing)?;
-    let (_, value) = rest.split_once(opening)?;
-    let (value, _) = value.rsplit_once(closing)?;
-    // French has blanks within its quotes, which don't break the line.
-    Some(value.strip_prefix('\u{a0}').and_then(|value| value.strip_suffix('\u{a0}')).unwrap_or(value))
 }
 
 /// The begin of a text that has no more bytes than this.
@@ -405,26 +388,5 @@ fn without_position(message: &str) -> (&str, Option<i32>) {
     match (without.strip_suffix(BEFORE), message.get(without.len()..).and_then(number)) {
         (Some(message), Some(position)) => (message, Some(position)),
         _ => (message, None),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::changed_setting;
-
-    #[test]
-    fn a_changed_setting_is_read_in_any_language() {
-        for message in [
-            r#"LOG:  parameter "log_line_prefix" changed to "%m "%u" ""#,
-            r#"LOG:  Parameter »log_line_prefix« auf »%m "%u" « gesetzt"#,
-            r#"LOG:  パラメータ"log_line_prefix"は"%m "%u" "に変更されました"#,
-            "LOG:  paramètre «\u{a0}log_line_prefix\u{a0}» modifié par «\u{a0}%m \"%u\" \u{a0}»",
-        ] {
-            assert_eq!(changed_setting(message, "log_line_prefix"), Some("%m \"%u\" "), "{message}");
-        }
-        for message in ["LOG:  log_line_prefix", r#"LOG:  parameter "log_line_prefix""#, r#""log_line_prefix_" to "x""#]
-        {
-            assert_eq!(changed_setting(message, "log_line_prefix"), None, "{message}");
-        }
     }
 }

@@ -9,6 +9,7 @@
 //! Only `tail` touches files; who knows where they are is
 //! [`PostgresServer`](crate::postgres::PostgresServer).
 
+mod changed;
 mod class;
 mod classify;
 mod csv;

@@ -9,6 +9,8 @@ use pganalytics_core::Timestamp;
 #[derive(Clone, PartialEq)]
 pub struct Zone {
     zone: Option<tz::TimeZone>,
+    /// The one before: sessions take a change over one by one.
+    older: Option<tz::TimeZone>,
 }
 
 impl Default for Zone {
@@ -28,7 +30,7 @@ impl Zone {
     /// others as UTC.
     #[must_use]
     pub const fn unknown() -> Self {
-        Self { zone: None }
+        Self { zone: None, older: None }
     }
 
     /// From the value of `log_timezone`: a name, or a rule as POSIX writes it (`<+05>-5`, `UTC+3`;
@@ -41,14 +43,27 @@ impl Zone {
             let rule = |text: &str| tz::TimeZone::posix(text).ok();
             rule(name).or_else(|| rule(&format!("{name},M3.2.0,M11.1.0")))
         };
-        Self { zone: tz::TimeZone::get(name).ok().or_else(posix) }
+        Self { zone: tz::TimeZone::get(name).ok().or_else(posix), older: None }
+    }
+
+    /// The same after a change: times whose abbreviation is not of this zone may
+    /// be of the other.
+    #[must_use]
+    pub(crate) fn with_older(self, older: Self) -> Self {
+        Self { older: older.zone, ..self }
     }
 
     /// Seconds east of UTC at a local time, and whether that is certain.
     fn offset(&self, local_seconds: i64, abbreviation: &[u8]) -> (i64, bool) {
         // First: in a zone called `UTC+3` what is written as UTC is three hours behind it.
-        let of_zone = self.zone.as_ref().and_then(|zone| of_zone(zone, local_seconds, abbreviation));
+        let of = |zone: &Option<tz::TimeZone>| {
+            zone.as_ref().and_then(|zone| self::of_zone(zone, local_seconds, abbreviation))
+        };
+        let of_zone = of(&self.zone);
         if let Some((offset, true)) = of_zone {
+            return (offset, true);
+        }
+        if let Some((offset, true)) = of(&self.older) {
             return (offset, true);
         }
         if matches!(abbreviation, b"UTC" | b"GMT" | b"Z" | b"UCT" | b"Zulu") {
@@ -177,6 +192,16 @@ const SECONDS_LEN: usize = 19;
 impl TimeReader {
     pub(super) fn new(zone: Zone) -> Self {
         Self { zone, quarter: i64::MIN, abbreviation: [0; 8], offset: 0, certain: true, guessed: 0 }
+    }
+
+    /// Goes on in another zone; false when it is not known.
+    pub(super) fn follow(&mut self, zone: Zone) -> bool {
+        if zone.zone.is_none() {
+            return false;
+        }
+        self.zone = zone.with_older(std::mem::take(&mut self.zone));
+        self.quarter = i64::MIN;
+        true
     }
 
     /// A time as `%m`, `%t` and `%s` write it.

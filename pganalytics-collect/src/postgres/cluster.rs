@@ -23,12 +23,13 @@ use super::{
 };
 use crate::{
     collector::{CollectContext, Collected, Collector, Outcome, Report},
+    delivery::Loss,
     error::CollectError,
     own_sql::CatalogChange,
     scrape::full_scrape,
 };
 
-/// How often all databases are searched for an extension that home lacks.
+/// How often all databases are searched for what home lacks.
 const SEARCH: Duration = Duration::from_secs(3600);
 
 /// The collector of cluster-wide measurements and of `pg_up`.
@@ -36,7 +37,7 @@ pub(super) struct ClusterCollector {
     name: String,
     shared: Arc<Shared>,
     keeper: Keeper,
-    /// Where cluster-wide views are read; extensions may call it elsewhere.
+    /// Where cluster-wide views are read; extensions and encodings may call it elsewhere.
     home: Arc<str>,
     searched: Option<Instant>,
     up: Option<Arc<Measurement>>,
@@ -140,8 +141,8 @@ impl ClusterCollector {
         Ok(collected)
     }
 
-    /// Moves to the database that has the extensions which are needed, if home
-    /// has not: `pg_stat_statements` is the same in all, but created in some.
+    /// Moves to the database that has the extensions which are needed, or the
+    /// encoding, if home has not.
     async fn find_home(
         &mut self,
         mut session: Session,
@@ -150,19 +151,18 @@ impl ClusterCollector {
         cx: &CollectContext,
     ) -> Result<(Session, bool), ConnectProblem> {
         let wanted = home::wanted(due, &session);
-        let found = match session.extensions(&wanted).await {
-            Ok(found) => found.len(),
+        let Ok(fit) = home::Fit::of(&mut session, &wanted).await else {
             // Whoever comes next meets the same trouble and reports it.
-            Err(_) => return Ok((session, in_recovery)),
+            return Ok((session, in_recovery));
         };
-        if found == wanted.len() || self.searched.is_some_and(|searched| searched.elapsed() < SEARCH) {
+        if fit.is_best(&wanted) || self.searched.is_some_and(|searched| searched.elapsed() < SEARCH) {
             return Ok((session, in_recovery));
         }
         self.searched = Some(Instant::now());
         let shared = Arc::clone(&self.shared);
-        let best = home::search(&shared, &self.keeper, session, &wanted, found, cx.deadline).await;
+        let best = home::search(&shared, &self.keeper, session, &wanted, fit, cx.deadline).await;
         if best != self.home {
-            tracing::info!(server = %shared.config.name, database = %best, "extensions are there: cluster-wide views are read there");
+            tracing::info!(server = %shared.config.name, database = %best, "cluster-wide views are read there: it has the extensions, or the encoding for all texts of statements");
             self.home = best;
         }
         shared.enter(&self.keeper, &self.home, cx.deadline).await
@@ -234,6 +234,14 @@ impl Collector for ClusterCollector {
         self.searched = None;
         let mut journal = lock(&self.shared.journal);
         change.new.iter().for_each(|measurement| journal.begin_anew(measurement.name()));
+    }
+
+    fn lost(&mut self, loss: &Loss) {
+        for (measurement, followed) in &mut self.followed {
+            if loss.cut.is_empty() || loss.cut.iter().any(|cut| cut.measurements.contains(measurement)) {
+                followed.lose();
+            }
+        }
     }
 
     async fn collect(&mut self, cx: &CollectContext) -> Result<Collected, CollectError> {

@@ -1,5 +1,6 @@
 //! The database where cluster-wide views are read: `pg_stat_statements` is the
-//! same in all, but created in some.
+//! same in all, but created in some, and turns all texts into the encoding of the
+//! database that asks. Only UTF8 takes them all.
 
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use super::{
     discover,
     keeper::Keeper,
     measure::{STATEMENTS, needed},
+    query_fault::QueryFault,
     session::Session,
     visit::Shared,
 };
@@ -23,30 +25,51 @@ pub(super) fn wanted<'m>(due: &'m [Arc<Measurement>], session: &Session) -> Vec<
     needed(due, session.facts.version).into_iter().filter(|name| *name != STATEMENTS || loaded).collect()
 }
 
-/// The database that has most of these extensions; the session's own, which has
-/// `found` of them, unless another has more.
+/// How well a database serves for cluster-wide views; more is better.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Fit {
+    extensions: usize,
+    /// Texts of statements from every database can be read there.
+    all_texts: bool,
+}
+
+impl Fit {
+    /// Of the database of a session.
+    pub(super) async fn of(session: &mut Session, wanted: &[&str]) -> Result<Self, QueryFault> {
+        let extensions = session.extensions(wanted).await?.len();
+        let all_texts = session.facts.encoding.is_utf8 || !wanted.contains(&STATEMENTS);
+        Ok(Self { extensions, all_texts })
+    }
+
+    /// No other database can be better.
+    pub(super) fn is_best(self, wanted: &[&str]) -> bool {
+        self >= Self { extensions: wanted.len(), all_texts: true }
+    }
+}
+
+/// The database that serves best; the session's own, unless another is better.
 pub(super) async fn search(
     shared: &Shared,
     keeper: &Keeper,
     mut session: Session,
     wanted: &[&str],
-    found: usize,
+    fit: Fit,
     deadline: Instant,
 ) -> Arc<str> {
-    let mut best = (found, Arc::clone(&session.database));
+    let mut best = (fit, Arc::clone(&session.database));
     let others = discover::databases(&mut session, &shared.config).await;
     keeper.put_back(session);
     let Ok((others, _)) = others else { return best.1 };
     let home = Arc::clone(&best.1);
     for database in others.into_iter().filter(|name| *name != home).take(SEARCHED) {
-        if Instant::now() >= deadline || best.0 == wanted.len() {
+        if Instant::now() >= deadline || best.0.is_best(wanted) {
             break;
         }
         let Ok((mut session, _)) = keeper.open(&database, deadline).await else { continue };
-        if let Ok(extensions) = session.extensions(wanted).await
-            && extensions.len() > best.0
+        if let Ok(fit) = Fit::of(&mut session, wanted).await
+            && fit > best.0
         {
-            best = (extensions.len(), database);
+            best = (fit, database);
         }
         keeper.put_back(session);
     }

@@ -161,8 +161,8 @@ impl Asker<'_> {
             String::from("a measurement may only read; change its sql")
         } else if self.extension == Some("pg_stat_statements") && !self.in_utf8 && *code != SqlState::UNDEFINED_COLUMN {
             format!(
-                "texts of statements from databases of other encodings can't be read in {database}; name a database \
-                 in UTF8 as database of this server in the settings"
+                "texts of statements from databases of other encodings can't be read in {database}; \
+                 CREATE EXTENSION pg_stat_statements in a database in UTF8"
             )
         } else if *code == SqlState::FEATURE_NOT_SUPPORTED && message.contains("cached plan") {
             String::from("a table was changed; it is tried again at the next visit")

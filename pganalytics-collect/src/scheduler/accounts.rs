@@ -7,7 +7,7 @@ use std::{
 };
 
 use pganalytics_core::{
-    Batch, InstanceId, MeasurementName, ModelError, ServerId, Source, Timestamp, Value,
+    Batch, InstanceId, MeasurementName, ModelError, ServerId, Source, Timestamp, Value, Values,
     catalog::{Catalog, Measurement},
 };
 
@@ -16,11 +16,16 @@ use crate::{
     scrape::full_scrape,
 };
 
+/// How many values of a measurement at a source hold U+FFFD, which stands for
+/// bytes that are no text. Where there is none there is no entry.
+pub(crate) type Replaced = BTreeMap<(Source, MeasurementName), usize>;
+
 /// What is known of the last visit for one measurement at one source.
 #[derive(Debug, Clone)]
 struct Line {
     outcome: Outcome,
     elapsed: Duration,
+    replaced: usize,
 }
 
 /// The last line of each measurement at each source. A batch of `agent_scrape`
@@ -31,6 +36,8 @@ pub(crate) struct Accounts {
     sources: BTreeMap<Source, BTreeMap<MeasurementName, Line>>,
     /// Sources that have lost a line since their last batch.
     shorter: BTreeSet<Source>,
+    /// Values with replaced bytes, of batches whose lines are still to come.
+    replaced: Replaced,
 }
 
 impl Accounts {
@@ -39,7 +46,16 @@ impl Accounts {
             measurement: Catalog::builtin().get("agent_scrape").cloned(),
             sources: BTreeMap::new(),
             shorter: BTreeSet::new(),
+            replaced: Replaced::new(),
         }
+    }
+
+    /// Counts of a visit, for those of its lines that come next.
+    pub(crate) fn note(&mut self, replaced: Replaced, reports: &[Report]) {
+        let told = |(source, name): &(Source, MeasurementName)| {
+            reports.iter().any(|report| report.measurement == *name && report.source.as_ref() == Some(source))
+        };
+        self.replaced.extend(replaced.into_iter().filter(|(place, _)| told(place)));
     }
 
     /// A measurement is not taken at a source any more; the next batches say so.
@@ -61,8 +77,10 @@ impl Accounts {
         let mut touched = std::mem::take(&mut self.shorter);
         for report in reports {
             let source = report.source.unwrap_or_else(|| fallback.clone());
+            let Report { measurement, outcome, elapsed, .. } = report;
+            let replaced = self.replaced.remove(&(source.clone(), measurement.clone())).unwrap_or_default();
             let lines = self.sources.entry(source.clone()).or_default();
-            lines.insert(report.measurement, Line { outcome: report.outcome, elapsed: report.elapsed });
+            lines.insert(measurement, Line { outcome, elapsed, replaced });
             touched.insert(source);
         }
         touched.into_iter().filter_map(|source| self.batch(source, now, interval).transpose()).collect()
@@ -80,12 +98,31 @@ impl Accounts {
                 "ok" => Some(Value::Bool(count.is_some())),
                 "duration_ms" => Some(Value::Float((line.elapsed.as_secs_f64() * 1e6).round() / 1e3)),
                 "rows" => count.map(Value::Int),
+                "replaced" => count.map(|_| Value::Int(i64::try_from(line.replaced).unwrap_or(i64::MAX))),
                 _ => None,
             }
         })?;
         batch.scrape.interval_micros = u64::try_from(interval.as_micros()).unwrap_or(u64::MAX);
         Ok(Some(batch))
     }
+}
+
+/// Counts what could not be read as text.
+pub(super) fn replaced(batches: &[Batch]) -> Replaced {
+    let mut replaced = Replaced::new();
+    for batch in batches {
+        let texts = batch.rows.columns().iter().filter_map(|column| match column.values() {
+            Values::Text(texts) if texts.bytes().contains(char::REPLACEMENT_CHARACTER) => Some(texts),
+            _ => None,
+        });
+        let odd = texts.map(|texts| texts.iter().filter(|text| text.contains(char::REPLACEMENT_CHARACTER)).count());
+        let count: usize = odd.sum();
+        if count > 0 {
+            let place = (batch.source.clone(), batch.schema.measurement().clone());
+            *replaced.entry(place).or_default() += count;
+        }
+    }
+    replaced
 }
 
 /// Status, error and rows of an outcome.

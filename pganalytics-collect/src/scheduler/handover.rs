@@ -3,8 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use pganalytics_core::{Batch, Source, frame};
-use tokio::{sync::Mutex, time::Instant};
+use pganalytics_core::{Batch, Presence, Source, frame};
+use tokio::{
+    sync::{Mutex, broadcast},
+    time::Instant,
+};
 use tracing::error;
 
 use super::{SchedulerStats, accounts::Accounts};
@@ -12,7 +15,7 @@ use crate::{
     change_filter::ChangeFilter,
     clock::Clock,
     collector::Report,
-    deliver::{Outbox, Remembered},
+    delivery::{Loss, NewFrame, Outbox, Remembered},
     error::CollectError,
     exporter::Latest,
 };
@@ -25,7 +28,7 @@ pub(crate) struct Shared {
     pub stats: Arc<SchedulerStats>,
     /// Lines of all collectors, for several may visit one source. Held until
     /// the outbox has the frames, so that they stand there in order.
-    pub accounts: Arc<Mutex<(Accounts, ChangeFilter, u64)>>,
+    pub accounts: Arc<Mutex<(Accounts, ChangeFilter, Losses)>>,
     /// What scrapers read, where there is an exporter.
     pub latest: Option<Latest>,
     /// Whether frames go anywhere. If not, none are made, and nothing is
@@ -33,17 +36,55 @@ pub(crate) struct Shared {
     pub delivers: bool,
 }
 
+/// What was lost since somebody looked.
+pub(crate) struct Losses(broadcast::Receiver<Loss>);
+
+impl Losses {
+    pub(crate) fn of(outbox: &dyn Outbox) -> Self {
+        Self(outbox.losses())
+    }
+
+    /// Makes the next batch of each series that lost something a keyframe, and
+    /// gives the losses.
+    pub(super) fn apply(&mut self, filter: &mut ChangeFilter) -> Vec<Loss> {
+        let mut all = Vec::new();
+        loop {
+            match self.0.try_recv() {
+                Ok(loss) => {
+                    if loss.cut.is_empty() {
+                        filter.force_keyframe();
+                    }
+                    for cut in &loss.cut {
+                        cut.measurements
+                            .iter()
+                            .for_each(|measurement| filter.force_keyframe_of(measurement, &cut.source));
+                    }
+                    all.push(loss);
+                }
+                // More than are kept: any series may be among them.
+                Err(broadcast::error::TryRecvError::Lagged(_)) => filter.force_keyframe(),
+                Err(_) => return all,
+            }
+        }
+    }
+}
+
 /// A frame of what changed, and how many rows were left out for a later one of their key.
-pub(super) fn encode(filter: &mut ChangeFilter, batch: Batch, now: Instant) -> Result<(Bytes, usize), CollectError> {
+pub(super) fn encode(filter: &mut ChangeFilter, batch: Batch, now: Instant) -> Result<(NewFrame, usize), CollectError> {
     let filtered = filter.apply(batch, now)?;
-    Ok((Bytes::from(frame::encode(&filtered.batch)?), filtered.duplicates))
+    let batch = &filtered.batch;
+    // Rows that are all new are no difference to what was before.
+    let is_state = batch.schema.presence() == Presence::State;
+    let series = is_state.then(|| (batch.schema.measurement().clone(), batch.source.clone()));
+    let bytes = Bytes::from(frame::encode(batch)?);
+    Ok((NewFrame { bytes, series }, filtered.duplicates))
 }
 
 /// Puts the frames of a visit and its account into the outbox.
 pub(super) async fn deliver(
     shared: &Shared,
     fallback: &Source,
-    mut frames: Vec<Bytes>,
+    mut frames: Vec<NewFrame>,
     reports: Vec<Report>,
     interval: Duration,
     state: Option<Remembered>,
@@ -51,11 +92,7 @@ pub(super) async fn deliver(
     let now = shared.clock.now();
     let mut guard = shared.accounts.lock().await;
     let (accounts, filter, losses) = &mut *guard;
-    let seen = shared.outbox.stats().losses;
-    if *losses != seen {
-        *losses = seen;
-        filter.force_keyframe();
-    }
+    losses.apply(filter);
     let batches = accounts.take(reports, fallback, now, interval).unwrap_or_else(|error| {
         error!(%error, "the account of a visit is lost");
         Vec::new()

@@ -21,7 +21,7 @@ mod runner;
 mod slots;
 
 pub(crate) use accounts::Accounts;
-pub(crate) use handover::Shared;
+pub(crate) use handover::{Losses, Shared};
 pub use plan::Plan;
 pub(crate) use runner::Runner;
 

@@ -8,7 +8,6 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use futures::FutureExt;
 use pganalytics_core::{Batch, MeasurementName, Presence, Source, catalog::Measurement};
 use tokio::{
@@ -20,16 +19,16 @@ use tracing::{debug, error, info, warn};
 
 use super::{
     Plan, SchedulerStats,
-    accounts::{lines, unknown_source},
+    accounts::{lines, replaced, unknown_source},
     change_log::ChangeLog,
-    handover::{Shared, deliver, encode},
+    handover::{Losses, Shared, deliver, encode},
     rhythm::Grid,
     slots::Slots,
 };
 use crate::{
     change_filter::ChangeFilter,
     collector::{CollectContext, Collected, Collector, Outcome, Report},
-    deliver::{Backoff, Remembered},
+    delivery::{Backoff, NewFrame, Remembered},
     error::CollectError,
     exporter::{Ask, Asker},
     own_sql::Following,
@@ -61,7 +60,7 @@ pub(crate) struct Runner {
     catalog: Following,
     slots: Slots,
     filter: ChangeFilter,
-    losses: u64,
+    losses: Losses,
     /// Where each measurement was found so far, for lines about visits that
     /// brought nothing.
     seen: BTreeMap<MeasurementName, BTreeSet<Source>>,
@@ -90,6 +89,7 @@ impl Runner {
         let slots = Slots::new(Arc::clone(&name), Arc::clone(&shared.stats), grid, phase);
         let asks = shared.latest.as_ref().map(|latest| latest.register(slots.names()));
         Self {
+            losses: Losses::of(&*shared.outbox),
             fallback: unknown_source(&name),
             name,
             collector,
@@ -98,7 +98,6 @@ impl Runner {
             plan: plan.clone(),
             catalog,
             filter: ChangeFilter::new(),
-            losses: 0,
             seen: BTreeMap::new(),
             alive: BTreeMap::new(),
             backoff: Backoff::new(Duration::from_secs(1), Duration::from_secs(60), true),
@@ -216,7 +215,7 @@ impl Runner {
     }
 
     /// Says that all rows of a measurement are gone.
-    fn farewell(&mut self, measurement: &Measurement) -> Vec<Bytes> {
+    fn farewell(&mut self, measurement: &Measurement) -> Vec<NewFrame> {
         let name = measurement.name();
         let mut frames = Vec::new();
         for source in self.alive.remove(name).unwrap_or_default() {
@@ -308,15 +307,14 @@ impl Runner {
         let Collected { mut batches, mut reports, state } = collected;
         let state = state.map(|state| Remembered { collector: Arc::clone(&self.name), state });
         self.show(&batches, &reports);
+        let replaced = replaced(&batches);
         if !self.shared.delivers {
             batches.clear();
         } else if cause == Cause::Scrape {
             batches.retain(|batch| batch.schema.presence() == Presence::Append || batch.rows.is_empty());
         }
-        let losses = self.shared.outbox.stats().losses;
-        if self.losses != losses {
-            self.losses = losses;
-            self.filter.force_keyframe();
+        for loss in self.losses.apply(&mut self.filter) {
+            self.collector.lost(&loss);
         }
         let now = Instant::now();
         let mut frames = Vec::with_capacity(batches.len());
@@ -360,6 +358,7 @@ impl Runner {
             // The account is of the agent's own rhythm, too.
             reports.clear();
         }
+        self.shared.accounts.lock().await.0.note(replaced, &reports);
         let interval = self.slots.shortest().unwrap_or(SHORTEST_VISIT);
         deliver(&self.shared, &self.fallback, frames, reports, interval, state).await;
     }

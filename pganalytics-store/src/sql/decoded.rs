@@ -1,8 +1,8 @@
 //! One chunk, its columns decoded when they are asked for, as Arrow arrays.
 //!
 //! Whatever schema a chunk came with, its columns are those of the
-//! measurement's stored schema: missing ones are NULL, integers become floats
-//! where that is the column's type now, any other change of type gives NULL.
+//! measurement's stored schema: missing ones are NULL, and of a column that has
+//! another type now values stay where that type can say them.
 //!
 //! Rows are in *runs*: all rows of a key, in order of their scrapes.
 
@@ -15,7 +15,7 @@ use datafusion::{
             TimestampMicrosecondArray, UInt32Array, make_view, new_null_array,
         },
         buffer::{BooleanBuffer, Buffer, NullBuffer},
-        compute::{cast, interleave, take},
+        compute::{interleave, take},
         datatypes::{DataType, TimeUnit, TimestampMicrosecondType},
     },
     common::DataFusionError,
@@ -27,6 +27,7 @@ use pganalytics_core::{
 };
 
 use super::{
+    convert::convert,
     ends::{Ends, is_lower},
     facts::{KeyFacts, ValueFacts},
     narrow::Part,
@@ -124,14 +125,8 @@ pub(super) fn read_as(
     let same_place = given.columns().get(column).is_some_and(|given| given.name == wanted.name);
     let position = if same_place { Some(column) } else { given.position(&wanted.name) };
     let Some(position) = position else { return null() };
-    match given.columns().get(position).map(|given| given.ty) {
-        Some(given) if given == wanted.ty => Ok(read(position)?.map(to_arrow)),
-        Some(ColumnType::Int) if wanted.ty == ColumnType::Float => {
-            let Some(data) = read(position)? else { return Ok(None) };
-            Ok(Some(cast(&to_arrow(data), &DataType::Float64)?))
-        }
-        _ => null(),
-    }
+    let Some(given) = given.columns().get(position) else { return null() };
+    Ok(read(position)?.map(|data| convert(&to_arrow(data), given.ty, wanted.ty)))
 }
 
 /// The error of a chunk that can't be read.

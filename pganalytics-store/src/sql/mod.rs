@@ -46,6 +46,7 @@
 
 mod budget;
 mod changes;
+mod convert;
 mod copies;
 mod counted;
 mod decoded;

@@ -17,4 +17,10 @@ export const OF_SERVER: readonly PageLink[] = [
   { word: "Overview", sign: "◔", key: "o", path: "overview" },
   { word: "Queries", sign: "≡", key: "q", path: "queries" },
   { word: "Activity and locks", sign: "⇄", key: "a", path: "activity" },
+  { word: "Waits", sign: "◴", key: "w", path: "waits" },
+  { word: "Tables", sign: "▤", key: "t", path: "tables" },
+  { word: "Indexes", sign: "⊞", key: "i", path: "indexes" },
+  { word: "Vacuum", sign: "♺", key: "v", path: "vacuum" },
+  { word: "Replication and WAL", sign: "⇶", key: "r", path: "replication" },
+  { word: "Logs", sign: "☰", key: "l", path: "logs" },
 ];

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::{
+    changed::follow_zone,
     csv::{Columns, begins},
     entry::Entry,
     format::{Counts, Format, Options},
@@ -18,7 +19,7 @@ use super::{
 /// Entries come in the order in which they begin; how the input is cut into
 /// pieces makes no difference. It never fails: what can't be read is an entry of
 /// its own ([`Severity::Unparsed`](super::Severity)), and bytes that are not
-/// UTF-8 are replaced. It holds no more than [`Limits`](super::Limits) allow.
+/// UTF-8 are replaced; NULs end a record. It holds no more than [`Limits`](super::Limits) allow.
 ///
 /// ```
 /// use pganalytics_collect::logs::{Format, Options, Parser, Prefix, Severity};
@@ -50,6 +51,8 @@ pub struct Parser {
     suspicious: u32,
     /// Bytes of the record that were left out, as it is too long.
     left_out: u64,
+    /// NULs before the record; they count as its bytes.
+    nuls: u64,
     offset: u64,
     lines: Lines,
     times: TimeReader,
@@ -64,6 +67,10 @@ enum Kind {
     Syslog,
     Journal,
 }
+
+/// PostgreSQL writes none. A file has them where a host went down before what was
+/// written got to the disk: the record before is torn, and another begins behind.
+const NUL: u8 = 0;
 
 /// A record without its newline.
 #[derive(Clone, Copy)]
@@ -103,6 +110,7 @@ impl Parser {
             quoted: false,
             suspicious: 0,
             left_out: 0,
+            nuls: 0,
             offset,
             lines: Lines::new(prefix, options.limits, TimeReader::new(options.zone.clone())),
             times: TimeReader::new(options.zone.clone()),
@@ -158,6 +166,9 @@ impl Parser {
             let rest = buffer.get(used..).unwrap_or_default();
             self.push(rest, each);
         }
+        if self.nuls > 0 {
+            self.broken(b"", each);
+        }
         self.flush(each);
     }
 
@@ -180,16 +191,16 @@ impl Parser {
     fn end(&mut self, buffer: &[u8]) -> End {
         loop {
             let rest = buffer.get(self.looked..).unwrap_or_default();
-            let newline = memchr::memchr(b'\n', rest);
-            let line = rest.get(..newline.map_or(rest.len(), |at| at + 1)).unwrap_or_default();
+            let stop = memchr::memchr2(b'\n', NUL, rest);
+            let line = rest.get(..stop.map_or(rest.len(), |at| at + 1)).unwrap_or_default();
             if self.kind == Kind::Csv {
                 self.quoted ^= memchr::memchr_iter(b'"', line).count() % 2 == 1;
             }
             self.looked += line.len();
-            if newline.is_none() {
+            if stop.is_none() {
                 return End::Later;
             }
-            if !self.quoted {
+            if !self.quoted || line.ends_with(&[NUL]) {
                 return End::At(self.looked);
             }
             if self.looked <= self.options.limits.entry_bytes
@@ -219,8 +230,14 @@ impl Parser {
 
     /// Takes a record with its newline; how many bytes of the buffer it was.
     fn whole(&mut self, buffer: &[u8], each: &mut dyn FnMut(&Entry<'_>)) -> usize {
-        let bytes = buffer.len() as u64 + self.left_out;
-        let text = buffer.strip_suffix(b"\n").unwrap_or(buffer);
+        if *buffer == [NUL] && self.left_out == 0 {
+            self.nuls += 1;
+            self.begin();
+            return 1;
+        }
+        let nuls = std::mem::take(&mut self.nuls);
+        let bytes = buffer.len() as u64 + self.left_out + nuls;
+        let text = buffer.strip_suffix(b"\n").or_else(|| buffer.strip_suffix(&[NUL])).unwrap_or(buffer);
         let fits = text.get(..self.options.limits.entry_bytes).unwrap_or(text);
         let cut = self.left_out > 0 || fits.len() < text.len();
         let record = Record { text: fits, bytes, cut };
@@ -235,13 +252,13 @@ impl Parser {
             false => {
                 let next = if cut { buffer.len() } else { next_record(buffer) };
                 let first = buffer.get(..next.min(fits.len())).unwrap_or_default();
-                let bytes = if cut { bytes } else { next as u64 };
+                let bytes = if cut { bytes } else { next as u64 + nuls };
                 self.unparsed(Record { text: first, bytes, cut }, each);
                 next
             }
             true => buffer.len(),
         };
-        self.offset += if used == buffer.len() { bytes } else { used as u64 };
+        self.offset += if used == buffer.len() { bytes } else { used as u64 + nuls };
         self.begin();
         used
     }
@@ -251,7 +268,7 @@ impl Parser {
     }
 
     fn broken(&mut self, text: &[u8], each: &mut dyn FnMut(&Entry<'_>)) {
-        let bytes = text.len() as u64;
+        let bytes = text.len() as u64 + std::mem::take(&mut self.nuls);
         self.unparsed(Record { text, bytes, cut: false }, each);
         self.offset += bytes;
         self.begin();
@@ -282,7 +299,11 @@ impl Parser {
         let Some(line) = JsonLine::parse(&valid) else { return self.unparsed(record, each) };
         self.counted(record);
         let Record { bytes, cut, .. } = record;
-        each(&Entry { offset: self.offset, bytes, cut, ..line.entry(&mut self.times) });
+        let mut entry = line.entry(&mut self.times);
+        if follow_zone(&entry, &mut self.times) {
+            entry = line.entry(&mut self.times);
+        }
+        each(&Entry { offset: self.offset, bytes, cut, ..entry });
     }
 
     /// Takes a record; false when it is none.
@@ -295,7 +316,11 @@ impl Parser {
             return false;
         }
         self.counted(record);
-        each(&Entry { offset: self.offset, bytes, cut, ..self.columns.entry(&valid, &mut self.times) });
+        let mut entry = self.columns.entry(&valid, &mut self.times);
+        if follow_zone(&entry, &mut self.times) {
+            entry = self.columns.entry(&valid, &mut self.times);
+        }
+        each(&Entry { offset: self.offset, bytes, cut, ..entry });
         true
     }
 

@@ -291,3 +291,73 @@ fn a_message_about_another_prefix_changes_nothing() {
     let (all, counts) = read(&Format::Stderr(Prefix::new("%m [%p] ")), &Options::default(), &[log.as_bytes()]);
     assert_eq!((counts.entries, counts.unparsed), (2, 1), "{all:?}");
 }
+
+/// Postmaster's message of a change, then a session that has heard of it, and one that has not.
+fn changed_zone(line: impl Fn(&str, &str, &str, &str) -> String) -> String {
+    line("12:00:00.000 UTC", "", "LOG", "received SIGHUP, reloading configuration files")
+        + &line("17:30:00.001 IST", "", "LOG", "parameter \"log_timezone\" changed to \"Asia/Kolkata\"")
+        + &line("17:30:00.002 IST", "bob", "ERROR", "x")
+        + &line("12:00:00.003 UTC", "bob", "ERROR", "x")
+        // Sessions can raise what they like.
+        + &line("17:30:00.004 IST", "bob", "LOG", "parameter \"log_timezone\" changed to \"Europe/Dublin\"")
+        + &line("17:30:00.005 IST", "bob", "ERROR", "x")
+}
+
+#[test]
+fn a_zone_that_changes_is_followed_at_once_in_every_format() {
+    let stderr = changed_zone(|time, user, severity, message| {
+        format!("2026-11-21 {time} [1] user={user} {severity}:  {message}\n")
+    });
+    let csv = changed_zone(|time, user, severity, message| {
+        let message = message.replace('"', "\"\"");
+        format!(
+            "2026-11-21 {time},\"{user}\",,1,,1.1,1,,2026-11-21 {time},,0,{severity},00000,\"{message}\",,,,,,,,,\"\",\"\",,0\n"
+        )
+    });
+    let json = changed_zone(|time, user, severity, message| {
+        let message = message.replace('"', "\\\"");
+        let user = if user.is_empty() { String::new() } else { format!("\"user\":\"{user}\",") };
+        format!(
+            "{{\"timestamp\":\"2026-11-21 {time}\",{user}\"error_severity\":\"{severity}\",\"message\":\"{message}\"}}\n"
+        )
+    });
+    let prefix = Prefix::new("%m [%p] user=%u ");
+    for (format, log) in [(Format::Stderr(prefix), stderr), (Format::Csv, csv), (Format::Json, json)] {
+        let mut parser = Parser::new(format.clone(), Options::default().zone(super::super::Zone::named("UTC")), 0);
+        let mut times = Vec::new();
+        let mut each = |entry: &Entry<'_>| times.push(entry.time.map(|time| time.to_string()).unwrap_or_default());
+        parser.push(log.as_bytes(), &mut each);
+        parser.finish(&mut each);
+        let wanted: Vec<String> = (0..6)
+            .map(|ms| match ms {
+                0 => "2026-11-21T12:00:00Z".to_owned(),
+                ms => format!("2026-11-21T12:00:00.00{ms}Z"),
+            })
+            .collect();
+        assert_eq!(times, wanted, "{format:?}");
+        assert_eq!(parser.counts().guessed_zones, 0, "{format:?}");
+    }
+}
+
+/// As a file system leaves them when the host goes down.
+#[test]
+fn a_hole_of_nuls_costs_the_record_that_it_tore() {
+    let json = "{\"timestamp\":\"2026-11-21 12:00:00.000 UTC\",\"error_severity\":\"LOG\",\"message\":\"x\"}\n";
+    let plain = "2026-11-21 12:00:00.000 UTC [1] LOG:  x\n";
+    for (format, record) in [(stderr(), plain), (Format::Csv, CSV), (Format::Json, json)] {
+        for at in 0..record.len() {
+            let log =
+                [record.as_bytes(), &record.as_bytes()[..at], &[0; 5_000], record.as_bytes(), &[0], record.as_bytes()]
+                    .concat();
+            let (all, _) = read(&format, &Options::default(), &[&log]);
+            let good = all
+                .iter()
+                .filter(|entry| entry.severity != Severity::Unparsed && !entry.cut && entry.text == all[0].text)
+                .count();
+            assert!(good >= 3 && all.len() <= 5, "{format:?}, {at}: {all:#?}");
+            assert!(!all.iter().any(|entry| entry.text.contains('\0')), "{format:?}, {at}: {all:#?}");
+            let pieces: Vec<&[u8]> = log.chunks(97).collect();
+            assert_eq!(read(&format, &Options::default(), &pieces).0, all);
+        }
+    }
+}

@@ -113,9 +113,10 @@ pub(super) async fn check(
     };
     // As the agent does: cluster-wide views are read where their extensions are.
     let wanted = home::wanted(cluster, &session);
-    let here = session.extensions(&wanted).await.map_or(wanted.len(), |found| found.len());
-    if here < wanted.len() {
-        let home = home::search(shared, &keeper, session, &wanted, here, Instant::now() + LIMIT).await;
+    if let Ok(fit) = home::Fit::of(&mut session, &wanted).await
+        && !fit.is_best(&wanted)
+    {
+        let home = home::search(shared, &keeper, session, &wanted, fit, Instant::now() + LIMIT).await;
         session = match shared.enter(&keeper, &home, Instant::now() + LIMIT).await {
             Ok((session, _)) => session,
             Err(problem) => {

@@ -60,6 +60,11 @@ impl Settings {
         Prefix::new(self.value("log_line_prefix"))
     }
 
+    /// Its `log_timezone`.
+    pub(super) fn zone(&self) -> Zone {
+        Zone::named(self.value("log_timezone"))
+    }
+
     /// What makes it write a log that can be read, where a setting does.
     pub(super) fn fix(&self) -> Option<String> {
         let off = self.fault.is_none() && self.value("logging_collector") != "on";
@@ -75,7 +80,7 @@ impl Settings {
     /// Where the log is and how it is written, or why it can't be read.
     /// `elsewhere`: the folder is not on this host.
     pub(super) fn place(&self, config: &PostgresConfig, now: Timestamp, elsewhere: bool) -> Result<Place, String> {
-        let options = Options::default().zone(Zone::named(self.value("log_timezone"))).now(now);
+        let options = Options::default().zone(self.zone()).now(now);
         let prefix = || self.prefix();
         let from_start = config.log.from_start;
         let given: Vec<Pattern> = config.log.paths.iter().filter_map(|path| Pattern::new(path)).collect();

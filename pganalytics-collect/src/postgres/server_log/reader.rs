@@ -17,7 +17,7 @@ use super::{
     place::{self, Settings},
 };
 use crate::logs::{
-    Entry, Format, LogTables, Prefix, Redaction, Severity,
+    Entry, Format, LogTables, Prefix, Redaction, Severity, Zone,
     tail::{Budget, Place, Tail, TailState, Visited},
 };
 
@@ -47,8 +47,8 @@ pub(super) struct Reader {
     over_sql: SqlTail,
     pub(super) tables: LogTables,
     settings: Option<Settings>,
-    /// The prefix before the one that the settings say.
-    older_prefix: Option<Prefix>,
+    /// The prefix and zone before those that the settings say.
+    older: Option<(Prefix, Zone)>,
     /// Whether the server should be asked for its settings at once: its log says that they were
     /// read anew, or can't be read by those that are known.
     pub(super) outdated: bool,
@@ -115,7 +115,7 @@ impl Reader {
             over_sql: SqlTail::new(state.over_sql.clone()),
             tables: LogTables::new(redaction, now),
             settings: None,
-            older_prefix: None,
+            older: None,
             outdated: false,
             counted: false,
             result: Ok(Visited::default()),
@@ -129,15 +129,17 @@ impl Reader {
     /// What was begun in another format can't be gone on with.
     fn follow(&mut self, settings: &Settings, place: &Place) -> Place {
         if let Some(before) = self.settings.as_ref().filter(|before| *before != settings) {
-            self.older_prefix = Some(before.prefix());
+            self.older = Some((before.prefix(), before.zone()));
             self.tail.reopen();
             self.over_sql.reopen();
         }
         self.settings = Some(settings.clone());
         let mut place = place.clone();
-        if let (Some(older), Format::Stderr(prefix) | Format::Syslog(prefix)) = (&self.older_prefix, &mut place.format)
-        {
-            *prefix = std::mem::take(prefix).with_older(older.clone());
+        if let Some((prefix, zone)) = &self.older {
+            place.options.zone = std::mem::take(&mut place.options.zone).with_older(zone.clone());
+            if let Format::Stderr(now) | Format::Syslog(now) = &mut place.format {
+                *now = std::mem::take(now).with_older(prefix.clone());
+            }
         }
         place
     }

@@ -109,6 +109,29 @@ async fn facts_stay_and_the_newest_of_a_key_is_the_latest() {
     assert!(error.contains("there is no table"), "{error}");
 }
 
+/// One text among numbers, as a field of `curl` that was once "n/a".
+#[tokio::test(flavor = "multi_thread")]
+async fn one_odd_type_hides_no_value_before_or_after_it() {
+    let mut feed = Feed::new();
+    let of = |what| Arc::new(schema("m", CounterFamily::None, &[("k", "key:text"), ("v", what)]));
+    let (ints, floats, texts) = (of("gauge:int"), of("gauge:float"), of("info:text"));
+    let row = |value| [vec![Value::Text("a"), value]];
+    let all = "SELECT v FROM m ORDER BY time";
+    feed.scrape(&ints, 0, ScrapeKind::Keyframe, Epoch::default(), &row(Value::Int(1))).await;
+    feed.scrape(&floats, 1, ScrapeKind::Keyframe, Epoch::default(), &row(Value::Float(2.5))).await;
+    assert_eq!(json!(feed.ask(all).await), json!([[1.0], [2.5]]));
+    feed.scrape(&texts, 2, ScrapeKind::Keyframe, Epoch::default(), &row(Value::Text("n/a"))).await;
+    feed.scrape(&ints, 3, ScrapeKind::Keyframe, Epoch::default(), &row(Value::Int(4))).await;
+    assert_eq!(json!(feed.ask(all).await), json!([["1"], ["2.5"], ["n/a"], ["4"]]));
+    assert_eq!(json!(feed.ask("SELECT v FROM m_latest WHERE v = '4'").await), json!([["4"]]));
+    // A schema of its own makes the numbers numbers again; what is none is NULL.
+    let counted =
+        Arc::new(schema("m", CounterFamily::None, &[("k", "key:text"), ("v", "gauge:float"), ("w", "gauge:int")]));
+    let row = [vec![Value::Text("a"), Value::Float(5.5), Value::Int(0)]];
+    feed.scrape(&counted, 4, ScrapeKind::Keyframe, Epoch::default(), &row).await;
+    assert_eq!(json!(feed.ask(all).await), json!([[1.0], [2.5], [null], [4.0], [5.5]]));
+}
+
 /// Each example of the page is run as it stands there.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_examples_of_the_page_run() {

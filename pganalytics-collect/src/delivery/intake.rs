@@ -2,16 +2,14 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::{sync::watch, time::timeout};
 
-use super::group::States;
-use crate::deliver::Remembered;
+use super::{outbox::Remembered, record::States, stream::NewFrame};
 
 /// Frames, in the order in which they came, and what to remember with them.
 #[derive(Debug)]
 pub(super) struct Intake {
-    pub(super) frames: Vec<Bytes>,
+    pub(super) frames: Vec<NewFrame>,
     pub(super) states: States,
     bytes: usize,
     written: watch::Sender<bool>,
@@ -25,8 +23,8 @@ impl Default for Intake {
 
 impl Intake {
     /// Takes in what a visit brought. So many bytes are written at once.
-    pub(super) fn add(&mut self, frames: Vec<Bytes>, state: Option<Remembered>, most: u64) -> Taken {
-        self.bytes += frames.iter().map(Bytes::len).sum::<usize>();
+    pub(super) fn add(&mut self, frames: Vec<NewFrame>, state: Option<Remembered>, most: u64) -> Taken {
+        self.bytes += frames.iter().map(|frame| frame.bytes.len()).sum::<usize>();
         self.frames.extend(frames);
         self.states.extend(state.map(|Remembered { collector, state }| (collector, state)));
         Taken { written: self.written.subscribe(), is_full: self.bytes as u64 >= most }

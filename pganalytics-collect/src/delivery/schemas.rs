@@ -30,9 +30,9 @@ impl CutGroup {
     /// apart stays as it is: the receiver says what is wrong with it.
     pub(super) fn new(group: &FrameGroup) -> Self {
         let mut cut = Self { stream: group.stream, frames: Vec::new(), schemas: BTreeMap::new() };
-        for (seq, bytes) in &group.frames {
+        for (position, bytes) in &group.frames {
             let bare = cut.take_off(bytes).unwrap_or_else(|| bytes.clone());
-            cut.frames.push(((*seq).into(), bare));
+            cut.frames.push((*position, bare));
         }
         cut
     }

@@ -8,19 +8,21 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use pganalytics_core::{PushReply, Secret, frame};
+use pganalytics_core::{PushReply, Secret, StreamRange, frame};
 use reqwest::{Certificate, Client, Identity, Response, StatusCode, Url, header, redirect};
 use serde::Deserialize;
 
 use super::schemas::{CutGroup, ToldSchemas};
 use crate::{
     error::CollectError,
-    sink::{Delivery, FrameGroup, Rejected, Sink, SinkError},
+    sink::{Delivery, FrameGroup, Sink, SinkError, one_line},
 };
 
 /// Where frames are pushed to, below the server's address.
 const PUSH_PATH: &str = "api/v1/metrics/push";
-/// A reply names at most a thousand frames one by one.
+/// The server's word for a stream that another agent goes on with.
+const FORK: &str = "fork";
+/// A reply lists at most a thousand frames.
 const MAX_REPLY_BYTES: usize = 1 << 20;
 /// The server's word for a frame whose schema it does not know.
 const UNKNOWN_SCHEMA: &str = "unknown_schema";
@@ -211,9 +213,12 @@ impl HttpSink {
     async fn refusal(&self, response: Response) -> SinkError {
         let status = response.status();
         let retry_after = retry_after(&response);
-        let answer = self.answer(status, &said(response).await);
+        let (code, said) = said(response).await;
+        let server = &self.server;
+        let answer = format!("{server}: {status}{}{said}", if said.is_empty() { "" } else { ": " });
         match status {
             StatusCode::PAYLOAD_TOO_LARGE => SinkError::TooLarge { message: answer },
+            StatusCode::CONFLICT if code == FORK => SinkError::Forked { message: answer },
             StatusCode::UNAUTHORIZED => SinkError::Refused {
                 message: format!("{answer}; set a valid token in [backend] token_file or BACKEND_TOKEN"),
             },
@@ -240,36 +245,17 @@ impl Sink for HttpSink {
         // It was told, and has forgotten: another server, or one that was started anew.
         if reply.unreadable.iter().any(|item| item.code == UNKNOWN_SCHEMA) {
             self.told.forget();
+            let first = reply;
             reply = self.push(cut.whole()).await?;
+            // What the first push brought in is a duplicate for the second.
+            reply.stored.extend(first.stored);
+            let stored = reply.stored(group.stream);
+            reply.duplicate = StreamRange::list(group.stream, &reply.duplicate(group.stream).without(&stored));
+            reply.stored = StreamRange::list(group.stream, &stored);
         }
         self.told.taken(&cut);
-        delivery(&group, &reply)
-            .map_err(|message| SinkError::BadReply { message: format!("{}: {message}", self.server) })
+        Delivery::of_reply(&group, &reply).map_err(|message| self.bad_reply(&message))
     }
-}
-
-/// What a reply says of a group. It must speak of each frame.
-fn delivery(group: &FrameGroup, reply: &PushReply) -> Result<Delivery, String> {
-    let (stored, duplicate) = (reply.stored(group.stream), reply.duplicate(group.stream));
-    let mut delivery = Delivery::default();
-    for (index, (seq, _)) in group.frames.iter().enumerate() {
-        let unreadable = reply.unreadable.iter().find(|item| item.index == index);
-        let refused = reply.refusal(group.stream, *seq).map(|refused| (&refused.code, &refused.error));
-        if stored.contains(*seq) {
-            delivery.accepted += 1;
-        } else if duplicate.contains(*seq) {
-            delivery.duplicates += 1;
-        } else if let Some((code, message)) = refused.or(unreadable.map(|item| (&item.code, &item.error))) {
-            delivery.rejected.push(Rejected { seq: *seq, code: code.clone(), message: message.clone() });
-        } else {
-            return Err(format!(
-                "the reply does not say what became of frame {} of a push of {}",
-                seq.0,
-                group.frames.len()
-            ));
-        }
-    }
-    Ok(delivery)
 }
 
 impl HttpSink {
@@ -280,34 +266,28 @@ impl HttpSink {
             response = self.post(body).await?;
         }
         let status = response.status();
-        if status == StatusCode::UNPROCESSABLE_ENTITY {
-            // Of nothing that was taken there is a reply too.
-            let body = read_body(&mut response).await.map_err(|message| self.bad_reply(&message))?;
-            return serde_json::from_slice(&body)
-                .map_err(|_| SinkError::Unreadable { message: self.answer(status, &words(&body)) });
-        }
-        if !status.is_success() {
+        // Of a push that is refused as a whole the reply says why, frame by frame.
+        if !status.is_success() && status != StatusCode::UNPROCESSABLE_ENTITY {
             return Err(self.refusal(response).await);
         }
-        let reply = read_body(&mut response).await.and_then(|body| {
-            serde_json::from_slice(&body).map_err(|error| format!("the reply makes no sense: {error}"))
-        });
-        reply.map_err(|message| self.bad_reply(&message))
+        let body = read_body(response).await.map_err(|message| self.bad_reply(&message))?;
+        match serde_json::from_slice(&body) {
+            Ok(reply) => Ok(reply),
+            Err(_) if status == StatusCode::UNPROCESSABLE_ENTITY => {
+                let message = format!("{}: {status}: {}", self.server, words_of_problem(&body));
+                Err(SinkError::Unreadable { message })
+            }
+            Err(error) => Err(self.bad_reply(&format!("the reply makes no sense: {error}"))),
+        }
     }
 
     fn bad_reply(&self, message: &str) -> SinkError {
-        SinkError::Refused {
-            message: format!("{}: {message}; is [backend] url the address of a pgAnalytics server?", self.server),
-        }
-    }
-
-    /// What a server said.
-    fn answer(&self, status: StatusCode, said: &str) -> String {
-        format!("{}: {status}{}{said}", self.server, if said.is_empty() { "" } else { ": " })
+        let message = format!("{}: {message}; is [backend] url the address of a pgAnalytics server?", self.server);
+        SinkError::BadReply { message }
     }
 }
 
-async fn read_body(response: &mut Response) -> Result<Vec<u8>, String> {
+async fn read_body(mut response: Response) -> Result<Vec<u8>, String> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|error| chain(&error.without_url()))? {
         body.extend_from_slice(&chunk);
@@ -318,8 +298,8 @@ async fn read_body(response: &mut Response) -> Result<Vec<u8>, String> {
     Ok(body)
 }
 
-/// What a refusal says in words: the problem document's detail, or its text.
-async fn said(mut response: Response) -> String {
+/// What a refusal says: its code, and its words.
+async fn said(mut response: Response) -> (String, String) {
     let mut body = Vec::new();
     while let Ok(Some(chunk)) = response.chunk().await {
         body.extend_from_slice(&chunk);
@@ -327,22 +307,31 @@ async fn said(mut response: Response) -> String {
             break;
         }
     }
-    words(&body)
+    let problem = serde_json::from_slice::<Problem>(&body).unwrap_or_default();
+    let code = problem.error.and_then(|error| error.code).or(problem.code).unwrap_or_default();
+    (code, words_of_problem(&body))
 }
 
-/// The words of a problem document, or all of it.
-fn words(body: &[u8]) -> String {
-    #[derive(Deserialize)]
-    struct Problem {
-        detail: Option<String>,
-        message: Option<String>,
-    }
-    let text = match serde_json::from_slice(body) {
-        Ok(Problem { detail: Some(text), .. } | Problem { message: Some(text), .. }) => text,
-        _ => String::from_utf8_lossy(body).into_owned(),
-    };
-    // Foreign text goes to logs: one line, not long.
-    text.split_whitespace().collect::<Vec<_>>().join(" ").chars().filter(|c| !c.is_control()).take(200).collect()
+/// A problem document, or the error of a push.
+#[derive(Default, Deserialize)]
+struct Problem {
+    code: Option<String>,
+    detail: Option<String>,
+    message: Option<String>,
+    error: Option<InnerError>,
+}
+
+#[derive(Deserialize)]
+struct InnerError {
+    code: Option<String>,
+    message: Option<String>,
+}
+
+/// The words of a problem, or its text.
+fn words_of_problem(body: &[u8]) -> String {
+    let problem = serde_json::from_slice::<Problem>(body).unwrap_or_default();
+    let words = problem.detail.or(problem.message).or(problem.error.and_then(|error| error.message));
+    one_line(&words.unwrap_or_else(|| String::from_utf8_lossy(body).into_owned()))
 }
 
 fn retry_after(response: &Response) -> Option<Duration> {
