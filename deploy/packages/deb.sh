@@ -68,7 +68,7 @@ Description: $3
  what they find to a server, where people look at it and ask it in SQL.
 CONTROL
   (cd "$root" && find . -type f ! -path './DEBIAN/*' -exec md5sum {} + | sed 's|  \./|  |' >DEBIAN/md5sums)
-  dpkg-deb --root-owner-group --build "$root" "$out/${name}_${version}_$arch.deb" >/dev/null
+  dpkg-deb --root-owner-group "-z${DEB_LEVEL:-6}" --build "$root" "$out/${name}_${version}_$arch.deb" >/dev/null
   echo "$out/${name}_${version}_$arch.deb"
 }
 
