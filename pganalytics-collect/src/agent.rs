@@ -25,7 +25,7 @@ use crate::{
     memory_sink::MemorySink,
     own_sql::{CatalogFolder, Following, LiveCatalog, Watched},
     postgres::PostgresServer,
-    scheduler::{Accounts, Losses, Plan, Runner, SchedulerStats, Shared},
+    scheduler::{Accounts, Losses, Plan, Runner, SchedulerStats, Shared, Time},
     sink::Sink,
 };
 
@@ -325,7 +325,7 @@ impl Agent {
             .with_linger(settings.linger);
         let shared = Shared {
             outbox: Arc::clone(&outbox),
-            clock: Arc::clone(&settings.clock),
+            clock: Time::new(Arc::clone(&settings.clock)),
             stats: Arc::new(SchedulerStats::default()),
             accounts: Arc::new(Mutex::new((Accounts::new(), ChangeFilter::new(), Losses::of(&*outbox)))),
             latest: exporter.as_ref().map(|exporter| exporter.latest().clone()),

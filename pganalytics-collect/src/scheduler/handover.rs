@@ -2,18 +2,16 @@
 
 use std::{sync::Arc, time::Duration};
 
-use bytes::Bytes;
-use pganalytics_core::{Batch, Presence, Source, frame};
+use pganalytics_core::{Batch, Presence, Source};
 use tokio::{
     sync::{Mutex, broadcast},
     time::Instant,
 };
 use tracing::error;
 
-use super::{SchedulerStats, accounts::Accounts};
+use super::{SchedulerStats, accounts::Accounts, split, time::Time};
 use crate::{
     change_filter::ChangeFilter,
-    clock::Clock,
     collector::Report,
     delivery::{Loss, NewFrame, Outbox, Remembered},
     error::CollectError,
@@ -24,7 +22,7 @@ use crate::{
 #[derive(Clone)]
 pub(crate) struct Shared {
     pub outbox: Arc<dyn Outbox>,
-    pub clock: Arc<dyn Clock>,
+    pub clock: Time,
     pub stats: Arc<SchedulerStats>,
     /// Lines of all collectors, for several may visit one source. Held until
     /// the outbox has the frames, so that they stand there in order.
@@ -69,15 +67,19 @@ impl Losses {
     }
 }
 
-/// A frame of what changed, and how many rows were left out for a later one of their key.
-pub(super) fn encode(filter: &mut ChangeFilter, batch: Batch, now: Instant) -> Result<(NewFrame, usize), CollectError> {
+/// Frames of what changed, and how many rows were left out for a later one of their key.
+pub(super) fn encode(
+    filter: &mut ChangeFilter,
+    batch: Batch,
+    now: Instant,
+) -> Result<(Vec<NewFrame>, usize), CollectError> {
     let filtered = filter.apply(batch, now)?;
-    let batch = &filtered.batch;
+    let batch = filtered.batch;
     // Rows that are all new are no difference to what was before.
     let is_state = batch.schema.presence() == Presence::State;
     let series = is_state.then(|| (batch.schema.measurement().clone(), batch.source.clone()));
-    let bytes = Bytes::from(frame::encode(batch)?);
-    Ok((NewFrame { bytes, series }, filtered.duplicates))
+    let frames = split::encode(batch)?.into_iter().map(|bytes| NewFrame { bytes, series: series.clone() });
+    Ok((frames.collect(), filtered.duplicates))
 }
 
 /// Puts the frames of a visit and its account into the outbox.
@@ -105,7 +107,7 @@ pub(super) async fn deliver(
     }
     for batch in batches {
         match encode(filter, batch, Instant::now()) {
-            Ok((frame, _)) => frames.push(frame),
+            Ok((new, _)) => frames.extend(new),
             Err(error) => {
                 filter.force_keyframe();
                 error!(%error, "the account of a visit is lost");

@@ -61,6 +61,8 @@ pub(crate) struct Runner {
     slots: Slots,
     filter: ChangeFilter,
     losses: Losses,
+    /// How often the clock had been set when each measurement was last brought.
+    steps: BTreeMap<MeasurementName, u64>,
     /// Where each measurement was found so far, for lines about visits that
     /// brought nothing.
     seen: BTreeMap<MeasurementName, BTreeSet<Source>>,
@@ -90,6 +92,7 @@ impl Runner {
         let asks = shared.latest.as_ref().map(|latest| latest.register(slots.names()));
         Self {
             losses: Losses::of(&*shared.outbox),
+            steps: BTreeMap::new(),
             fallback: unknown_source(&name),
             name,
             collector,
@@ -221,7 +224,7 @@ impl Runner {
         for source in self.alive.remove(name).unwrap_or_default() {
             let nothing = empty_scrape(measurement, source, self.shared.clock.now());
             match encode(&mut self.filter, nothing, Instant::now()) {
-                Ok((frame, _)) => frames.push(frame),
+                Ok((new, _)) => frames.extend(new),
                 Err(error) => error!(measurement = %name, %error, "its end can't be told"),
             }
         }
@@ -317,16 +320,22 @@ impl Runner {
             self.collector.lost(&loss);
         }
         let now = Instant::now();
+        let stepped = self.stepped(&batches);
         let mut frames = Vec::with_capacity(batches.len());
         for mut batch in batches {
+            if stepped.contains(batch.schema.measurement()) {
+                // How long ago the one before was is not known: nothing may be told as its change.
+                batch.scrape.clock.stepped = true;
+                self.filter.force_keyframe_of(batch.schema.measurement(), &batch.source);
+            }
             if let Some(interval) = self.slots.interval_of(batch.schema.measurement()) {
                 batch.scrape.interval_micros = u64::try_from(interval.as_micros()).unwrap_or(u64::MAX);
             }
             let (name, source) = (batch.schema.measurement().clone(), batch.source.clone());
             let lives = batch.schema.presence() == Presence::State && !batch.rows.is_empty();
             match encode(&mut self.filter, batch, now) {
-                Ok((frame, duplicates)) => {
-                    frames.push(frame);
+                Ok((new, duplicates)) => {
+                    frames.extend(new);
                     let alive = self.alive.entry(name.clone()).or_default();
                     if lives {
                         alive.insert(source)
@@ -361,6 +370,17 @@ impl Runner {
         self.shared.accounts.lock().await.0.note(replaced, &reports);
         let interval = self.slots.shortest().unwrap_or(SHORTEST_VISIT);
         deliver(&self.shared, &self.fallback, frames, reports, interval, state).await;
+    }
+
+    /// The measurements among these for which the clock was set since they were last
+    /// brought.
+    fn stepped(&mut self, batches: &[Batch]) -> BTreeSet<MeasurementName> {
+        let (_, steps) = self.shared.clock.look();
+        let names: BTreeSet<_> = batches.iter().map(|batch| batch.schema.measurement().clone()).collect();
+        names
+            .into_iter()
+            .filter(|name| self.steps.insert(name.clone(), steps).is_some_and(|before| before != steps))
+            .collect()
     }
 
     fn log(&mut self, reports: &[Report]) {

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicI64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -15,7 +15,7 @@ use pganalytics_collect::{
     Agent, AgentBuilder, CollectContext, CollectError, Collected, Collector, Delivery, FrameGroup, MemoryOutbox,
     MemorySink, Outbox, Outcome, Plan, Sink, SinkError,
     agent::Summary,
-    clock::SteadyClock,
+    clock::{Clock, SteadyClock},
     delivery::{GroupLimits, Loss, NewFrame, OutboxStats, Remembered},
     scrape::full_scrape,
 };
@@ -459,4 +459,42 @@ async fn a_handle_tells_how_the_agent_is_and_stops_it() {
     let brought = sink.batches_of("fine").len();
     sleep(60 * SECOND).await;
     assert_eq!(sink.batches_of("fine").len(), brought);
+}
+
+/// A clock that somebody sets.
+#[derive(Debug, Clone)]
+struct SetClock(SteadyClock, Arc<AtomicI64>);
+
+impl Clock for SetClock {
+    fn now(&self) -> Timestamp {
+        self.0.now().plus_micros(self.1.load(Ordering::SeqCst) * 1_000_000)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_set_makes_a_keyframe_with_a_flag_and_no_time_goes_back_by_itself() {
+    let sink = MemorySink::new();
+    let set = Arc::new(AtomicI64::new(0));
+    let clock = SetClock(SteadyClock::new(Timestamp::from_secs(1_769_860_800)), Arc::clone(&set));
+    let agent = builder().clock(clock).collector(Puppet::new("beat", "10s", &[Act::Quick])).sink(sink.clone());
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(agent.build().unwrap().run(stop.clone()));
+    for seconds in [0, -1, 3600, -3600, -3600] {
+        sleep(100 * SECOND).await;
+        set.store(seconds, Ordering::SeqCst);
+    }
+    sleep(100 * SECOND).await;
+    stop.cancel();
+    running.await.unwrap().unwrap();
+    let batches = sink.batches_of("beat");
+    let flagged: Vec<usize> = (0..batches.len()).filter(|&at| batches[at].scrape.clock.stepped).collect();
+    assert_eq!(flagged.len(), 2, "{flagged:?}");
+    for at in 1..batches.len() {
+        let passed = batches[at].scrape.collected_at.micros_since(batches[at - 1].scrape.collected_at);
+        if flagged.contains(&at) {
+            assert_eq!(batches[at].scrape.kind, ScrapeKind::Keyframe);
+        } else {
+            assert!((5_000_000..=15_010_000).contains(&passed) || at == 1, "{at}: {passed}");
+        }
+    }
 }

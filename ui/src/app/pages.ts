@@ -12,6 +12,9 @@ export const EVERYWHERE: readonly PageLink[] = [
   { word: "SQL", sign: "⌨", key: "s", path: "/sql" },
 ];
 
+/** Below `/s/<host>/`: hosts have servers' places in addresses, and a page of their own. */
+export const OF_HOST: readonly PageLink[] = [{ word: "Host", sign: "▣", key: "h", path: "host" }];
+
 /** Below `/s/<server>/`. */
 export const OF_SERVER: readonly PageLink[] = [
   { word: "Overview", sign: "◔", key: "o", path: "overview" },

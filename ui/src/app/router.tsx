@@ -26,6 +26,7 @@ const routes = [
   createRoute({ getParentRoute, path: "/s/$server/vacuum", component: lazyRouteComponent(() => import("../pages/vacuum/Vacuum"), "Vacuum") }),
   createRoute({ getParentRoute, path: "/s/$server/replication", component: lazyRouteComponent(() => import("../pages/replication/Replication"), "Replication") }),
   createRoute({ getParentRoute, path: "/s/$server/logs", component: lazyRouteComponent(() => import("../pages/logs/Logs"), "Logs") }),
+  createRoute({ getParentRoute, path: "/s/$server/host", component: lazyRouteComponent(() => import("../pages/host/Host"), "Host") }),
 ];
 
 export const router = createRouter({

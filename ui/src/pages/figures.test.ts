@@ -1,4 +1,6 @@
 import { expect, test } from "vitest";
+import { isTight } from "./host/Host";
+import { unfolded } from "./host/unfold";
 import { patternOf } from "./logs/Logs";
 import { grownOf, hotOf } from "./tables/Tables";
 import { daysLeft, secondsLeft } from "./vacuum/Vacuum";
@@ -20,4 +22,15 @@ test("shares and growth need both of their figures", () => {
   expect(hotOf({ hot: 0, upd: 0 })).toBeNull();
   expect(grownOf({ total_size: 10, was: 4 })).toBe(6);
   expect(grownOf({ total_size: 10, was: null })).toBeNull();
+});
+
+test("a file system is tight when little is left of it, or little time", () => {
+  expect(isTight({ size: 100, available: 50, seconds_to_full: null })).toBe(false);
+  expect(isTight({ size: 100, available: 9, seconds_to_full: null })).toBe(true);
+  expect(isTight({ size: 100, available: 50, seconds_to_full: 3600 })).toBe(true);
+  expect(isTight({ size: null, available: null, seconds_to_full: null })).toBe(false);
+});
+
+test("columns become lines, and what is not there stays so", () => {
+  expect(unfolded([{ t: "1", a: 1, b: null }], { a: "A", b: "B" })).toEqual([{ t: "1", line: "A", value: 1 }, { t: "1", line: "B", value: null }]);
 });
