@@ -7,6 +7,7 @@ mod connections;
 mod crash;
 mod documents;
 mod exactly_once;
+mod faults;
 mod fixture;
 mod floods;
 mod hostile;
