@@ -1,7 +1,7 @@
 # `make help` prints the targets from their comments.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help build ui demo test test-ui test-backend test-collector test-integration bench fmt lint deps reference doc check-health dist fuzz soak deny
+.PHONY: help build ui demo test test-ui test-backend test-collector test-integration bench fmt lint deps reference doc check-health dist fuzz soak deny migrate-up docker-build docker-up docker-down docker-clean packages check-deploy
 
 PORT ?= 8080
 PG_URL ?=
@@ -68,3 +68,25 @@ doc: ## Build the API documentation into target/doc
 
 check-health: ## Ask the running server how it is
 	curl -fsS http://127.0.0.1:$(PORT)/api/v1/health && echo
+
+migrate-up: ## Bring the embedded store into its present shape, while the server does not run
+	cargo run --locked --workspace --bin pganalytics-server -- migrate up
+
+docker-build: ## Build the images of the platform
+	docker compose build
+
+docker-up: ## Start the platform, and wait until it is healthy
+	docker compose up -d --wait
+
+docker-down: ## Stop the platform; its data stays
+	docker compose down
+
+docker-clean: ## Stop the platform and delete its data and secrets; asks first
+	@printf 'Delete all data and secrets of the platform? yes/no: '; read -r answer; [ "$$answer" = yes ]
+	docker compose --profile '*' down -v
+
+packages: build ## Build Debian packages into target/packages
+	./deploy/packages/deb.sh target/release target/packages
+
+check-deploy: deps ## Try what is under deploy/ without containers: units, backups, certificates, documents
+	./deploy/check/all.sh "$${CARGO_TARGET_DIR:-target}/debug"

@@ -3,7 +3,7 @@
 # database that is there. One with tables is refused; --replace drops what the dump holds first.
 # All or nothing: after an error the database is as it was.
 set -eu
-[ $# -ge 2 ] && [ $# -le 3 ] || { echo "usage: $0 FILE DATABASE [--replace]" >&2; exit 2; }
+case $# in 2 | 3) ;; *) echo "usage: $0 FILE DATABASE [--replace]" >&2; exit 2 ;; esac
 file=$1 database=$2 clean=
 case ${3:-} in "") ;; --replace) clean="--clean --if-exists" ;; *) echo "$3 is unknown; --replace is all there is" >&2; exit 2 ;; esac
 pg_restore --list "$file" >/dev/null || { echo "$file is no whole dump; nothing was changed" >&2; exit 1; }

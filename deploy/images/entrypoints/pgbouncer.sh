@@ -22,6 +22,7 @@ ca=
 case $sslmode in verify-*) ca="server_tls_ca_file = ${PGBOUNCER_SERVER_TLS_CA:-/etc/postgresql/certs/ca.crt}" ;; esac
 
 number() { # NAME DEFAULT
+  value=''
   eval "value=\${$1:-$2}"
   case $value in "" | *[!0-9]*) die "$1: $value is no number" ;; esac
   printf '%s' "$value"

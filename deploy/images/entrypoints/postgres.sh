@@ -94,8 +94,13 @@ if [ "${POSTGRES_SSL:-off}" = on ]; then
   [ -r "$certs/server.key" ] || die "$certs/server.key cannot be read by $(id -un); make it with generate-ssl-certs.sh"
   flags="$flags -c ssl=on -c ssl_cert_file=$certs/server.crt -c ssl_key_file=$certs/server.key"
 fi
+archive=
+if [ "${POSTGRES_ARCHIVE:-off}" = on ]; then
+  archive="pgbackrest --config=${BACKUP_CONFIG:-/backup/run/pgbackrest.conf} --stanza=main archive-push %p"
+fi
 # What comes last wins: a caller's own -c.
 action=${1:-run}; [ "$action" != prepare ] || shift
 # shellcheck disable=SC2086 # the flags are words without blanks
-set -- postgres -c config_file="$RUN/postgresql.conf" -c hba_file="$RUN/pg_hba.conf" $flags "$@"
+set -- postgres -c config_file="$RUN/postgresql.conf" -c hba_file="$RUN/pg_hba.conf" $flags \
+  ${archive:+-c archive_mode=on -c archive_timeout=300 -c} ${archive:+"archive_command=$archive"} "$@"
 if [ "$action" = prepare ]; then printf '%s\n' "$@"; else exec docker-entrypoint.sh "$@"; fi

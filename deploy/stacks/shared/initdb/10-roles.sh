@@ -5,6 +5,7 @@
 set -eu
 
 secret() { # NAME: its value, from NAME_FILE or NAME
+  file='' value=''
   eval "file=\${$1_FILE:-} value=\${$1:-}"
   if [ -n "$file" ]; then cat "$file"; else printf '%s' "$value"; fi
 }

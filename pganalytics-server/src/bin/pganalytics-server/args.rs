@@ -49,6 +49,7 @@ pub(crate) enum Command {
     },
     Secrets(Secrets),
     Certs(Certs),
+    MigrateUp,
 }
 
 /// Commands about secrets.
@@ -99,6 +100,7 @@ fn chosen(matches: &ArgMatches) -> Command {
         Some(("openapi", _)) => Command::OpenApi,
         Some(("sql-worker", _)) => Command::SqlWorker,
         Some((name @ ("health" | "doctor" | "secrets" | "certs"), matches)) => operations::chosen(name, matches),
+        Some(("migrate", _)) => Command::MigrateUp,
         Some(("user", matches)) => Command::People(match matches.subcommand() {
             Some(("add", matches)) => People::AddUser {
                 name: text(matches, "name"),
@@ -164,6 +166,13 @@ fn command() -> clap::Command {
         )
         .subcommand(clap::Command::new("openapi").about("Print the API's description (OpenAPI 3.1)"))
         .subcommand(clap::Command::new("sql-worker").about("Run SQL for a server that started this").hide(true))
+        .subcommand(
+            clap::Command::new("migrate")
+                .about("Bring the store into this version's shape, while the server does not run; a start does it too")
+                .subcommand_required(true)
+                .arg_required_else_help(true)
+                .subcommand(clap::Command::new("up").about("Do it")),
+        )
         .subcommand(user)
         .subcommand(token)
         .subcommands(operations::commands())

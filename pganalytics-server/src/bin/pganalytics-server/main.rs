@@ -119,6 +119,11 @@ fn run(args: Args) -> Result<(), Failure> {
                 let reload = reload::Reload::new(source, gathered.clone(), log);
                 serve::serve(config, reload).await
             }
+            Command::MigrateUp => {
+                open_store(&config.data_dir)?;
+                say(&format!("the store in {} has this version's shape\n", config.data_dir.display()));
+                Ok(())
+            }
             Command::OpenApi => show::openapi().await,
             Command::People(command) => people::run(&config, command).await,
             // Answered above, before there was anything to start.

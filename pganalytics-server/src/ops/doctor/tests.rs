@@ -127,3 +127,25 @@ fn one_check_or_one_group_can_be_asked_for() {
     assert!(examine(&patient, Some("secret")).len() > 3);
     assert_eq!(examine(&patient, Some("nothing")), []);
 }
+
+/// `UPDATE_DOCS=1` writes it anew.
+#[test]
+fn the_page_of_checks_is_true() {
+    let mut page = String::from(
+        "# doctor\n\n`pganalytics-server doctor` looks at settings, certificates, disk and the running server, changes\n\
+         nothing, and ends with 1 when a check fails. `--production` also fails what production demands,\n\
+         `--only tls` looks at one group, `--host NAME` says what clients call the server, `--json` is for\n\
+         programs. This page is generated from the program.\n\n\
+         | check | fails when (warns when) | then |\n|---|---|---|\n",
+    );
+    for check in CHECKS {
+        page += &format!("| `{}` | {} | {} |\n", check.id, check.fails_when, check.todo);
+    }
+    page += "\nChecks that need a database of ours, backups, or two servers come with those: stores in PostgreSQL and\n\
+             TimescaleDB, and backups of the embedded store, are not in this version.\n";
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/doctor.md");
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(&path, &page).unwrap();
+    }
+    assert_eq!(fs::read_to_string(&path).unwrap_or_default(), page, "run with UPDATE_DOCS=1");
+}
