@@ -1,6 +1,6 @@
 #!/bin/sh
 # all.sh PROGRAMS: the checks of this folder that need no containers and little time. Servers are
-# started as nobody where this runs as root. PG_BIN names PostgreSQL 15's programs.
+# started as postgres where this runs as root: its own rules let that user in by its socket. PG_BIN names PostgreSQL 15's programs.
 set -eu
 [ $# -eq 1 ] || { echo "usage: $0 PROGRAMS" >&2; exit 2; }
 here=$(cd "$(dirname "$0")" && pwd)
@@ -12,18 +12,18 @@ cp -r "$here/.." "$work/deploy"
 mkdir "$work/docs" && cp "$here"/../../docs/*.md "$work/docs/"
 cp "$1/pganalytics-server" "$1/pganalytics-agent" "$work/"
 chmod -R a+rX "$work"
-as_user() { if [ "$(id -u)" = 0 ]; then runuser -u nobody -- "$@"; else "$@"; fi; }
+as_user() { if [ "$(id -u)" = 0 ]; then runuser -u postgres -- "$@"; else "$@"; fi; }
 failed=0
 try() { echo "== $*"; "$@" || failed=1; }
 if command -v systemd-analyze >/dev/null; then try "$here/units.sh"; else echo "not possible here: systemd-analyze is missing"; fi
-try as_user "$work/deploy/check/docs.sh" "$work"
-if [ -x "$pg/postgres" ]; then
+if [ -x "$pg/postgres" ] && { [ "$(id -u)" != 0 ] || id postgres >/dev/null 2>&1; }; then
+  try as_user "$work/deploy/check/docs.sh" "$work"
   try as_user "$work/deploy/check/backup.sh" "$pg"
   try as_user "$work/deploy/check/certs.sh" "$work/pganalytics-server" "$pg"
   try as_user "$work/deploy/check/stacks.sh" "$work/pganalytics-agent" "$pg"
   try as_user "$work/deploy/check/pitr.sh" "$pg"
 else
-  echo "not possible here: $pg has no PostgreSQL"
+  echo "not possible here: $pg has no PostgreSQL, or there is no user postgres"
 fi
 if command -v shellcheck >/dev/null; then
   # shellcheck disable=SC2046 # names without blanks

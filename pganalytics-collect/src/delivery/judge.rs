@@ -40,6 +40,11 @@ impl Judge {
         self.parts.pop_front()
     }
 
+    /// What is out is leased anew.
+    pub(super) fn abandon(&mut self) {
+        self.parts.clear();
+    }
+
     /// Whether all of what is out was answered.
     pub(super) fn is_done(&self) -> bool {
         self.parts.is_empty()

@@ -26,6 +26,8 @@ mod http_sink;
 mod intake;
 mod judge;
 mod lane;
+mod lease;
+mod loss;
 mod memory_disk;
 mod memory_outbox;
 mod numbering;
@@ -39,6 +41,7 @@ mod retry;
 mod schemas;
 mod segment;
 mod sender;
+mod settle;
 #[cfg(test)]
 mod sim;
 mod spool;

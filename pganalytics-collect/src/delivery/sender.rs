@@ -191,6 +191,7 @@ impl Sender {
 
     /// Delivers what is queued.
     async fn flush(&self, judge: &mut Judge, end: Instant) {
+        judge.abandon();
         self.outbox.release().await;
         while let Some(group) = self.next_group(judge).await {
             let Ok(pause) = timeout_at(end, self.deliver(judge, group)).await else { break };

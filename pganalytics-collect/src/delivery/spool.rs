@@ -1,19 +1,4 @@
 //! An outbox on a disk: a restart loses nothing, and `kill -9` neither.
-//!
-//! * A visit's frames, and what its collector wants to be told after a restart,
-//!   are in one *group*, written and synced at once: both last or neither does. So
-//!   a collector that reads on where it stopped (a log) brings every entry once.
-//!   Visits that end at nearly the same time share a group, for a disk's sync costs
-//!   more than all the rest of a small visit.
-//! * Numbers go on after a restart; frames that were not settled are delivered
-//!   again with the numbers they had, and the server takes each once.
-//! * Each frame has a checksum: a flipped bit costs one. What is lost, for whatever
-//!   reason, is declared by a gap frame.
-//! * The folder and its files are for the agent's user alone.
-//! * When the disk refuses to write, the agent says so ([`OutboxStats::fault`]) and
-//!   goes on in memory, as a stream of its own; the disk is tried again when what is
-//!   in memory is delivered. What is in memory is lost with the process, and counts
-//!   as not collected; what its collectors had read then is read again.
 
 use std::{
     io,
@@ -89,7 +74,22 @@ pub enum SpoolError {
     },
 }
 
-/// An outbox in a folder; see the [module](self).
+/// An outbox in a folder: a restart loses nothing, and `kill -9` neither.
+///
+/// * A visit's frames, and what its collector wants to be told after a restart,
+///   are in one *group*, written and synced at once: both last or neither does. So
+///   a collector that reads on where it stopped (a log) brings every entry once.
+///   Visits that end at nearly the same time share a group, for a disk's sync costs
+///   more than all the rest of a small visit.
+/// * Numbers go on after a restart; frames that were not settled are delivered
+///   again with the numbers they had, and the server takes each once.
+/// * Each frame has a checksum: a flipped bit costs one. What is lost, for whatever
+///   reason, is declared by a gap frame.
+/// * The folder and its files are for the agent's user alone.
+/// * When the disk refuses to write, the agent says so ([`OutboxStats::fault`]) and
+///   goes on in memory, as a stream of its own; the disk is tried again when what is
+///   in memory is delivered. What is in memory is lost with the process, and counts
+///   as not collected; what its collectors had read then is read again.
 #[derive(Debug)]
 pub struct Spool {
     inner: Arc<Inner>,

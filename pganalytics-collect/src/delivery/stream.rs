@@ -25,28 +25,24 @@ use std::{
 };
 
 use bytes::Bytes;
-use pganalytics_core::{
-    CutSource, Gap, GapReason, Incarnation, MeasurementName, Position, Ranges, Seq, Source, StreamId, Timestamp,
-};
-use tracing::{error, info, warn};
+use pganalytics_core::{Gap, Incarnation, MeasurementName, Ranges, Seq, Source, StreamId, Timestamp};
+use tracing::warn;
 
 use super::{
     account::Account,
     disk::{Disk, replace},
-    gap::{self, About, Cut, Gaps, Series},
-    lane::{self, Backlog},
+    gap::{self, Gaps, Series},
     numbering::Numbering,
-    outbox::{GroupLimits, Loss, OutboxStats},
-    quarantine,
+    outbox::{Loss, OutboxStats},
     record::{self, Numbered, States},
     segment::{self, Entry, MAGIC},
 };
-use crate::sink::{FrameGroup, Refused};
+use crate::sink::FrameGroup;
 
 /// Pause before what could not be read is read again.
 pub(super) const READ_AGAIN: Duration = Duration::from_secs(1);
 /// Frames of this last while go before the backlog.
-const LIVE: Duration = Duration::from_secs(10);
+pub(super) const LIVE: Duration = Duration::from_secs(10);
 /// Of what may be kept, the part for gaps that wait: one in so many.
 const GAPS: u64 = 8;
 const MARK_EVERY: Duration = Duration::from_secs(1);
@@ -184,14 +180,6 @@ impl Stream {
         Ok(())
     }
 
-    /// The first number that is live: what came before is backlog.
-    fn live_from(&mut self, now: Moment) -> u64 {
-        while self.marks.front().is_some_and(|(at, _)| now.steady > *at + LIVE) {
-            self.marks.pop_front();
-        }
-        self.marks.front().map_or(self.next, |(_, first)| *first)
-    }
-
     /// Frames for what is undeclared, with the numbers that come next. Not more of
     /// them wait than a small part of what may be kept, or they would push out each
     /// other: the rest is declared when these are delivered.
@@ -216,7 +204,7 @@ impl Stream {
     }
 
     /// Writes a group that begins with frames for what is undeclared.
-    fn write(&mut self, group: &[Numbered], gaps: usize, changed: &States, now: Moment) -> io::Result<()> {
+    pub(super) fn write(&mut self, group: &[Numbered], gaps: usize, changed: &States, now: Moment) -> io::Result<()> {
         let at = now.wall.as_micros();
         let (segment, places) = match self.append(group, changed, at) {
             Some(written) => written,
@@ -287,195 +275,6 @@ impl Stream {
         Ok((first, places.into_iter().map(|place| MAGIC.len() + place).collect()))
     }
 
-    /// Hands frames out; they are not dropped before they are settled or given
-    /// back with [`Stream::release`]. Damaged ones are declared lost, those out of
-    /// reach are left for later.
-    pub(super) fn lease(&mut self, limits: GroupLimits, backlog: Backlog, now: Moment) -> Lease {
-        self.read_again(now);
-        loop {
-            let live = self.live_from(now);
-            let order = lane::order(&self.waiting, live, backlog);
-            let candidates = order.filter_map(|seq| self.find(seq, now)).take(limits.frames.max(1));
-            let candidates: Vec<(u64, Entry)> = candidates.collect();
-            let (mut frames, mut damaged, mut bytes) = (Vec::new(), Ranges::new(), 0);
-            let mut missed = false;
-            for (segment, entry) in candidates {
-                let seq = entry.seq;
-                bytes += entry.length as usize;
-                if bytes > limits.bytes && !frames.is_empty() {
-                    break;
-                }
-                match self.read(segment, &entry) {
-                    Ok(Some(payload)) => frames.extend(self.outgoing(&entry, payload)),
-                    Ok(None) => {
-                        damaged.insert(Seq(seq));
-                    }
-                    Err(error) => {
-                        self.note_unreadable(&error);
-                        missed = true;
-                        if let Some(segment) = self.segments.get_mut(&segment) {
-                            segment.not_before = now.steady + READ_AGAIN;
-                        }
-                    }
-                }
-            }
-            if !damaged.is_empty() {
-                self.quarantine_damaged(&damaged);
-                self.lose(&damaged, &GapReason::Damaged, "", now);
-                continue;
-            }
-            if !frames.is_empty() {
-                if self.unreadable.is_some() && self.segments.values().all(|segment| segment.not_before <= now.steady) {
-                    info!("all frames of the spool can be read again");
-                    self.unreadable = None;
-                }
-                frames.sort_unstable_by_key(|(position, _): &(Position, Bytes)| position.seq);
-                self.leased =
-                    frames.iter().filter_map(|(position, _)| self.numbering.local(position.seq)).map(Seq).collect();
-                return Lease::Group(FrameGroup { stream: self.id(), frames });
-            }
-            if missed {
-                // The same without what is out of reach.
-                continue;
-            }
-            return if self.waiting.is_empty() && !self.has_unread() { Lease::Empty } else { Lease::OutOfReach };
-        }
-    }
-
-    /// A frame as it leaves.
-    fn outgoing(&self, entry: &Entry, payload: Bytes) -> Option<(Position, Bytes)> {
-        let seq = self.numbering.wire(entry.seq)?;
-        let base = (entry.base > 0).then(|| self.numbering.wire(entry.base)).flatten();
-        if !self.numbering.is_forked() || !gap::is_gap(&payload) {
-            return Some((Position { seq, base, incarnation: entry.incarnation }, payload));
-        }
-        // A gap tells numbers of the spool until it leaves. Of one that the old stream
-        // was told of nothing is left but its own number.
-        let payload = match gap::about(&payload) {
-            About::Gap(gap) => {
-                let told = self.numbering.wire_ranges(&Ranges::from_iter([gap.first..=gap.last]));
-                gap::encode_as(&gap, told.first().unwrap_or(seq), told.last().unwrap_or(seq))
-            }
-            _ => payload,
-        };
-        Some((Position { seq, base, incarnation: entry.incarnation }, payload))
-    }
-
-    /// Where a frame stands, unless its segment is out of reach.
-    fn find(&self, seq: u64, now: Moment) -> Option<(u64, Entry)> {
-        let (&first, segment) = self.segments.range(..=seq).next_back()?;
-        let entries = segment.entries.as_ref().filter(|_| segment.not_before <= now.steady)?;
-        let at = entries.binary_search_by_key(&seq, |entry| entry.seq).ok()?;
-        Some((first, *entries.get(at)?))
-    }
-
-    /// Reads a frame; `None` when it is damaged.
-    fn read(&self, segment: u64, entry: &Entry) -> io::Result<Option<Bytes>> {
-        let mut bytes = vec![0; entry.record_bytes()];
-        match self.disk.read_at(&segment::name(segment), u64::from(entry.offset), &mut bytes) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
-            Err(error) if error.kind() == io::ErrorKind::NotFound && self.disk.is_there() => return Ok(None),
-            Err(error) => return Err(error),
-        }
-        let payload = record::payload(&bytes, Seq(entry.seq));
-        Ok(payload.map(|payload| Bytes::from(bytes).slice(payload)))
-    }
-
-    fn note_unreadable(&mut self, error: &io::Error) {
-        if self.unreadable.is_none() {
-            error!(%error, "frames of the spool can't be read now; they are kept, and tried again");
-        }
-        self.unreadable = Some(error.to_string());
-    }
-
-    /// The receiver has said what became of these frames, by their numbers on the
-    /// wire. What it does not name stays.
-    pub(super) fn settle(&mut self, stream: StreamId, stored: &Ranges, refused: &[Refused], now: Moment) {
-        if stream != self.id() {
-            return;
-        }
-        let locals: Ranges = self.local_of(stored);
-        for seq in locals.seqs() {
-            self.account.told.extend(self.gaps.settle(seq.0).map(|gap| gap.first..=gap.last));
-        }
-        let (frames, bytes) = self.take_out(&locals);
-        self.stats.delivered += frames;
-        self.stats.delivered_bytes += bytes;
-        self.account.acknowledged.extend(locals.iter());
-        let mut told = Vec::new();
-        for refusal in refused {
-            let locals = self.local_of(&Ranges::from_iter([refusal.first..=refusal.last]));
-            told.extend((!locals.is_empty()).then_some((locals, refusal)));
-        }
-        for (locals, refusal) in told {
-            self.refuse(&locals, refusal, now);
-        }
-        self.declare(now);
-        self.tidy();
-    }
-
-    /// Those that are out, of these numbers on the wire.
-    fn local_of(&self, wire: &Ranges) -> Ranges {
-        let is_named = |seq: &Seq| self.numbering.wire(seq.0).is_some_and(|seq| wire.contains(seq));
-        self.leased.intersect(&self.waiting).seqs().filter(is_named).collect()
-    }
-
-    fn refuse(&mut self, locals: &Ranges, refusal: &Refused, now: Moment) {
-        let gone: Vec<(u64, Entry)> = locals.seqs().filter_map(|seq| self.entry(seq.0)).collect();
-        let mut rows = locals.clone();
-        for (segment, entry) in &gone {
-            if let Ok(Some(frame)) = self.read(*segment, entry) {
-                if gap::is_gap(&frame) {
-                    rows.remove(Seq(entry.seq));
-                }
-                quarantine::keep(&*self.disk, entry.seq, &frame, &format!("{}: {}", refusal.code, refusal.message));
-            }
-        }
-        let (stream, code, message) = (self.id(), &refusal.code, &refusal.message);
-        let (first, last) = (refusal.first.0, refusal.last.0);
-        error!(%stream, first, last, code, message, "frames lost: the receiver refuses them for good");
-        // A gap that is refused is told with the next one: it must not make gaps without end.
-        let (frames, _) = self.take_out(locals);
-        self.stats.rejected += frames;
-        self.account.refused.extend(locals.iter());
-        locals.seqs().for_each(|seq| self.gaps.withhold(seq.0));
-        if rows.is_empty() {
-            return;
-        }
-        let detail = format!("{code}: {message}");
-        self.note_loss(&rows, &gone, &GapReason::Refused, &detail, now);
-    }
-
-    /// What was handed out and not settled may be dropped again.
-    pub(super) fn release(&mut self, now: Moment) {
-        self.leased = Ranges::new();
-        self.shrink(now);
-    }
-
-    /// Somebody else goes on with this stream: what is left becomes a new one.
-    ///
-    /// # Errors
-    /// When the disk does not take it; then nothing has changed.
-    pub(super) fn fork(&mut self, stream: StreamId) -> io::Result<()> {
-        if stream != self.id() {
-            return Ok(());
-        }
-        let mut kept = self.waiting.clone();
-        kept.extend(self.gaps.numbers().iter());
-        for range in self.unscanned() {
-            kept.insert_range(range);
-        }
-        let forked = Numbering::forked(kept, self.next);
-        forked.save(&*self.disk)?;
-        let new = forked.stream;
-        error!(%stream, %new, "another agent goes on with this stream (a copied folder or a restored snapshot); this one begins a new stream");
-        self.numbering = forked;
-        self.leased = Ranges::new();
-        self.save_account();
-        Ok(())
-    }
-
     /// Numbers of segments that could not be read yet.
     pub(super) fn unscanned(&self) -> Vec<std::ops::RangeInclusive<Seq>> {
         let firsts = self.segments.keys().skip(1).copied().chain([self.next]);
@@ -511,81 +310,6 @@ impl Stream {
         self.stats.queued_frames =
             self.stats.queued_frames.saturating_sub(usize::try_from(count).unwrap_or(usize::MAX));
         (count, bytes as u64)
-    }
-
-    /// These are lost: they do not wait any more, and a gap says so.
-    pub(super) fn lose(&mut self, numbers: &Ranges, reason: &GapReason, detail: &str, now: Moment) {
-        let gone: Vec<(u64, Entry)> = numbers.seqs().filter_map(|seq| self.entry(seq.0)).collect();
-        self.note_loss(numbers, &gone, reason, detail, now);
-        self.take_out(numbers);
-        self.stats.dropped += numbers.len();
-        self.account.lost.extend(numbers.without(&self.account.refused).iter());
-        self.gaps.lose(numbers);
-        self.declare(now);
-        self.save_account();
-    }
-
-    /// Makes gaps of numbers that are lost, and tells who wants to know.
-    fn note_loss(&mut self, numbers: &Ranges, gone: &[(u64, Entry)], reason: &GapReason, detail: &str, now: Moment) {
-        let times = || gone.iter().map(|(_, entry)| Timestamp::from_micros(entry.written_at));
-        let times = (times().min().unwrap_or(now.wall), times().max().unwrap_or(now.wall));
-        let cut = self.cut_of(gone, numbers.len() > gone.len() as u64);
-        for gap in gap::gaps_of(numbers, times, reason, detail, &cut) {
-            self.stats.losses += 1;
-            self.stats.last_gap = Some(gap.clone());
-            self.gaps.add(gap);
-        }
-        self.losses.push(Loss {
-            stream: self.id(),
-            numbers: self.numbering.wire_ranges(numbers),
-            reason: reason.clone(),
-            detail: detail.to_owned(),
-            cut,
-        });
-    }
-
-    /// The series of frames, as far as they can be read; empty: any.
-    fn cut_of(&self, gone: &[(u64, Entry)], more: bool) -> Vec<CutSource> {
-        let mut cut = if more { Cut::any() } else { Cut::default() };
-        let mut file: Option<(u64, Bytes)> = None;
-        for (segment, entry) in gone {
-            if file.as_ref().is_none_or(|(open, _)| open != segment) {
-                file = self.disk.read(&segment::name(*segment)).ok().map(|bytes| (*segment, Bytes::from(bytes)));
-            }
-            let start = entry.offset as usize;
-            let place = start..start + entry.record_bytes();
-            let record =
-                file.as_ref().filter(|(_, bytes)| bytes.len() >= place.end).map(|(_, bytes)| bytes.slice(place));
-            let payload = record.and_then(|record| Some(record.slice(record::payload(&record, Seq(entry.seq))?)));
-            match payload.as_ref().map(gap::about) {
-                Some(About::Rows(series)) => cut.add(series),
-                Some(About::Gap(_)) => {}
-                Some(About::Unknown) | None => cut.add_any(),
-            }
-        }
-        cut.sources()
-    }
-
-    /// Writes frames for gaps that have none. What the disk does not take now is
-    /// declared with the next frames.
-    pub(super) fn declare(&mut self, now: Moment) {
-        let group = self.gap_frames();
-        if group.is_empty() {
-            return;
-        }
-        if let Err(error) = self.write(&group, group.len(), &States::new(), now) {
-            warn!(%error, "a loss can't be declared now; it is with the next frames");
-        }
-    }
-
-    /// Keeps the bytes of damaged frames to look at.
-    fn quarantine_damaged(&self, damaged: &Ranges) {
-        for (segment, entry) in damaged.seqs().filter_map(|seq| self.entry(seq.0)) {
-            let mut bytes = vec![0; entry.record_bytes()];
-            if self.disk.read_at(&segment::name(segment), u64::from(entry.offset), &mut bytes).is_ok() {
-                quarantine::keep(&*self.disk, entry.seq, &bytes, "damaged: its checksum does not fit");
-            }
-        }
     }
 
     pub(super) fn save_account(&mut self) -> bool {

@@ -73,7 +73,7 @@ fn mounts(file: &File, name: &str, service: &Value, complain: &mut impl FnMut(St
         let source = volume.split(':').next().unwrap_or_default();
         if source.starts_with('.') {
             // Made by people; the file that mounts it says how.
-            let made_later = ["/certs", "/tls", "/secrets"].iter().any(|folder| source.ends_with(folder));
+            let made_later = ["/certs", "/tls", "/secrets"].iter().any(|folder| source.contains(folder));
             if !made_later && !root().join(file.folder()).join(source).exists() {
                 complain(format!("{name}: {source} is mounted and does not exist"));
             }
@@ -112,7 +112,9 @@ fn declared(file: &File, complain: &mut impl FnMut(String)) {
         }
         for volume in texts(&service["volumes"]) {
             let source = volume.split(':').next().unwrap_or_default();
-            if !source.starts_with(['.', '/']) && !volumes.contains(&source) {
+            // An addition may use what the file before it declares.
+            let is_known = volumes.contains(&source) || file.is_addition();
+            if !source.starts_with(['.', '/']) && !is_known {
                 complain(format!("{name}: volume {source} is not declared"));
             }
         }
