@@ -1,7 +1,7 @@
 # `make help` prints the targets from their comments.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help build ui demo test test-ui test-backend test-collector test-integration bench fmt lint deps reference doc check-health dist fuzz deny
+.PHONY: help build ui demo test test-ui test-backend test-collector test-integration bench fmt lint deps reference doc check-health dist fuzz soak deny
 
 PORT ?= 8080
 PG_URL ?=
@@ -56,6 +56,9 @@ deny: deps ## Check licences, sources, bans and, with a way to their database, a
 
 fuzz: ## Run each fuzz target for SECONDS_EACH=20
 	./fuzz/run.sh $(SECONDS_EACH)
+
+soak: ## Run SOAK=1000000 schedules of trouble over the agent's delivery
+	PGANALYTICS_SIM=$(or $(SOAK),1000000) cargo test --locked --release -p pganalytics-collect --lib delivery::sim
 
 reference: ## Make docs/measurements.md from the catalog
 	UPDATE_DOCS=1 cargo test --locked -p pganalytics-collect --test reference

@@ -6,7 +6,7 @@
 //! ```
 
 use std::{
-    collections::HashSet,
+    collections::HashMap,
     io::Write,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -15,10 +15,10 @@ use async_trait::async_trait;
 use pganalytics_collect::{
     Agent, Delivery, FrameGroup, Sink, SinkError,
     postgres::{PostgresConfig, PostgresServer},
-    sink::Rejected,
+    sink::Refused,
 };
 use pganalytics_core::{
-    Seq, StreamId,
+    Ranges, StreamId,
     catalog::Catalog,
     frame::{Content, Frame, Limits},
     json,
@@ -30,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 const ENOUGH: usize = 12;
 
 struct JsonLines<W> {
-    state: Mutex<(W, HashSet<(StreamId, Seq)>)>,
+    state: Mutex<(W, HashMap<StreamId, Ranges>)>,
     enough: Arc<Notify>,
 }
 
@@ -40,34 +40,36 @@ impl<W: Write + Send> Sink for JsonLines<W> {
         let mut delivery = Delivery::default();
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let (out, seen) = &mut *state;
-        for (seq, bytes) in group.frames {
+        let seen = seen.entry(group.stream).or_default();
+        for (position, bytes) in group.frames {
+            let seq = position.seq;
             // The same frame may come again after an error: (stream, seq) tells.
-            if !seen.insert((group.stream, seq)) {
-                delivery.duplicates += 1;
+            if !seen.insert(seq) {
+                delivery.duplicate.insert(seq);
                 continue;
             }
             let content = Content::parse(bytes, &Limits::default(), &|_| None);
             match content.and_then(|content| content.frame().map(Frame::to_batch).transpose()) {
                 // It will never be readable: refused for good, so the agent declares it lost.
-                Err(error) => {
-                    delivery.rejected.push(Rejected { seq, code: error.code().to_owned(), message: error.to_string() });
-                }
+                Err(error) => delivery.refused.push(Refused::one(seq, error.code(), error.to_string())),
                 // What the agent has lost: nothing to write, but it takes its place.
-                Ok(None) => delivery.accepted += 1,
+                Ok(None) => {
+                    delivery.stored.insert(seq);
+                }
                 Ok(Some(batch)) => {
                     // Not now, but perhaps later: the agent keeps the frames and comes back.
                     writeln!(out, "{}", json::to_metric(&batch)).map_err(|error| {
-                        seen.remove(&(group.stream, seq));
+                        seen.remove(seq);
                         SinkError::Unavailable {
                             message: format!("writing to standard output: {error}"),
                             retry_after: None,
                         }
                     })?;
-                    delivery.accepted += 1;
+                    delivery.stored.insert(seq);
                 }
             }
         }
-        if seen.len() >= ENOUGH {
+        if seen.len() >= ENOUGH as u64 {
             self.enough.notify_one();
         }
         Ok(delivery)
@@ -78,7 +80,7 @@ impl<W: Write + Send> Sink for JsonLines<W> {
 async fn main() -> anyhow::Result<()> {
     let config = PostgresConfig::from_url(&std::env::var("PG_URL")?)?;
     let enough = Arc::new(Notify::new());
-    let sink = JsonLines { state: Mutex::new((std::io::stdout(), HashSet::new())), enough: Arc::clone(&enough) };
+    let sink = JsonLines { state: Mutex::new((std::io::stdout(), HashMap::new())), enough: Arc::clone(&enough) };
     let agent =
         Agent::builder().server(PostgresServer::new(config, Catalog::builtin().iter().cloned())).sink(sink).build()?;
 

@@ -13,18 +13,19 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use crate::{
+    agent_handle::{AgentHandle, Gauges},
     agent_stats::AgentStats,
     change_filter::ChangeFilter,
     clock::{Clock, SystemClock},
     collector::{CollectContext, Collected, Collector},
-    deliver::{Backoff, GroupLimits, MemoryOutbox, Outbox, OutboxStats, Sender},
+    delivery::{Backoff, GroupLimits, MemoryOutbox, Outbox, OutboxStats, Sender},
     error::CollectError,
     exporter::Exporter,
     host::HostIdentity,
     memory_sink::MemorySink,
     own_sql::{CatalogFolder, Following, LiveCatalog, Watched},
     postgres::PostgresServer,
-    scheduler::{Accounts, Plan, Runner, SchedulerStats, Shared},
+    scheduler::{Accounts, Losses, Plan, Runner, SchedulerStats, Shared, Time},
     sink::Sink,
 };
 
@@ -114,7 +115,7 @@ impl AgentBuilder {
     }
 
     /// Where frames wait; default: a [`MemoryOutbox`]. A
-    /// [`Spool`](crate::spool::Spool) outlives the process.
+    /// [`Spool`](crate::delivery::Spool) outlives the process.
     #[must_use]
     pub fn outbox(mut self, outbox: impl Outbox + 'static) -> Self {
         self.outbox = Some(Arc::new(outbox));
@@ -280,12 +281,30 @@ impl Agent {
         all
     }
 
+    /// Collects and delivers in a task of its own, which the handle watches and
+    /// stops. Needs a tokio runtime.
+    ///
+    /// # Errors
+    /// When it has neither a sink nor an exporter. That the exporter can't listen is
+    /// found later, and told by [`AgentHandle::stop`].
+    pub fn start(self) -> Result<AgentHandle, CollectError> {
+        let prepared = self.prepare()?;
+        let (gauges, stop) = (prepared.gauges(), CancellationToken::new());
+        let running = tokio::spawn(prepared.run(stop.clone()));
+        Ok(AgentHandle::new(gauges, stop, running))
+    }
+
     /// Collects and delivers until `stop`, then delivers what is queued for at
     /// most the flush timeout.
     ///
     /// # Errors
     /// When it has neither a sink nor an exporter, or the exporter can't listen.
     pub async fn run(self, stop: CancellationToken) -> Result<Summary, CollectError> {
+        self.prepare()?.run(stop).await
+    }
+
+    /// Puts the parts together; nothing runs yet.
+    fn prepare(self) -> Result<Prepared, CollectError> {
         let Self { mut collectors, sink, mut settings } = self;
         let exporter = settings.exporter.take();
         if sink.is_none() && exporter.is_none() {
@@ -297,18 +316,18 @@ impl Agent {
             });
         }
         let identity = HostIdentity::read(Path::new("/"));
-        let name = settings.name.unwrap_or_else(|| identity.hostname.as_str().into());
-        let outbox = settings.outbox.unwrap_or_else(|| Arc::new(MemoryOutbox::new(settings.buffer_size)));
+        let name = settings.name.take().unwrap_or_else(|| identity.hostname.as_str().into());
+        let outbox = settings.outbox.take().unwrap_or_else(|| Arc::new(MemoryOutbox::new(settings.buffer_size)));
         let delivers = sink.is_some();
         let sender = Sender::new(Arc::clone(&outbox), sink.unwrap_or_else(|| Arc::new(MemorySink::new())))
-            .with_backoff(settings.backoff)
+            .with_backoff(settings.backoff.clone())
             .with_limits(settings.limits)
             .with_linger(settings.linger);
         let shared = Shared {
             outbox: Arc::clone(&outbox),
-            clock: settings.clock,
+            clock: Time::new(Arc::clone(&settings.clock)),
             stats: Arc::new(SchedulerStats::default()),
-            accounts: Arc::new(Mutex::new((Accounts::new(), ChangeFilter::new(), 0))),
+            accounts: Arc::new(Mutex::new((Accounts::new(), ChangeFilter::new(), Losses::of(&*outbox)))),
             latest: exporter.as_ref().map(|exporter| exporter.latest().clone()),
             delivers,
         };
@@ -327,6 +346,40 @@ impl Agent {
             collectors.push(Box::new(folder.reports(identity.source())));
         }
 
+        Ok(Prepared { name, collectors, exporter, sender, shared, settings })
+    }
+
+    /// Visits every collector once, all at the same time, and sends nothing.
+    pub async fn once(&mut self) -> Vec<Visit> {
+        let now = self.settings.clock.now();
+        let plan = &self.settings.plan;
+        join_all(self.collectors.iter_mut().map(|collector| once(collector.as_mut(), plan, now))).await
+    }
+}
+
+/// An agent whose parts are together.
+struct Prepared {
+    name: Arc<str>,
+    collectors: Vec<Box<dyn Collector>>,
+    exporter: Option<Exporter>,
+    sender: Sender,
+    shared: Shared,
+    settings: AgentBuilder,
+}
+
+impl Prepared {
+    fn gauges(&self) -> Gauges {
+        Gauges {
+            outbox: Arc::clone(&self.shared.outbox),
+            sender: self.sender.stats(),
+            scheduler: Arc::clone(&self.shared.stats),
+            hurry: self.sender.hurry(),
+        }
+    }
+
+    async fn run(self, stop: CancellationToken) -> Result<Summary, CollectError> {
+        let Self { name, collectors, exporter, sender, shared, settings } = self;
+        let outbox = Arc::clone(&shared.outbox);
         info!(agent = %name, collectors = collectors.len(), stream = %outbox.stream(), "the agent starts");
         // Tasks of a set end with it, so nothing is left when this future is dropped.
         let mut tasks = JoinSet::new();
@@ -383,13 +436,6 @@ impl Agent {
         let left = summary.outbox.queued_frames;
         info!(agent = %name, delivered = summary.outbox.delivered, undelivered = left, "the agent stops");
         Ok(summary)
-    }
-
-    /// Visits every collector once, all at the same time, and sends nothing.
-    pub async fn once(&mut self) -> Vec<Visit> {
-        let now = self.settings.clock.now();
-        let plan = &self.settings.plan;
-        join_all(self.collectors.iter_mut().map(|collector| once(collector.as_mut(), plan, now))).await
     }
 }
 

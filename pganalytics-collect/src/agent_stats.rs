@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::{
     collector::{CollectContext, Collected, Collector},
-    deliver::{Outbox, SenderStats},
+    delivery::{Outbox, SenderStats},
     error::CollectError,
     host::process,
     scheduler::SchedulerStats,

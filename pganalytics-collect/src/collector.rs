@@ -7,7 +7,7 @@ use bytes::Bytes;
 use pganalytics_core::{Batch, MeasurementName, Source, Timestamp, catalog::Measurement};
 use tokio::time::Instant;
 
-use crate::{error::CollectError, own_sql::CatalogChange};
+use crate::{delivery::Loss, error::CollectError, own_sql::CatalogChange};
 
 /// What a scheduler asks of a collector.
 #[derive(Debug, Clone)]
@@ -148,6 +148,12 @@ pub trait Collector: Send {
     /// Where to go on: the last [`Collected::state`] that was kept, `None` where
     /// there is none. Called before the first visit and after a panic.
     fn resume(&mut self, _state: Option<&[u8]>) {}
+
+    /// Frames were lost on their way, perhaps some of this collector
+    /// ([`Loss::concerns`]). The scheduler makes the next batch of each series a
+    /// keyframe; a collector that tells something only once, as texts, tells it again.
+    /// Called between two visits. By default nothing is done.
+    fn lost(&mut self, _loss: &Loss) {}
 
     /// What is wrong with the whole place, in the words in which the collector has
     /// logged it at its last visit; the scheduler does not log it again for each

@@ -16,7 +16,7 @@
 //! ```no_run
 //! use pganalytics_collect::{
 //!     Agent, HostCollector, HttpSink,
-//!     deliver::Token,
+//!     delivery::Token,
 //!     postgres::{PostgresConfig, PostgresServer},
 //! };
 //! use pganalytics_core::{Secret, catalog::Catalog};
@@ -151,8 +151,7 @@
 //! | [`own_sql`] | catalog files of your own, exchanged while the agent runs |
 //! | [`scheduler`] | visits collectors on their rhythm, apart from each other |
 //! | [`change_filter`] | leaves out rows that did not change |
-//! | [`deliver`] | holds frames until they are delivered; retries |
-//! | [`spool`] | the same on a disk: a restart loses nothing, `kill -9` neither |
+//! | [`delivery`] | holds frames until they are delivered, in memory or on a disk; retries; declares losses |
 //! | [`exporter`] | answers Prometheus |
 //! | [`sink`] | the trait of everything that takes frames |
 //! | [`check`] | how well each part works, and what mends it |
@@ -166,6 +165,7 @@
 //! off when you embed: `default-features = false`.
 
 pub mod agent;
+mod agent_handle;
 mod agent_stats;
 pub mod change_filter;
 pub mod check;
@@ -173,7 +173,7 @@ pub mod clock;
 pub mod collector;
 pub mod config;
 mod cpu_time;
-pub mod deliver;
+pub mod delivery;
 mod dice;
 pub mod enrol;
 pub mod error;
@@ -193,17 +193,16 @@ pub mod resources;
 pub mod scheduler;
 pub mod scrape;
 pub mod sink;
-pub mod spool;
 
 pub use agent::{Agent, AgentBuilder};
+pub use agent_handle::{AgentHandle, AgentStatus};
 pub use change_filter::ChangeFilter;
 pub use collector::{CollectContext, Collected, Collector, Outcome, Report};
 pub use config::Config;
-pub use deliver::{HttpSink, MemoryOutbox, Outbox};
+pub use delivery::{HttpSink, MemoryOutbox, Outbox, Spool};
 pub use error::CollectError;
 pub use exporter::Exporter;
 pub use host::HostCollector;
 pub use memory_sink::MemorySink;
 pub use scheduler::Plan;
 pub use sink::{Delivery, FrameGroup, Sink, SinkError};
-pub use spool::Spool;

@@ -1,22 +1,23 @@
 //! A sink that keeps what it is given.
 
 use std::{
-    collections::HashSet,
+    collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use async_trait::async_trait;
 use pganalytics_core::{
-    Batch, Seq, StreamId,
+    Batch, Ranges, StreamId,
     frame::{Content, Frame, Limits},
 };
 use tokio::sync::watch;
 
-use crate::sink::{Delivery, FrameGroup, Rejected, Sink, SinkError};
+use crate::sink::{Delivery, FrameGroup, Refused, Sink, SinkError};
 
 /// Keeps batches in memory, decoded, in the order in which they came. Clones
 /// share what they hold. It grows without bound unless [`MemorySink::take`] is
-/// called, so it is for tests and for services that read it regularly.
+/// called, which leaves but which numbers came: for tests and for services that
+/// read it regularly.
 #[derive(Debug, Clone)]
 pub struct MemorySink {
     inner: Arc<Inner>,
@@ -31,7 +32,8 @@ struct Inner {
 #[derive(Debug, Default)]
 struct Kept {
     batches: Vec<Batch>,
-    seen: HashSet<(StreamId, Seq)>,
+    /// One set of ranges a stream, which stays small.
+    seen: HashMap<StreamId, Ranges>,
 }
 
 impl Default for MemorySink {
@@ -82,23 +84,23 @@ impl Sink for MemorySink {
     async fn deliver(&self, group: FrameGroup) -> Result<Delivery, SinkError> {
         let mut delivery = Delivery::default();
         let mut batches = 0;
-        for (seq, bytes) in group.frames {
+        for (position, bytes) in group.frames {
+            let seq = position.seq;
             let content = Content::parse(bytes, &Limits::default(), &|_| None);
             let batch = content.and_then(|content| content.frame().map(Frame::to_batch).transpose());
             match batch {
                 Err(error) => {
-                    let (code, message) = (error.code().to_owned(), error.to_string());
-                    delivery.rejected.push(Rejected { seq, code, message });
+                    delivery.refused.push(Refused::one(seq, error.code(), error.to_string()));
                 }
                 Ok(batch) => {
                     let mut kept = self.kept();
-                    if kept.seen.insert((group.stream, seq)) {
+                    if kept.seen.entry(group.stream).or_default().insert(seq) {
                         // A gap holds none.
                         batches += usize::from(batch.is_some());
                         kept.batches.extend(batch);
-                        delivery.accepted += 1;
+                        delivery.stored.insert(seq);
                     } else {
-                        delivery.duplicates += 1;
+                        delivery.duplicate.insert(seq);
                     }
                 }
             }
@@ -111,7 +113,7 @@ impl Sink for MemorySink {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use pganalytics_core::{Gap, GapReason, Timestamp, frame::encode_gap};
+    use pganalytics_core::{Gap, GapReason, Seq, Timestamp, frame::encode_gap};
 
     use super::*;
 
@@ -128,10 +130,10 @@ mod tests {
             detail: String::new(),
             cut: Vec::new(),
         };
-        let group = FrameGroup { stream: StreamId::random(), frames: vec![(Seq(4), encode_gap(&gap).into())] };
+        let group = FrameGroup { stream: StreamId::random(), frames: vec![(Seq(4).into(), encode_gap(&gap).into())] };
         let delivery = sink.deliver(group.clone()).await.unwrap();
-        assert_eq!((delivery.accepted, delivery.rejected.len()), (1, 0));
-        assert_eq!(sink.deliver(group).await.unwrap().duplicates, 1);
+        assert_eq!(delivery, Delivery::all(&group));
+        assert!(sink.deliver(group).await.unwrap().duplicate.contains(Seq(4)));
         assert!(sink.batches().is_empty());
     }
 }

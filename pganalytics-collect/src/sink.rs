@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use pganalytics_core::{Seq, StreamId};
+use pganalytics_core::{Position, PushReply, Ranges, RefusedRange, Seq, StreamId};
 
-/// Encoded frames of one stream, oldest first.
+/// Encoded frames of one stream, in the order of their numbers.
 #[derive(Debug, Clone)]
 pub struct FrameGroup {
     /// The stream whose numbers these are.
     pub stream: StreamId,
-    /// Each frame with its number; see [`pganalytics_core::frame`].
-    pub frames: Vec<(Seq, Bytes)>,
+    /// Each frame with its place; see [`pganalytics_core::frame`].
+    pub frames: Vec<(Position, Bytes)>,
 }
 
 impl FrameGroup {
@@ -21,61 +21,110 @@ impl FrameGroup {
     pub fn bytes(&self) -> usize {
         self.frames.iter().map(|(_, frame)| frame.len()).sum()
     }
+
+    /// Numbers of all frames.
+    #[must_use]
+    pub fn numbers(&self) -> Ranges {
+        self.frames.iter().map(|(position, _)| position.seq).collect()
+    }
 }
 
-/// A frame that will never be taken.
+/// Frames that will never be taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rejected {
-    /// Its number.
-    pub seq: Seq,
+pub struct Refused {
+    /// Number of the first.
+    pub first: Seq,
+    /// Number of the last.
+    pub last: Seq,
     /// A short name of the reason, for counters.
     pub code: String,
     /// The reason in words.
     pub message: String,
 }
 
-/// What became of a group: each of its frames is in one of the three. An agent
-/// that finds them not to add up counts none of the group as delivered, and
-/// sends it again.
+impl Refused {
+    /// One frame.
+    #[must_use]
+    pub fn one(seq: Seq, code: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { first: seq, last: seq, code: code.into(), message: message.into() }
+    }
+}
+
+/// What became of frames of a group. What it does not name was not taken, and is
+/// sent again.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Delivery {
-    /// Frames that are stored now.
-    pub accepted: usize,
+    /// Frames that are stored now, durably.
+    pub stored: Ranges,
     /// Frames that were stored before.
-    pub duplicates: usize,
-    /// Frames that are finally refused; the agent declares them lost.
-    pub rejected: Vec<Rejected>,
+    pub duplicate: Ranges,
+    /// Frames that are refused for good; the agent declares them lost.
+    pub refused: Vec<Refused>,
 }
 
 impl Delivery {
-    /// Checks that it accounts for these frames, each once, and for no other.
+    /// All frames of a group are stored now.
+    #[must_use]
+    pub fn all(group: &FrameGroup) -> Self {
+        Self { stored: group.numbers(), ..Self::default() }
+    }
+
+    /// What a server's reply says of a group.
     ///
     /// # Errors
-    /// [`SinkError::BadReply`], with what does not add up.
-    pub fn check(&self, sent: &[Seq]) -> Result<(), SinkError> {
-        let mut strange = self.rejected.iter().filter(|rejected| !sent.contains(&rejected.seq));
-        if let Some(strange) = strange.next() {
-            let message = format!("the receiver refused frame {}, which was not sent", strange.seq.0);
-            return Err(SinkError::BadReply { message });
+    /// In words, when it speaks of another stream or of frames that are not there.
+    pub fn of_reply(group: &FrameGroup, reply: &PushReply) -> Result<Self, String> {
+        let refused = reply.refused.iter().map(|refused| &refused.range);
+        let mut streams = reply.stored.iter().chain(&reply.duplicate).chain(refused).map(|range| range.stream);
+        if let Some(other) = streams.find(|stream| *stream != group.stream) {
+            return Err(format!("the reply speaks of stream {other}, which was not sent"));
         }
-        let mut rejected: Vec<Seq> = self.rejected.iter().map(|rejected| rejected.seq).collect();
-        rejected.sort_unstable();
-        if rejected.windows(2).any(|pair| pair.first() == pair.last()) {
-            return Err(SinkError::BadReply { message: String::from("the receiver refused a frame twice") });
+        let mut delivery = Self {
+            stored: reply.stored(group.stream),
+            duplicate: reply.duplicate(group.stream),
+            refused: Vec::with_capacity(reply.refused.len() + reply.unreadable.len()),
+        };
+        for RefusedRange { range, code, error } in &reply.refused {
+            let (code, message) = (one_line(code), one_line(error));
+            delivery.refused.push(Refused { first: range.first, last: range.last, code, message });
         }
-        let named = self.accepted.saturating_add(self.duplicates).saturating_add(rejected.len());
-        if named != sent.len() {
-            let message = format!(
-                "{} frames were sent, and the reply accounts for {named}: {} stored, {} stored before, {} refused; \
-                 is something else than a pgAnalytics server answering?",
-                sent.len(),
-                self.accepted,
-                self.duplicates,
-                rejected.len()
-            );
-            return Err(SinkError::BadReply { message });
+        for item in &reply.unreadable {
+            let Some((position, _)) = group.frames.get(item.index) else {
+                let frames = group.frames.len();
+                return Err(format!("the reply speaks of frame {} of a push of {frames}", item.index));
+            };
+            delivery.refused.push(Refused::one(position.seq, one_line(&item.code), one_line(&item.error)));
         }
-        Ok(())
+        Ok(delivery)
+    }
+
+    /// What is stored, now or before.
+    pub(crate) fn named_stored(&self) -> Ranges {
+        self.stored.iter().chain(self.duplicate.iter()).collect()
+    }
+
+    /// Checks that it speaks of these frames only, and of each once; the numbers
+    /// that it does not speak of.
+    ///
+    /// # Errors
+    /// [`SinkError::BadReply`], with what does not add up. Nothing of the reply may
+    /// be believed then.
+    pub fn check(&self, sent: &Ranges) -> Result<Ranges, SinkError> {
+        let refused = self.refused.iter().map(|refused| refused.first..=refused.last);
+        let named = self.stored.iter().chain(self.duplicate.iter()).chain(refused);
+        let mut left = sent.clone();
+        for range in named {
+            if !left.contains_range(&range) {
+                let (first, last) = (range.start().0, range.end().0);
+                let message = format!(
+                    "the reply speaks of frames {first} to {last}, which were not sent, or twice; \
+                     is something else than a pgAnalytics server answering?"
+                );
+                return Err(SinkError::BadReply { message });
+            }
+            left.remove_range(range);
+        }
+        Ok(left)
     }
 }
 
@@ -114,6 +163,13 @@ pub enum SinkError {
         /// What the panic said.
         message: String,
     },
+    /// Another agent goes on with this stream: a copied folder, a restored
+    /// snapshot. The outbox begins a new one with what waits.
+    #[error("{message}")]
+    Forked {
+        /// What the receiver said.
+        message: String,
+    },
     /// The group is too large; smaller ones may pass.
     #[error("{message}")]
     TooLarge {
@@ -130,8 +186,9 @@ pub enum SinkError {
 
 /// Takes frames: sends, stores or shows them.
 ///
-/// The agent calls it with one group at a time, oldest frames first, and calls
-/// again with what was not delivered, after a pause that grows.
+/// The agent calls it with one group at a time, and again with what was not
+/// delivered, after a pause that grows. Numbers do not come in order: after an
+/// outage new frames go before the backlog.
 #[async_trait]
 pub trait Sink: Send + Sync {
     /// Delivers a group.
@@ -150,4 +207,9 @@ impl<S: Sink + ?Sized> Sink for Box<S> {
     async fn deliver(&self, frames: FrameGroup) -> Result<Delivery, SinkError> {
         (**self).deliver(frames).await
     }
+}
+
+/// Foreign text goes to logs: one line, not long.
+pub(crate) fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ").chars().filter(|c| !c.is_control()).take(200).collect()
 }

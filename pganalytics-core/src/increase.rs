@@ -83,6 +83,14 @@ impl Verdict {
     const fn new(rule: Rule, quality: Quality) -> Self {
         Self { rule, quality }
     }
+
+    /// The same, a lower bound at best when something between the two
+    /// observations is missing.
+    #[must_use]
+    pub fn bounded_if(self, missing: bool) -> Self {
+        let quality = if missing { self.quality.max(Quality::LowerBound) } else { self.quality };
+        Self { quality, ..self }
+    }
 }
 
 /// What was seen of a key before.

@@ -71,6 +71,15 @@ pub struct Link {
     pub base: Option<Seq>,
 }
 
+impl Link {
+    /// Whether the scrape before of its series is the one that it builds on. One
+    /// that names none builds on whatever is there.
+    #[must_use]
+    pub fn follows(&self, before: Option<Self>) -> bool {
+        self.base.is_none_or(|base| before.is_some_and(|before| (before.stream, before.seq) == (self.stream, base)))
+    }
+}
+
 /// Why frames of a stream are lost.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 use pganalytics_core::{CollectorId, MeasurementName, Schema, TenantId, Timestamp, frame::Frame};
 
-use crate::error::StoreError;
+use crate::{error::StoreError, metric_store::StoredGap};
 
 /// A frame or block as stored, with whom it came from.
 #[derive(Debug, Clone)]
@@ -64,6 +64,14 @@ pub trait ChunkSource: Send + Sync {
     /// # Errors
     /// When the store can't be read.
     async fn stored(&self, tenant: TenantId) -> Result<Vec<StoredMeasurement>, StoreError>;
+
+    /// What the streams of a tenant have lost, as
+    /// [`MetricStore::gaps`](crate::MetricStore::gaps): it marks values that were
+    /// carried over it.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    async fn losses(&self, tenant: TenantId) -> Result<Vec<StoredGap>, StoreError>;
 
     /// Chunks, grouped by source (server, instance, database) and collector;
     /// inside a group in order of their first scrape.

@@ -1,6 +1,6 @@
-import { clusterSlug, expect, findings, full, logIn, settled, sql, test } from "./fixture";
+import { clusterSlug, hostSlug, expect, findings, full, logIn, settled, sql, test } from "./fixture";
 
-const ROUTES = ["/", "/explore", "/explore/pg_stat_database", "/sql", "/settings", "/s/SLUG/overview", "/s/SLUG/queries", "/s/SLUG/queries?vs=prev&tab=changed&from=now-15m", "/s/SLUG/queries/QUERYID", "/s/SLUG/activity", "/s/nothing.00000000/overview", "/s/SLUG/queries/no-id", "/explore/nothing"];
+const ROUTES = ["/", "/explore", "/explore/pg_stat_database", "/sql", "/settings", "/s/SLUG/overview", "/s/SLUG/queries", "/s/SLUG/queries?vs=prev&tab=changed&from=now-15m", "/s/SLUG/queries/QUERYID", "/s/SLUG/activity", "/s/SLUG/waits", "/s/SLUG/waits?by=query_id&f=datname:shop", "/s/SLUG/tables", "/s/SLUG/indexes?tab=unused", "/s/SLUG/vacuum", "/s/SLUG/replication", "/s/SLUG/logs", "/s/HOST/host", "/s/nothing.00000000/overview", "/s/SLUG/queries/no-id", "/explore/nothing"];
 
 for (const theme of ["light", "dark"] as const) {
   for (const route of ROUTES) {
@@ -13,7 +13,7 @@ for (const theme of ["light", "dark"] as const) {
       page.on("request", (request) => {
         if (/\/api\/v1\/(sql|measurements)/.test(request.url())) calls += 1;
       });
-      await page.goto(full() + route.replace("SLUG", slug).replace("QUERYID", String(row?.[0])));
+      await page.goto(full() + route.replace("SLUG", slug).replace("QUERYID", String(row?.[0])).replace("HOST", await hostSlug(page)));
       await settled(page);
       expect(calls).toBeLessThanOrEqual(3);
       await expect(page.locator(".state .badge.bad")).toHaveCount(0);

@@ -22,6 +22,7 @@ test("names and texts that would be code never run, and break nothing", async ({
   await settled(page);
   // Shown as what it is.
   await expect(page.getByRole("region", { name: "Newest rows" }).last()).toContainText('<img src=x onerror="window.ran=1">');
-  await expect(page.getByRole("combobox", { name: "Server" }).last()).toContainText("<img src=x");
+  await page.keyboard.press("Control+k");
+  await expect(page.getByRole("listbox")).toContainText("<img src=x");
   expect(await page.evaluate(() => (window as unknown as { ran?: number }).ran)).toBeUndefined();
 });

@@ -63,6 +63,12 @@ export async function clusterSlug(page: Page): Promise<string> {
   return `${server.name.replaceAll(":", "-")}.${server.id.slice(0, 8)}`;
 }
 
+export async function hostSlug(page: Page): Promise<string> {
+  const boot = (await (await page.request.get(`${full()}/api/v1/ui/bootstrap`)).json()) as Boot;
+  const host = boot.servers.find((each) => each.databases.length === 0);
+  return `host.${host?.id.slice(0, 8)}`;
+}
+
 export async function sql(page: Page, text: string): Promise<(string | number | null)[][]> {
   const login = await page.request.post(`${full()}/api/v1/auth/login`, { data: { username: "admin", password: PASSWORD } });
   const { token } = (await login.json()) as { token: string };

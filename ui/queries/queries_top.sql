@@ -15,5 +15,5 @@ from (select queryid, datname, usename, toplevel, sum(total_exec_time) as ms, su
 full join (select queryid, datname, usename, toplevel, sum(total_exec_time) as ms, sum(calls) as calls
   from pg_stat_statements_delta where {S} and time >= {before_from} and time < {before_to} group by 1, 2, 3, 4) b
   on b.queryid = a.queryid and b.datname = a.datname and b.usename = a.usename and b.toplevel = a.toplevel
-left join (select queryid, max(query) as query from pg_query_text_latest where {S} group by 1) x on x.queryid = coalesce(a.queryid, b.queryid)
+left join (select queryid, left(max(query), 600) as query from pg_query_text_latest where {S} group by 1) x on x.queryid = coalesce(a.queryid, b.queryid)
 order by greatest(coalesce(a.ms, 0), coalesce(b.ms, 0)) desc limit 500

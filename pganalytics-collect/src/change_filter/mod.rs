@@ -139,6 +139,11 @@ impl ChangeFilter {
         self.tracks.clear();
     }
 
+    /// Makes the next batch of a series a keyframe: something of it was lost.
+    pub fn force_keyframe_of(&mut self, measurement: &MeasurementName, source: &Source) {
+        self.tracks.remove(&(measurement.clone(), source.clone()));
+    }
+
     /// Forgets a measurement, which is not taken any more.
     pub fn forget(&mut self, measurement: &MeasurementName) {
         self.tracks.retain(|(of, _), _| of != measurement);

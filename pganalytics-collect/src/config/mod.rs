@@ -74,7 +74,7 @@ use self::{
 use crate::{
     agent::{Agent, AgentBuilder},
     collector::Collector,
-    deliver::{Backoff, HttpSink, HttpSinkBuilder, Token},
+    delivery::{Backoff, HttpSink, HttpSinkBuilder, Spool, SpoolError, Token},
     enrol,
     error::CollectError,
     exporter::{Exporter, ExporterSettings},
@@ -84,7 +84,6 @@ use crate::{
     pgbouncer::PgBouncerCollector,
     postgres::{Environment, PostgresConfig, PostgresServer},
     scheduler::Plan,
-    spool::{Spool, SpoolError},
 };
 
 /// Where the settings file is looked for when nobody names one.

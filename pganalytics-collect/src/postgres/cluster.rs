@@ -23,6 +23,7 @@ use super::{
 };
 use crate::{
     collector::{CollectContext, Collected, Collector, Outcome, Report},
+    delivery::Loss,
     error::CollectError,
     own_sql::CatalogChange,
     scrape::full_scrape,
@@ -233,6 +234,14 @@ impl Collector for ClusterCollector {
         self.searched = None;
         let mut journal = lock(&self.shared.journal);
         change.new.iter().for_each(|measurement| journal.begin_anew(measurement.name()));
+    }
+
+    fn lost(&mut self, loss: &Loss) {
+        for (measurement, followed) in &mut self.followed {
+            if loss.cut.is_empty() || loss.cut.iter().any(|cut| cut.measurements.contains(measurement)) {
+                followed.lose();
+            }
+        }
     }
 
     async fn collect(&mut self, cx: &CollectContext) -> Result<Collected, CollectError> {

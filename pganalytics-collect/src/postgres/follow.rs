@@ -13,6 +13,9 @@ const IN_ONE_VISIT: usize = 2_000;
 /// Keys remembered in one generation; more only costs texts that are sent again.
 const REMEMBERED: usize = 100_000;
 
+/// Least time between two losses after which all is asked for again.
+const AFTER_LOSS: Duration = Duration::from_secs(600);
+
 /// Which keys have been sent, and which wait.
 ///
 /// Memory is in two generations: a key is forgotten when its generation is
@@ -24,6 +27,9 @@ pub(super) struct Followed {
     sent_before: HashSet<i64>,
     began: Instant,
     waiting: HashSet<i64>,
+    /// Some of what was sent is lost.
+    lost: bool,
+    forgot: Option<Instant>,
 }
 
 impl Followed {
@@ -34,11 +40,24 @@ impl Followed {
             sent_before: HashSet::new(),
             began: Instant::now(),
             waiting: HashSet::new(),
+            lost: false,
+            forgot: None,
         }
+    }
+
+    /// Some of what was sent is lost: all of it is asked for again, but not again
+    /// and again while a long outage loses more.
+    pub(super) fn lose(&mut self) {
+        self.lost = true;
     }
 
     /// Takes note of the keys of a batch that was read now.
     pub(super) fn see(&mut self, batch: &Batch, key: &str, now: Instant) {
+        if self.lost && self.forgot.is_none_or(|forgot| now.duration_since(forgot) >= AFTER_LOSS) {
+            (self.lost, self.forgot) = (false, Some(now));
+            self.sent.clear();
+            self.sent_before.clear();
+        }
         let old = self.resend.is_some_and(|resend| now.duration_since(self.began) >= resend);
         if old || self.sent.len() >= REMEMBERED {
             self.sent_before = std::mem::take(&mut self.sent);
@@ -141,6 +160,24 @@ mod tests {
         assert_eq!(due(3601), 0);
         assert_eq!(due(7200), 0);
         assert_eq!(due(7202), 1);
+    }
+
+    #[test]
+    fn what_was_lost_is_asked_for_again_but_not_at_each_loss() {
+        let mut followed = Followed::new(None);
+        let began = followed.began;
+        followed.asked(&[1]);
+        let mut due = |seconds, lost: bool| {
+            if lost {
+                followed.lose();
+            }
+            followed.see(&batch(1..2), "queryid", began + Duration::from_secs(seconds));
+            let due = followed.due();
+            followed.asked(&due);
+            due.len()
+        };
+        assert_eq!([due(1, false), due(2, true), due(3, false)], [0, 1, 0]);
+        assert_eq!([due(4, true), due(500, true), due(602, false), due(603, false)], [0, 0, 1, 0]);
     }
 
     #[test]

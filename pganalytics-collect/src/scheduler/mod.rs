@@ -19,11 +19,14 @@ mod plan;
 mod rhythm;
 mod runner;
 mod slots;
+mod split;
+mod time;
 
 pub(crate) use accounts::Accounts;
-pub(crate) use handover::Shared;
+pub(crate) use handover::{Losses, Shared};
 pub use plan::Plan;
 pub(crate) use runner::Runner;
+pub(crate) use time::Time;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

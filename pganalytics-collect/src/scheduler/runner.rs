@@ -8,7 +8,6 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use futures::FutureExt;
 use pganalytics_core::{Batch, MeasurementName, Presence, Source, catalog::Measurement};
 use tokio::{
@@ -22,14 +21,14 @@ use super::{
     Plan, SchedulerStats,
     accounts::{lines, replaced, unknown_source},
     change_log::ChangeLog,
-    handover::{Shared, deliver, encode},
+    handover::{Losses, Shared, deliver, encode},
     rhythm::Grid,
     slots::Slots,
 };
 use crate::{
     change_filter::ChangeFilter,
     collector::{CollectContext, Collected, Collector, Outcome, Report},
-    deliver::{Backoff, Remembered},
+    delivery::{Backoff, NewFrame, Remembered},
     error::CollectError,
     exporter::{Ask, Asker},
     own_sql::Following,
@@ -61,7 +60,9 @@ pub(crate) struct Runner {
     catalog: Following,
     slots: Slots,
     filter: ChangeFilter,
-    losses: u64,
+    losses: Losses,
+    /// How often the clock had been set when each measurement was last brought.
+    steps: BTreeMap<MeasurementName, u64>,
     /// Where each measurement was found so far, for lines about visits that
     /// brought nothing.
     seen: BTreeMap<MeasurementName, BTreeSet<Source>>,
@@ -90,6 +91,8 @@ impl Runner {
         let slots = Slots::new(Arc::clone(&name), Arc::clone(&shared.stats), grid, phase);
         let asks = shared.latest.as_ref().map(|latest| latest.register(slots.names()));
         Self {
+            losses: Losses::of(&*shared.outbox),
+            steps: BTreeMap::new(),
             fallback: unknown_source(&name),
             name,
             collector,
@@ -98,7 +101,6 @@ impl Runner {
             plan: plan.clone(),
             catalog,
             filter: ChangeFilter::new(),
-            losses: 0,
             seen: BTreeMap::new(),
             alive: BTreeMap::new(),
             backoff: Backoff::new(Duration::from_secs(1), Duration::from_secs(60), true),
@@ -216,13 +218,13 @@ impl Runner {
     }
 
     /// Says that all rows of a measurement are gone.
-    fn farewell(&mut self, measurement: &Measurement) -> Vec<Bytes> {
+    fn farewell(&mut self, measurement: &Measurement) -> Vec<NewFrame> {
         let name = measurement.name();
         let mut frames = Vec::new();
         for source in self.alive.remove(name).unwrap_or_default() {
             let nothing = empty_scrape(measurement, source, self.shared.clock.now());
             match encode(&mut self.filter, nothing, Instant::now()) {
-                Ok((frame, _)) => frames.push(frame),
+                Ok((new, _)) => frames.extend(new),
                 Err(error) => error!(measurement = %name, %error, "its end can't be told"),
             }
         }
@@ -314,22 +316,26 @@ impl Runner {
         } else if cause == Cause::Scrape {
             batches.retain(|batch| batch.schema.presence() == Presence::Append || batch.rows.is_empty());
         }
-        let losses = self.shared.outbox.stats().losses;
-        if self.losses != losses {
-            self.losses = losses;
-            self.filter.force_keyframe();
+        for loss in self.losses.apply(&mut self.filter) {
+            self.collector.lost(&loss);
         }
         let now = Instant::now();
+        let stepped = self.stepped(&batches);
         let mut frames = Vec::with_capacity(batches.len());
         for mut batch in batches {
+            if stepped.contains(batch.schema.measurement()) {
+                // How long ago the one before was is not known: nothing may be told as its change.
+                batch.scrape.clock.stepped = true;
+                self.filter.force_keyframe_of(batch.schema.measurement(), &batch.source);
+            }
             if let Some(interval) = self.slots.interval_of(batch.schema.measurement()) {
                 batch.scrape.interval_micros = u64::try_from(interval.as_micros()).unwrap_or(u64::MAX);
             }
             let (name, source) = (batch.schema.measurement().clone(), batch.source.clone());
             let lives = batch.schema.presence() == Presence::State && !batch.rows.is_empty();
             match encode(&mut self.filter, batch, now) {
-                Ok((frame, duplicates)) => {
-                    frames.push(frame);
+                Ok((new, duplicates)) => {
+                    frames.extend(new);
                     let alive = self.alive.entry(name.clone()).or_default();
                     if lives {
                         alive.insert(source)
@@ -364,6 +370,17 @@ impl Runner {
         self.shared.accounts.lock().await.0.note(replaced, &reports);
         let interval = self.slots.shortest().unwrap_or(SHORTEST_VISIT);
         deliver(&self.shared, &self.fallback, frames, reports, interval, state).await;
+    }
+
+    /// The measurements among these for which the clock was set since they were last
+    /// brought.
+    fn stepped(&mut self, batches: &[Batch]) -> BTreeSet<MeasurementName> {
+        let (_, steps) = self.shared.clock.look();
+        let names: BTreeSet<_> = batches.iter().map(|batch| batch.schema.measurement().clone()).collect();
+        names
+            .into_iter()
+            .filter(|name| self.steps.insert(name.clone(), steps).is_some_and(|before| before != steps))
+            .collect()
     }
 
     fn log(&mut self, reports: &[Report]) {

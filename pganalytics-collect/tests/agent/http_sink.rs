@@ -10,11 +10,12 @@ use std::{
 use bytes::Bytes;
 use pganalytics_collect::{
     FrameGroup, HttpSink, MemoryOutbox, Outbox, Sink, SinkError,
-    deliver::{Backoff, GapReason, GroupLimits, Sender, Token},
+    delivery::{Backoff, GroupLimits, Sender, Token},
     scrape::empty_scrape,
+    sink::Refused,
 };
 use pganalytics_core::{
-    InstanceId, Secret, Seq, ServerId, Source, StreamId, Timestamp,
+    GapReason, InstanceId, Secret, Seq, ServerId, Source, StreamId, Timestamp,
     catalog::Catalog,
     frame::{self, CONTENT_TYPE, PushBody, PushLimits},
 };
@@ -150,7 +151,8 @@ fn reply(request: &Request, fate: impl Fn(usize) -> &'static str) -> String {
 }
 
 fn group(frames: &[&'static str]) -> FrameGroup {
-    let frame = |(number, text): (usize, &&'static str)| (Seq(number as u64 + 1), Bytes::from_static(text.as_bytes()));
+    let frame =
+        |(number, text): (usize, &&'static str)| (Seq(number as u64 + 1).into(), Bytes::from_static(text.as_bytes()));
     FrameGroup { stream: StreamId::random(), frames: frames.iter().enumerate().map(frame).collect() }
 }
 
@@ -172,7 +174,7 @@ async fn drain(outbox: Arc<MemoryOutbox>, sink: impl Sink + 'static) {
 
 async fn outbox(frames: &[&'static str]) -> Arc<MemoryOutbox> {
     let outbox = Arc::new(MemoryOutbox::new(1 << 20));
-    outbox.put(frames.iter().map(|text| Bytes::from_static(text.as_bytes())).collect(), None).await;
+    outbox.put(frames.iter().map(|text| Bytes::from_static(text.as_bytes()).into()).collect(), None).await;
     outbox
 }
 
@@ -181,8 +183,8 @@ async fn a_push_is_as_the_contract_says() {
     let fate = |index| ["stored", "refused", "duplicate"][index];
     let server = Server::start(move |request| (200, "", reply(request, fate))).await;
     let delivery = server.sink().deliver(group(&["a", "b", "c"])).await.unwrap();
-    assert_eq!((delivery.accepted, delivery.duplicates), (1, 1));
-    assert_eq!((delivery.rejected[0].seq, delivery.rejected[0].code.as_str()), (Seq(2), "c"));
+    assert!(delivery.stored.contains(Seq(1)) && delivery.duplicate.contains(Seq(3)));
+    assert_eq!(delivery.refused, [Refused::one(Seq(2), "c", "m")]);
     let request = &server.requests()[0];
     assert!(request.head.starts_with("POST /api/v1/metrics/push HTTP/1.1\r\n"), "{}", request.head);
     assert_eq!(request.header("content-type"), Some(CONTENT_TYPE));
@@ -213,19 +215,21 @@ async fn a_schema_is_sent_once_and_again_when_the_server_has_forgotten_it() {
             Source { server_id: id, instance_id: InstanceId::of_address(id, "a"), server: "a".into(), database: None };
         Bytes::from(frame::encode(&empty_scrape(measurement, source, Timestamp::from_secs(1))).unwrap())
     });
-    let group =
-        |seq: u64, frames: &[Bytes]| FrameGroup { stream, frames: (seq..).map(Seq).zip(frames.to_vec()).collect() };
+    let group = |seq: u64, frames: &[Bytes]| FrameGroup {
+        stream,
+        frames: (seq..).map(|seq| Seq(seq).into()).zip(frames.to_vec()).collect(),
+    };
     let schemas = || {
         let of = |request: Request| PushBody::parse(request.body, &PushLimits::default()).unwrap().schemas.len();
         server.requests().into_iter().map(of).collect::<Vec<_>>()
     };
     for (seq, frames) in [(1, &frames[..1]), (2, &frames[..]), (4, &frames[..])] {
         let delivery = sink.deliver(group(seq, frames)).await.unwrap();
-        assert_eq!((delivery.accepted, delivery.rejected.len()), (frames.len(), 0));
+        assert_eq!((delivery.stored.len(), delivery.refused.len()), (frames.len() as u64, 0));
     }
     assert_eq!(schemas(), [1, 1, 0]);
     known.lock().unwrap().clear();
-    assert_eq!(sink.deliver(group(6, &frames)).await.unwrap().accepted, 2);
+    assert_eq!(sink.deliver(group(6, &frames)).await.unwrap().stored.len(), 2);
     assert_eq!(schemas(), [1, 1, 0, 0, 2]);
     // Frames of another stream bring theirs anew.
     let other = FrameGroup { stream: StreamId::random(), ..group(1, &frames) };
@@ -250,7 +254,7 @@ async fn a_rotated_token_is_read_again_once() {
     );
     assert_eq!(server.requests().len(), 1, "the same token is not tried twice");
     std::fs::write(&file, "new\n").unwrap();
-    assert_eq!(sink.deliver(group(&["a"])).await.unwrap().accepted, 1);
+    assert_eq!(sink.deliver(group(&["a"])).await.unwrap().stored.len(), 1);
     assert_eq!(server.requests().len(), 3);
 }
 
@@ -279,10 +283,11 @@ async fn one_unreadable_frame_is_found_and_declared_lost_and_its_neighbours_arri
     let outbox = outbox(&frames).await;
     drain(Arc::clone(&outbox), server.sink()).await;
     let stats = outbox.stats();
-    assert_eq!((stats.delivered, stats.rejected, stats.losses), (99, 1, 1));
+    // The gap is delivered, too.
+    assert_eq!((stats.delivered, stats.rejected, stats.losses), (100, 1, 1));
     let gap = stats.last_gap.unwrap();
-    assert_eq!((gap.first, gap.last), (Seq(58), Seq(58)));
-    assert!(matches!(gap.reason, GapReason::Rejected { message, .. } if message.contains("bad checksum")));
+    assert_eq!((gap.first, gap.last, gap.reason), (Seq(58), Seq(58), GapReason::Refused));
+    assert!(gap.detail.contains("bad checksum"), "{}", gap.detail);
     assert!(server.requests().len() < 40, "{}", server.requests().len());
 }
 
@@ -386,9 +391,9 @@ async fn only_a_server_of_a_known_authority_gets_anything() {
     assert!(server.requests().is_empty(), "a token does not travel to whom we do not know");
 
     let sink = HttpSink::builder(&server.url).ca_file(tls_file("ca.pem")).build().unwrap();
-    assert_eq!(sink.deliver(group(&["a"])).await.unwrap().accepted, 1);
+    assert_eq!(sink.deliver(group(&["a"])).await.unwrap().stored.len(), 1);
     let sink = HttpSink::builder(&server.url).verify_tls(false).build().unwrap();
-    assert_eq!(sink.deliver(group(&["a"])).await.unwrap().accepted, 1);
+    assert_eq!(sink.deliver(group(&["a"])).await.unwrap().stored.len(), 1);
 }
 
 #[tokio::test]
@@ -400,7 +405,7 @@ async fn a_server_that_asks_for_a_certificate_gets_ours() {
     assert!(server.requests().is_empty());
 
     let sink = builder().client_certificate(tls_file("client.pem"), tls_file("client.key")).build().unwrap();
-    assert_eq!(sink.deliver(group(&["a"])).await.unwrap().accepted, 1);
+    assert_eq!(sink.deliver(group(&["a"])).await.unwrap().stored.len(), 1);
 }
 
 #[test]
@@ -445,14 +450,47 @@ async fn a_reply_that_does_not_cover_what_was_sent_settles_nothing() {
         })
         .await;
         let outbox = outbox(&["a", "b", "c"]).await;
-        let sent = server.sink().deliver(outbox.front(GroupLimits::default()).await.unwrap()).await;
-        let seqs = [Seq(1), Seq(2), Seq(3)];
-        let error = sent.and_then(|delivery| delivery.check(&seqs)).unwrap_err();
-        assert!(matches!(error, SinkError::BadReply { .. }), "{reply}: {error}");
+        let group = outbox.lease(GroupLimits::default()).await.unwrap();
+        let left = server.sink().deliver(group.clone()).await.and_then(|delivery| delivery.check(&group.numbers()));
+        assert!(
+            left.as_ref().map_or_else(|error| matches!(error, SinkError::BadReply { .. }), |left| !left.is_empty()),
+            "{reply}: {left:?}"
+        );
+        outbox.release().await;
         drain(Arc::clone(&outbox), server.sink()).await;
         let stats = outbox.stats();
         assert_eq!((stats.delivered, stats.rejected, stats.dropped), (3, 0, 0), "{reply}");
         assert_eq!(server.requests().len(), 4, "it is tried again until the reply makes sense");
-        assert!(server.requests().iter().all(|request| request.frames() == ["a", "b", "c"]));
     }
+}
+
+#[tokio::test]
+async fn a_fork_makes_a_new_stream_and_everything_arrives_there() {
+    let outbox = outbox(&["a", "b", "c"]).await;
+    let old = outbox.stream();
+    let server = Server::start(move |request| {
+        let push = PushBody::parse(request.body.clone(), &PushLimits::default()).unwrap();
+        if push.stream == old {
+            return (409, "", json!({"error": {"code": "fork", "message": "?"}, "stream": old}).to_string());
+        }
+        accepted(request)
+    })
+    .await;
+    drain(Arc::clone(&outbox), server.sink()).await;
+    assert!(outbox.stream() != old && outbox.stats().delivered == 3);
+    assert_eq!(server.requests().len(), 2);
+    assert_eq!(server.requests()[1].frames(), ["a", "b", "c"]);
+}
+
+#[tokio::test]
+async fn a_push_that_is_refused_as_a_whole_is_declared_lost_and_not_sent_for_ever() {
+    let server = Server::start(|request| {
+        let rows = request.frames().iter().filter(|frame| frame.starts_with(b"bad")).count();
+        if rows > 0 { (422, "", reply(request, |_| "refused")) } else { accepted(request) }
+    })
+    .await;
+    let outbox = outbox(&["bad 1", "bad 2"]).await;
+    drain(Arc::clone(&outbox), server.sink()).await;
+    let stats = outbox.stats();
+    assert_eq!((stats.rejected, stats.delivered, server.requests().len()), (2, 1, 2));
 }

@@ -2,8 +2,8 @@
 
 use std::{
     sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
+        Arc, Mutex,
+        atomic::{AtomicI64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -15,12 +15,16 @@ use pganalytics_collect::{
     Agent, AgentBuilder, CollectContext, CollectError, Collected, Collector, Delivery, FrameGroup, MemoryOutbox,
     MemorySink, Outbox, Outcome, Plan, Sink, SinkError,
     agent::Summary,
-    clock::SteadyClock,
-    deliver::{GroupLimits, OutboxStats, Remembered},
+    clock::{Clock, SteadyClock},
+    delivery::{GroupLimits, Loss, NewFrame, OutboxStats, Remembered},
     scrape::full_scrape,
 };
-use pganalytics_core::{Batch, ScrapeKind, Seq, StreamId, Timestamp, Value, catalog::Measurement};
-use tokio::time::sleep;
+use pganalytics_core::{
+    Batch, GapReason, Position, Ranges, ScrapeKind, StreamId, Timestamp, Value,
+    catalog::Measurement,
+    frame::{Content, Limits},
+};
+use tokio::{sync::broadcast, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::fixture::{Act, Puppet, source};
@@ -168,6 +172,13 @@ async fn measurements_have_the_intervals_of_the_plan() {
 struct Flaky {
     down_until: tokio::time::Instant,
     sink: MemorySink,
+    frames: Arc<Mutex<Vec<(Position, Bytes)>>>,
+}
+
+impl Flaky {
+    fn new(down: Duration, sink: MemorySink) -> Self {
+        Self { down_until: tokio::time::Instant::now() + down, sink, frames: Arc::default() }
+    }
 }
 
 #[async_trait]
@@ -176,6 +187,7 @@ impl Sink for Flaky {
         if tokio::time::Instant::now() < self.down_until {
             return Err(SinkError::Unavailable { message: "down".into(), retry_after: None });
         }
+        self.frames.lock().unwrap().extend(frames.frames.iter().cloned());
         self.sink.deliver(frames).await
     }
 }
@@ -183,8 +195,9 @@ impl Sink for Flaky {
 #[tokio::test(start_paused = true)]
 async fn what_does_not_fit_is_dropped_declared_and_followed_by_keyframes() {
     let sink = MemorySink::new();
-    let flaky = Flaky { down_until: tokio::time::Instant::now() + 300 * SECOND, sink: sink.clone() };
-    let agent = builder().buffer_size(4000).collector(Puppet::new("much", "1s", &[Act::Quick])).sink(flaky);
+    let flaky = Flaky::new(300 * SECOND, sink.clone());
+    let frames = Arc::clone(&flaky.frames);
+    let agent = builder().buffer_size(20_000).collector(Puppet::new("much", "1s", &[Act::Quick])).sink(flaky);
     let agent = agent.build().unwrap();
     let stop = CancellationToken::new();
     let running = tokio::spawn(agent.run(stop.clone()));
@@ -194,10 +207,25 @@ async fn what_does_not_fit_is_dropped_declared_and_followed_by_keyframes() {
     assert!(outbox.dropped > 100, "{outbox:?}");
     assert_eq!(outbox.produced, outbox.delivered + outbox.dropped + outbox.rejected);
     let gap = outbox.last_gap.unwrap();
-    assert!(gap.first <= gap.last && gap.reason.to_string() == "over_quota");
+    assert!(gap.first <= gap.last && gap.reason == GapReason::Quota);
     let kinds: Vec<_> = sink.batches_of("much").iter().map(|batch| batch.scrape.kind).collect();
-    assert_eq!(kinds[0], ScrapeKind::Keyframe, "nothing hangs in the air after a loss");
+    assert!(kinds.contains(&ScrapeKind::Keyframe), "what was lost is told anew");
     assert_eq!(*kinds.last().unwrap(), ScrapeKind::Delta, "and then it is as before");
+    // Every change names what it is a change of: either that is there, or a gap says that it is not.
+    let frames = frames.lock().unwrap();
+    let there: Ranges = frames.iter().map(|(place, _)| place.seq).collect();
+    let content =
+        |(_, frame): &(Position, Bytes)| Content::parse(frame.clone(), &Limits::default(), &|_| None).unwrap();
+    let lost: Ranges = frames.iter().filter_map(|frame| content(frame).gap().map(|gap| gap.first..=gap.last)).collect();
+    assert!(lost.len() >= outbox.dropped && lost.intersect(&there).is_empty());
+    let mut hanging = 0;
+    for (place, _) in frames.iter().filter(|frame| content(frame).gap().is_none()) {
+        if let Some(base) = place.base {
+            assert!(there.contains(base) || lost.contains(base), "{place:?}");
+            hanging += usize::from(lost.contains(base));
+        }
+    }
+    assert!((1..10).contains(&hanging), "{hanging}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -208,7 +236,7 @@ async fn an_agent_that_stops_delivers_what_waits_but_not_for_ever() {
     assert_eq!(summary.outbox.queued_frames, 0);
     assert!(!sink.batches_of("last").is_empty());
 
-    let flaky = Flaky { down_until: tokio::time::Instant::now() + 3600 * SECOND, sink };
+    let flaky = Flaky::new(3600 * SECOND, sink);
     let agent = builder().collector(Puppet::new("last", "10s", &[Act::Quick])).sink(flaky).build().unwrap();
     let stop = CancellationToken::new();
     let running = tokio::spawn(agent.run(stop.clone()));
@@ -321,7 +349,7 @@ impl Outbox for Panicking<MemoryOutbox> {
         self.inner.stream()
     }
 
-    fn put(&self, frames: Vec<Bytes>, state: Option<Remembered>) -> BoxFuture<'_, ()> {
+    fn put(&self, frames: Vec<NewFrame>, state: Option<Remembered>) -> BoxFuture<'_, ()> {
         self.maybe_panic();
         self.inner.put(frames, state)
     }
@@ -336,17 +364,25 @@ impl Outbox for Panicking<MemoryOutbox> {
         self.inner.ready().await;
     }
 
-    async fn front(&self, limits: GroupLimits) -> Option<FrameGroup> {
+    async fn lease(&self, limits: GroupLimits) -> Option<FrameGroup> {
         self.maybe_panic();
-        self.inner.front(limits).await
+        self.inner.lease(limits).await
     }
 
-    async fn settle(&self, delivered: &[Seq]) {
-        self.inner.settle(delivered).await;
+    async fn settle(&self, stream: StreamId, delivery: &Delivery) {
+        self.inner.settle(stream, delivery).await;
     }
 
-    async fn reject(&self, seq: Seq, code: &str, message: &str) {
-        self.inner.reject(seq, code, message).await;
+    async fn release(&self) {
+        self.inner.release().await;
+    }
+
+    async fn fork(&self, stream: StreamId) -> Result<(), SinkError> {
+        self.inner.fork(stream).await
+    }
+
+    fn losses(&self) -> broadcast::Receiver<Loss> {
+        self.inner.losses()
     }
 
     fn stats(&self) -> OutboxStats {
@@ -399,5 +435,66 @@ async fn no_panic_of_a_part_ends_delivery_or_collection() {
         let last = figures.last().unwrap();
         let panics = last.rows.get(0, last.schema.position("panics").unwrap());
         assert!(matches!(panics, Value::Int(3..)), "{what}: {panics:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handle_tells_how_the_agent_is_and_stops_it() {
+    let sink = MemorySink::new();
+    let flaky = Flaky::new(100 * SECOND, sink.clone());
+    let agent = builder().push_interval(600 * SECOND).buffer_size(20_000);
+    let agent = agent.collector(Puppet::new("fine", "1s", &[Act::Quick])).sink(flaky).build().unwrap();
+    let handle = agent.start().unwrap();
+    let mut losses = handle.losses();
+    sleep(10 * SECOND).await;
+    assert!(!handle.flush(85 * SECOND).await, "nobody takes it");
+    let status = handle.status();
+    assert!(!status.is_healthy() && status.failing > 0 && status.visits > 20, "{status:?}");
+    assert_eq!(status.delivery_fault.as_deref(), Some("down"));
+    assert!(handle.flush(90 * SECOND).await);
+    assert!(handle.status().is_healthy() && !handle.is_finished());
+    assert_eq!(losses.recv().await.unwrap().reason, GapReason::Quota);
+    let summary = handle.stop().await.unwrap();
+    assert_eq!(summary.outbox.queued_frames, 0);
+    let brought = sink.batches_of("fine").len();
+    sleep(60 * SECOND).await;
+    assert_eq!(sink.batches_of("fine").len(), brought);
+}
+
+/// A clock that somebody sets.
+#[derive(Debug, Clone)]
+struct SetClock(SteadyClock, Arc<AtomicI64>);
+
+impl Clock for SetClock {
+    fn now(&self) -> Timestamp {
+        self.0.now().plus_micros(self.1.load(Ordering::SeqCst) * 1_000_000)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_set_makes_a_keyframe_with_a_flag_and_no_time_goes_back_by_itself() {
+    let sink = MemorySink::new();
+    let set = Arc::new(AtomicI64::new(0));
+    let clock = SetClock(SteadyClock::new(Timestamp::from_secs(1_769_860_800)), Arc::clone(&set));
+    let agent = builder().clock(clock).collector(Puppet::new("beat", "10s", &[Act::Quick])).sink(sink.clone());
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(agent.build().unwrap().run(stop.clone()));
+    for seconds in [0, -1, 3600, -3600, -3600] {
+        sleep(100 * SECOND).await;
+        set.store(seconds, Ordering::SeqCst);
+    }
+    sleep(100 * SECOND).await;
+    stop.cancel();
+    running.await.unwrap().unwrap();
+    let batches = sink.batches_of("beat");
+    let flagged: Vec<usize> = (0..batches.len()).filter(|&at| batches[at].scrape.clock.stepped).collect();
+    assert_eq!(flagged.len(), 2, "{flagged:?}");
+    for at in 1..batches.len() {
+        let passed = batches[at].scrape.collected_at.micros_since(batches[at - 1].scrape.collected_at);
+        if flagged.contains(&at) {
+            assert_eq!(batches[at].scrape.kind, ScrapeKind::Keyframe);
+        } else {
+            assert!((5_000_000..=15_010_000).contains(&passed) || at == 1, "{at}: {passed}");
+        }
     }
 }

@@ -403,10 +403,8 @@ struct FolderSink(PathBuf);
 #[async_trait]
 impl Sink for FolderSink {
     async fn deliver(&self, group: FrameGroup) -> Result<Delivery, SinkError> {
-        let mut delivery = Delivery::default();
-        for (seq, frame) in &group.frames {
-            delivery.accepted += 1;
-            let path = self.0.join(format!("{}-{:020}", group.stream, seq.0));
+        for (place, frame) in &group.frames {
+            let path = self.0.join(format!("{}-{:020}", group.stream, place.seq.0));
             let new = path.with_extension("new");
             fs::write(&new, frame).unwrap();
             if let Ok(known) = fs::read(&path) {
@@ -414,7 +412,7 @@ impl Sink for FolderSink {
             }
             fs::rename(new, path).unwrap();
         }
-        Ok(delivery)
+        Ok(Delivery::all(&group))
     }
 }
 

@@ -9,7 +9,10 @@
 //! One thing can't be kept: a scrape that arrives after its time was compacted,
 //! and that changed a value there and back, is missed from then on in that
 //! block, because the way back looked like no change when the block was made.
-//! So stores compact a time only when its frames are in.
+//! Frames that name the one before them (their *base*) are not taken in so:
+//! behind one that is missing (a *cut*) every row is kept, and every keyframe
+//! says once more what is gone. For others stores compact a time only when its
+//! frames are in.
 
 use std::{
     cmp::Ordering,
@@ -209,16 +212,32 @@ impl Input {
                 *changed = *changed || !same(data, before.row as usize, now.row as usize);
             }
         }
+        let cuts = self.cuts();
+        let cuts_at = |place: &Placed| cuts.get(place.scrape as usize);
+        let behind_cut = |before: &Placed, now: &Placed| cuts_at(before) != cuts_at(now);
         for ((before, now), changed) in pairs().zip(changed.iter_mut().skip(1)) {
             if before.key == now.key {
                 match (self.gone.get(before.row as usize), self.gone.get(now.row as usize)) {
-                    (true, true) => *changed = false,
-                    (false, false) => {}
+                    // Behind a cut it is news that nothing has changed.
+                    (true, true) => *changed = behind_cut(before, now),
+                    (false, false) => *changed |= behind_cut(before, now),
                     _ => *changed = true,
                 }
             }
         }
         changed
+    }
+
+    /// For each scrape how many up to it build on a frame that is not there.
+    fn cuts(&self) -> Vec<u32> {
+        let (mut cuts, mut last) = (0, None);
+        let mut at = |link: &Option<Link>| {
+            let is_cut = last.is_some_and(|last| link.is_some_and(|link| !link.follows(last)));
+            last = Some(*link);
+            cuts += u32::from(is_cut);
+            cuts
+        };
+        self.links.iter().map(&mut at).collect()
     }
 
     /// The rows that stay, and those that keyframes say to be gone.
@@ -232,38 +251,43 @@ impl Input {
         let mut seen: Vec<Option<u32>> = vec![None; frames];
         let mut output = Output::default();
         let mut changes = changed.iter();
+        let cuts = self.cuts();
+        let cuts_at = |scrape: u32| cuts.get(scrape as usize).copied().unwrap_or_default();
+        let any_cut = cuts.last().is_some_and(|&cuts| cuts > 0);
         for rows in order.chunk_by(|a, b| a.key == b.key) {
             let mut next_keyframe = 0;
-            let mut there: Option<Placed> = None;
+            let mut last: Option<Placed> = None;
+            let mut is_live = false;
             // A gone row that was put in: the next row is news in any case.
             let mut put_in = false;
-            for &place in rows {
-                if let Some(last) = there {
-                    let without = keyframes.first_without(last.key, &seen, next_keyframe, place.scrape);
-                    next_keyframe = without.0;
-                    if let Some(number) = without.1 {
+            // Cuts up to what was said of the key last.
+            let mut said_at = 0;
+            for next in rows.iter().map(Some).chain(std::iter::once(None)) {
+                let upto = next.map_or(u32::MAX, |next| next.scrape);
+                // A keyframe says that a live key is gone; behind a cut, that it still is.
+                while let Some(last) = last.filter(|_| is_live || any_cut) {
+                    let (at, without) = keyframes.first_without(last.key, &seen, next_keyframe, upto);
+                    next_keyframe = at;
+                    let Some(number) = without else { break };
+                    if is_live || cuts_at(number) > said_at {
                         output.push(last.row, number, true);
-                        put_in = true;
+                        (is_live, put_in, said_at) = (false, true, cuts_at(number));
                     }
                 }
+                let Some(&place) = next else { break };
                 next_keyframe = keyframes.skip_to(next_keyframe, place.scrape);
                 let gone = self.gone.get(place.row as usize);
                 let news = changes.next().copied().unwrap_or(true);
-                let news = if put_in { !gone } else { news };
+                let news = if put_in { !gone || cuts_at(place.scrape) > said_at } else { news };
                 if news {
                     output.push(place.row, place.scrape, gone);
                     put_in = false;
                 }
-                there = (!gone).then_some(place);
+                (last, is_live, said_at) = (Some(place), !gone, cuts_at(place.scrape));
                 let frame = self.frame_of_scrape.get(place.scrape as usize);
                 if let Some(seen) = frame.and_then(|&frame| seen.get_mut(frame)) {
                     *seen = Some(place.key);
                 }
-            }
-            if let Some(last) = there
-                && let (_, Some(number)) = keyframes.first_without(last.key, &seen, next_keyframe, u32::MAX)
-            {
-                output.push(last.row, number, true);
             }
         }
         output

@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use http::StatusCode;
-use pganalytics_collect::{Delivery, FrameGroup, Sink, SinkError, sink::Rejected};
-use pganalytics_core::{CollectorId, TenantId};
+use pganalytics_collect::{Delivery, FrameGroup, Sink, SinkError};
+use pganalytics_core::{CollectorId, PushReply, TenantId};
 use pganalytics_store::meta_store::Role;
 use uuid::Uuid;
 
@@ -50,29 +50,23 @@ impl LocalSink {
         Self { app, principal, collector, claim }
     }
 
-    async fn take(&self, group: FrameGroup) -> ApiResult<Delivery> {
+    async fn take(&self, group: FrameGroup) -> Result<Delivery, SinkError> {
+        let reply = self.push(&group).await.map_err(sink_error)?;
+        Delivery::of_reply(&group, &reply).map_err(|message| SinkError::BadReply { message })
+    }
+
+    async fn push(&self, group: &FrameGroup) -> ApiResult<PushReply> {
         let received_at = now();
         let app = &self.app;
         app.senders.admit(app, &self.principal, self.collector, &self.claim, received_at).await?;
         let place = app.admission.admit(self.collector.as_uuid(), group.bytes())?;
         app.counters.ingested(group.bytes());
-        let stream = group.stream;
-        let seqs: Vec<_> = group.frames.iter().map(|(seq, _)| *seq).collect();
-        let frames = group.frames.into_iter().map(|(seq, frame)| (seq.into(), frame)).collect();
-        let (checked, place) = frames::verify(app, frames, Vec::new(), received_at, place).await?;
+        let (checked, place) = frames::verify(app, group.frames.clone(), Vec::new(), received_at, place).await?;
         let origin = app.origin(self.principal.tenant, self.collector, received_at);
-        let answer = checked.store(app, &origin, stream).await?;
+        let reply = checked.store(app, &origin, group.stream).await?;
         drop(place);
         app.senders.touch(app, self.collector, received_at).await;
-        let rejected = seqs.iter().enumerate().filter_map(|(index, seq)| {
-            let refused = answer.refusal(stream, *seq).map(|refused| (&refused.code, &refused.error));
-            let unreadable = answer.unreadable.iter().find(|item| item.index == index);
-            let (code, message) = refused.or(unreadable.map(|item| (&item.code, &item.error)))?;
-            Some(Rejected { seq: *seq, code: code.clone(), message: message.clone() })
-        });
-        let count = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
-        let rejected = rejected.collect();
-        Ok(Delivery { accepted: count(answer.accepted), duplicates: count(answer.duplicates), rejected })
+        Ok(reply)
     }
 }
 
@@ -81,6 +75,7 @@ fn sink_error(problem: Problem) -> SinkError {
     let message = problem.detail;
     match problem.status {
         StatusCode::PAYLOAD_TOO_LARGE => SinkError::TooLarge { message },
+        StatusCode::CONFLICT if problem.code == "fork" => SinkError::Forked { message },
         StatusCode::FORBIDDEN | StatusCode::CONFLICT => SinkError::Refused { message },
         _ => {
             let retry_after = problem.retry_after_secs.map(std::time::Duration::from_secs);
@@ -92,6 +87,6 @@ fn sink_error(problem: Problem) -> SinkError {
 #[async_trait]
 impl Sink for LocalSink {
     async fn deliver(&self, frames: FrameGroup) -> Result<Delivery, SinkError> {
-        self.take(frames).await.map_err(sink_error)
+        self.take(frames).await
     }
 }

@@ -1,10 +1,13 @@
 //! The server as its clients meet it: over HTTP, and as a process.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
+#[cfg(feature = "agent")]
+mod agent_delivery;
 mod connections;
 mod crash;
 mod documents;
 mod exactly_once;
+mod faults;
 mod fixture;
 mod floods;
 mod hostile;

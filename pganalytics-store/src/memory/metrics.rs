@@ -439,6 +439,10 @@ impl ChunkSource for MemoryStore {
         Ok(self.metrics().stored(tenant))
     }
 
+    async fn losses(&self, tenant: TenantId) -> Result<Vec<StoredGap>, StoreError> {
+        self.gaps(tenant).await
+    }
+
     async fn chunks(&self, select: ChunkSelect) -> Result<BoxStream<'static, Result<Chunk, StoreError>>, StoreError> {
         let chunks = self.metrics().select(&select);
         Ok(stream::iter(chunks.into_iter().map(Ok)).boxed())

@@ -19,6 +19,7 @@ use pganalytics_core::{
 };
 
 use super::{
+    cuts::Cuts,
     decoded::{Decoded, fell, stamp_of},
     facts::{ValueFacts, bits_of},
     gather::Sources,
@@ -56,10 +57,10 @@ impl From<Verdict> for Judged {
 
 impl Changes {
     pub(super) fn new(step: Step, wanted: &Wanted) -> Result<Self, DataFusionError> {
-        let Step { group, chunk, previous, complete_from, runs, .. } = step;
+        let Step { group, chunk, previous, complete_from, runs, cuts, .. } = step;
         let mut sources = Sources::default();
         let own = sources.number(&chunk);
-        let judge = Judge::new(&chunk, previous, complete_from)?;
+        let judge = Judge::new(&chunk, previous, complete_from, &cuts)?;
         let range = wanted.scrapes(&chunk.scrapes);
         let (mut places, mut before, mut verdicts) = (Vec::new(), Vec::new(), Vec::new());
         for start in &runs {
@@ -188,10 +189,16 @@ struct Judge<'a> {
     /// For each scrape the time of the one before and what happened since.
     since: Vec<Option<(Timestamp, Continuity)>>,
     complete_from: u32,
+    cuts: &'a Cuts,
 }
 
 impl<'a> Judge<'a> {
-    fn new(chunk: &'a Arc<Decoded>, previous: Option<Scrape>, complete_from: u32) -> Result<Self, DataFusionError> {
+    fn new(
+        chunk: &'a Arc<Decoded>,
+        previous: Option<Scrape>,
+        complete_from: u32,
+        cuts: &'a Cuts,
+    ) -> Result<Self, DataFusionError> {
         let family = chunk.shape.schema.family();
         let before = std::iter::once(previous).chain(chunk.scrapes.iter().copied().map(Some));
         let since = before
@@ -199,7 +206,7 @@ impl<'a> Judge<'a> {
             .map(|(before, now)| before.map(|before| (before.collected_at, before.epoch.until(&now.epoch, family))))
             .collect();
         let stamps = chunk.row_stamps()?;
-        Ok(Self { chunk, facts: chunk.values()?, family, stamps, since, complete_from })
+        Ok(Self { chunk, facts: chunk.values()?, family, stamps, since, complete_from, cuts })
     }
 
     /// `None` when the row is as it was.
@@ -218,11 +225,12 @@ impl<'a> Judge<'a> {
         let family = self.family;
         let now = |row_stamp| Now { row_stamp, previous_scrape };
         let Some(last) = last else {
-            if scrape < self.complete_from {
+            if scrape < self.complete_from || self.clock_stepped(scrape) {
                 return Ok(Some(unknown.into()));
             }
             let now = now(stamp_of(self.stamps, row));
-            return Ok(Some(increase::judge(family, continuity, Before::Absent, now, || false).into()));
+            let verdict = increase::judge(family, continuity, Before::Absent, now, || false);
+            return Ok(Some(verdict.bounded_if(self.cuts.may_have_come_before(scrape)).into()));
         };
         // What was learned of neighbours beforehand is enough for most rows.
         let changed = match last {
@@ -235,6 +243,9 @@ impl<'a> Judge<'a> {
         };
         if !changed {
             return Ok(None);
+        }
+        if self.clock_stepped(scrape) {
+            return Ok(Some(unknown.into()));
         }
         let now = now(stamp_of(self.stamps, row));
         let stamp = match last {
@@ -251,9 +262,19 @@ impl<'a> Judge<'a> {
             Last::Earlier(last) => asked() && fell((&last.chunk, last.row), (self.chunk, row))?,
         };
         let before = Before::Row { stamp, was_gone };
+        let cuts_before = match last {
+            Last::Own(before) => self.cuts.count(self.chunk.scrape_of(before)),
+            Last::Earlier(last) => last.cuts,
+        };
         let verdict = increase::judge(family, continuity, before, now, || fallen);
+        let verdict = verdict.bounded_if(self.cuts.count(scrape) > cuts_before);
         let derived = increase::rule_of_derived(continuity, before, verdict);
         Ok(Some(Judged { derived, ..verdict.into() }))
+    }
+
+    /// Whether nobody knows how long ago the scrape before was.
+    fn clock_stepped(&self, scrape: u32) -> bool {
+        self.chunk.scrapes.get(scrape as usize).is_some_and(|scrape| scrape.clock.stepped)
     }
 
     fn is_first(&self, run: u32, row: u32) -> bool {

@@ -22,7 +22,7 @@ use datafusion::{
     execution::memory_pool::MemoryReservation,
 };
 use pganalytics_core::{
-    ColumnData, ColumnKind, ColumnType, Mask, Schema, Scrape, ScrapeKind, Timestamp, Values,
+    ColumnData, ColumnKind, ColumnType, Link, Mask, Schema, Scrape, ScrapeKind, Timestamp, Values,
     frame::{Frame, FrameError},
 };
 
@@ -78,6 +78,8 @@ pub(super) fn arrow_type(ty: ColumnType) -> DataType {
 pub(super) struct Decoded {
     pub(super) shape: Arc<Shape>,
     pub(super) scrapes: Arc<[Scrape]>,
+    /// Where each scrape stood in its stream; empty where it is of no matter.
+    pub(super) links: Arc<[Option<Link>]>,
     pub(super) keys: Arc<KeyFacts>,
     /// The first scrape that had all rows. Keys without a row up to it are gone.
     pub(super) first_keyframe: Option<u32>,
@@ -213,6 +215,7 @@ impl Decoded {
         Self {
             shape,
             scrapes,
+            links: Arc::default(),
             keys,
             first_keyframe,
             origin,
@@ -221,6 +224,11 @@ impl Decoded {
             columns,
             memory,
         }
+    }
+
+    /// The same, knowing where its scrapes stood in their stream.
+    pub(super) fn with_links(self, links: Arc<[Option<Link>]>) -> Self {
+        Self { links, ..self }
     }
 
     /// A column, in the order of runs; kept for as long as the chunk is.

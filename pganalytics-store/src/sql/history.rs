@@ -13,7 +13,12 @@ use std::{
 use datafusion::arrow::buffer::BooleanBuffer;
 use pganalytics_core::{CollectorId, Scrape, Source, Timestamp};
 
-use super::{GONE_MEMORY, decoded::Decoded, facts::Key};
+use super::{
+    GONE_MEMORY,
+    cuts::{CutFinder, Cuts},
+    decoded::Decoded,
+    facts::Key,
+};
 
 /// What the rows of a source have in common.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +35,8 @@ pub(super) struct Earlier {
     pub(super) row: u32,
     /// Since when the key is gone.
     pub(super) gone_at: Option<Timestamp>,
+    /// How many cuts there were up to its scrape.
+    pub(super) cuts: u32,
 }
 
 /// A run of a chunk, and what was there before it.
@@ -46,6 +53,8 @@ pub(super) struct Carried {
     pub(super) row: u32,
     /// How many of them.
     pub(super) until: u32,
+    /// How many cuts there were up to the row's scrape.
+    pub(super) cuts: u32,
 }
 
 /// A chunk with all that is needed to make its rows.
@@ -60,6 +69,8 @@ pub(super) struct Step {
     pub(super) complete_from: u32,
     pub(super) runs: Vec<RunStart>,
     pub(super) carried: Vec<Carried>,
+    /// Where frames are missing.
+    pub(super) cuts: Cuts,
 }
 
 /// Keys are hashes already.
@@ -93,9 +104,15 @@ pub(super) struct History {
     last: Option<Scrape>,
     /// Whether there was a keyframe: all keys are known then.
     complete: bool,
+    cuts: CutFinder,
 }
 
 impl History {
+    /// A history of a source in which these cuts are looked for.
+    pub(super) fn new(cuts: CutFinder) -> Self {
+        Self { cuts, ..Self::default() }
+    }
+
     /// Takes in the next chunk. `wanted` says which runs a query asks for.
     pub(super) fn advance(
         &mut self,
@@ -105,6 +122,7 @@ impl History {
         carry: bool,
     ) -> Step {
         let previous = self.last;
+        let cuts = self.cuts.advance(&chunk);
         let scrapes = u32::try_from(chunk.scrapes.len()).unwrap_or(u32::MAX);
         // Keys without a row up to the first keyframe are gone at it.
         let all_known = chunk.first_keyframe.unwrap_or(scrapes);
@@ -125,7 +143,7 @@ impl History {
         let carried = self.keep(&chunk, all_known, scrapes, carry);
         for start in &runs {
             if let Some(run) = chunk.keys.runs.get(start.run as usize)
-                && let Some(last) = last_of_run(&chunk, start, run.start, run.end)
+                && let Some(last) = last_of_run(&chunk, &cuts, start, run.start, run.end)
             {
                 self.keys.insert(run.key, last);
             }
@@ -133,7 +151,7 @@ impl History {
         self.last = chunk.scrapes.last().copied();
         let complete_from = if self.complete { 0 } else { all_known.saturating_add(1) };
         self.complete |= chunk.first_keyframe.is_some();
-        Step { group: Arc::clone(group), chunk, previous, complete_from, runs, carried }
+        Step { group: Arc::clone(group), chunk, previous, complete_from, runs, carried, cuts }
     }
 
     /// Keys that the chunk does not speak of.
@@ -146,6 +164,7 @@ impl History {
                 chunk: Arc::clone(&live.chunk),
                 row: live.row,
                 until: all_known,
+                cuts: live.cuts,
             }));
         }
         if all_known < scrapes {
@@ -158,10 +177,12 @@ impl History {
         carried
     }
 
-    /// The rows that are live after all chunks, and the time of the last scrape.
-    pub(super) fn into_live(self) -> Option<(Timestamp, Vec<Earlier>)> {
+    /// The rows that are live after all chunks, the time of the last scrape, and
+    /// the cuts up to it.
+    pub(super) fn into_live(self) -> Option<(Timestamp, Vec<Earlier>, Cuts)> {
         let last = self.last?.collected_at;
-        Some((last, self.keys.into_values().filter(|earlier| earlier.gone_at.is_none()).collect()))
+        let live = self.keys.into_values().filter(|earlier| earlier.gone_at.is_none()).collect();
+        Some((last, live, self.cuts.at_end()))
     }
 }
 
@@ -171,11 +192,12 @@ pub(super) fn remembered(gone_at: Timestamp, now: Timestamp) -> bool {
 }
 
 /// Where a key stands after a chunk: its last live row, and whether it is gone.
-fn last_of_run(chunk: &Arc<Decoded>, start: &RunStart, first: u32, end: u32) -> Option<Earlier> {
+fn last_of_run(chunk: &Arc<Decoded>, cuts: &Cuts, start: &RunStart, first: u32, end: u32) -> Option<Earlier> {
     let mut gone_at = None;
     for row in (first..end).rev() {
         if !chunk.keys.is_gone(row) {
-            return Some(Earlier { chunk: Arc::clone(chunk), run: start.run, row, gone_at });
+            let cuts = cuts.count(chunk.scrape_of(row));
+            return Some(Earlier { chunk: Arc::clone(chunk), run: start.run, row, gone_at, cuts });
         }
         gone_at = Some(chunk.time_of(chunk.scrape_of(row)));
     }

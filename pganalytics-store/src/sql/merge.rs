@@ -8,7 +8,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use datafusion::common::DataFusionError;
-use pganalytics_core::{Mask, Scrape, ScrapeKind};
+use pganalytics_core::{Link, Mask, Scrape, ScrapeKind};
 
 use super::{
     decoded::Decoded,
@@ -61,7 +61,8 @@ pub(super) fn merge(mut parts: Vec<Arc<Decoded>>) -> Result<Option<Arc<Decoded>>
         Some(order) => order.iter().filter_map(|&row| places.get(row as usize).copied()).collect(),
         None => places,
     };
-    Ok(Some(Arc::new(Decoded::of_parts(parts, places, scrapes, facts, memory, shape))))
+    let links = join_links(&parts, &numbers, scrapes.len());
+    Ok(Some(Arc::new(Decoded::of_parts(parts, places, scrapes, facts, memory, shape).with_links(links))))
 }
 
 /// All scrapes in order of time, and for each part the new numbers of its own.
@@ -78,6 +79,18 @@ fn join_scrapes(parts: &[Arc<Decoded>]) -> (Arc<[Scrape]>, Vec<Vec<u32>>) {
         }
     }
     (all.into_iter().map(|(scrape, _, _)| scrape).collect(), numbers)
+}
+
+fn join_links(parts: &[Arc<Decoded>], numbers: &[Vec<u32>], scrapes: usize) -> Arc<[Option<Link>]> {
+    let mut links = vec![None; scrapes];
+    for (part, numbers) in parts.iter().zip(numbers) {
+        for (link, number) in part.links.iter().zip(numbers) {
+            if let Some(place) = links.get_mut(*number as usize) {
+                *place = *link;
+            }
+        }
+    }
+    links.into()
 }
 
 fn keyframes(part: &Decoded, numbers: &[u32]) -> Vec<u32> {

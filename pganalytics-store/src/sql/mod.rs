@@ -22,8 +22,10 @@
 //!
 //! Columns `time`, `collector_id`, `server_id`, `instance_id`, `server` and
 //! `database_name` come first, then the measurement's own, then, in `m_delta`,
-//! `delta_seconds` and `delta_quality`. A column of a measurement that has the
-//! name of one of these gets a `_` behind it.
+//! `delta_seconds` and `delta_quality`, in the others `carried_over_gap`. A column
+//! of a measurement that has the name of one of these gets a `_` behind it.
+//!
+//! `pganalytics_gaps` has what agents declared lost.
 //!
 //! Measurements of events ([`Presence::Append`](pganalytics_core::Presence))
 //! have rows as they came in `m`, the newest of each key in `m_latest`, and no
@@ -37,6 +39,10 @@
 //!   rows come out whatever the range asked for, as long as a source's keyframes
 //!   are at most an hour apart. Where they are not, a row whose state before is
 //!   not in what was read has an unknown increase.
+//! * What frames that are missing may have changed is marked: values carried over
+//!   a gap are, until the next keyframe (`carried_over_gap`), and an increase over
+//!   one is a `lower_bound`. Across a step of the agent's clock there is no
+//!   increase.
 //! * Increases follow [`pganalytics_core::increase`]: never negative, never
 //!   inflated. A counter that other objects keep
 //!   ([`Schema::with_derived`](pganalytics_core::Schema::with_derived)) has no
@@ -49,6 +55,7 @@ mod changes;
 mod convert;
 mod copies;
 mod counted;
+mod cuts;
 mod decoded;
 mod ends;
 mod engine;
@@ -56,6 +63,7 @@ mod error;
 mod fact_cache;
 mod facts;
 mod functions;
+mod gaps;
 mod gather;
 mod guard;
 mod history;

@@ -15,6 +15,7 @@ use tokio::sync::Semaphore;
 
 use super::{
     changes::Changes,
+    cuts::Cuts,
     decoded::Decoded,
     history::{Earlier, Group, Step},
     rows::{Emitter, Places, Spans, Wanted},
@@ -25,7 +26,7 @@ pub(super) enum Job {
     Changes(Step),
     Spans(Step),
     /// Live rows, all at one time.
-    Latest(Arc<Group>, Timestamp, Vec<Earlier>),
+    Latest(Arc<Group>, Timestamp, Vec<Earlier>, Cuts),
     /// Rows of events at the times of their scrapes.
     Events(Arc<Group>, Vec<(Arc<Decoded>, u32)>),
 }
@@ -35,12 +36,12 @@ impl Job {
         Ok(match self {
             Self::Changes(step) => Emitter::Changes(Changes::new(step, wanted)?),
             Self::Spans(step) => Emitter::Spans(Spans::new(step, wanted)),
-            Self::Latest(group, time, rows) => {
-                let rows = rows.iter().map(|row| (&row.chunk, row.row, time));
+            Self::Latest(group, time, rows, cuts) => {
+                let rows = rows.iter().map(|row| (&row.chunk, row.row, time, cuts.is_doubtful(0, row.cuts)));
                 Emitter::Places(Places::new(group, rows, wanted))
             }
             Self::Events(group, rows) => {
-                let rows = rows.iter().map(|(chunk, row)| (chunk, *row, chunk.time_of(chunk.scrape_of(*row))));
+                let rows = rows.iter().map(|(chunk, row)| (chunk, *row, chunk.time_of(chunk.scrape_of(*row)), false));
                 Emitter::Places(Places::new(group, rows, wanted))
             }
         })

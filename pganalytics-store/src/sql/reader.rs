@@ -16,7 +16,8 @@ use futures::StreamExt as _;
 use pganalytics_core::{Presence, Timestamp, frame::Frame};
 
 use super::{
-    decoded::Decoded,
+    cuts::CutFinder,
+    decoded::{Decoded, corrupt},
     fact_cache::{ChunkId, FactCache},
     facts::KeyFacts,
     history::{Group, History, KeyMap},
@@ -27,7 +28,7 @@ use super::{
     scan::Scan,
     table::{Filter, View},
 };
-use crate::{chunk::Chunk, error::StoreError};
+use crate::{chunk::Chunk, error::StoreError, metric_store::StoredGap};
 
 /// Reads all chunks and puts jobs into the queue.
 pub(super) async fn read(scan: Arc<Scan>, queue: Arc<Queue>, memory: MemoryReservation) {
@@ -64,6 +65,12 @@ impl<'a> Reader<'a> {
 
     async fn run(mut self, memory: MemoryReservation) -> Result<(), DataFusionError> {
         let scan = self.scan;
+        let gaps = match scan.shape.schema.presence() {
+            Presence::State => scan.source.losses(scan.select.tenant).await.map_err(external)?,
+            Presence::Append => Vec::new(),
+        };
+        let near = |gap: &StoredGap| gap.gap.to >= scan.select.from && gap.gap.from <= scan.select.to;
+        let gaps: Vec<_> = gaps.into_iter().filter(near).map(Arc::new).collect();
         let chunks = scan.source.chunks(scan.select.clone()).await.map_err(external)?;
         let mut group: Option<(Arc<Group>, bool)> = None;
         let prepared = chunks
@@ -89,6 +96,8 @@ impl<'a> Reader<'a> {
             let (group, chunk, wanted) = chunk.map_err(|error| DataFusionError::ExecutionJoin(Box::new(error)))??;
             if self.group.as_ref().is_none_or(|known| !Arc::ptr_eq(known, &group)) {
                 self.finish().await?;
+                let measurement = scan.shape.schema.measurement();
+                self.history = History::new(CutFinder::new(&group, measurement.as_str(), &gaps));
                 self.group = Some(group);
             }
             let (first, last) = chunk.range();
@@ -161,8 +170,8 @@ impl<'a> Reader<'a> {
         let history = std::mem::take(&mut self.history);
         let newest = std::mem::take(&mut self.newest);
         let (Some(group), View::Latest) = (self.group.take(), self.scan.view) else { return Ok(()) };
-        if let Some((time, live)) = history.into_live() {
-            self.queue.put(Ok(Job::Latest(Arc::clone(&group), time, live))).await;
+        if let Some((time, live, cuts)) = history.into_live() {
+            self.queue.put(Ok(Job::Latest(Arc::clone(&group), time, live, cuts))).await;
         }
         if !newest.is_empty() {
             self.queue.put(Ok(Job::Events(group, newest.into_values().collect()))).await;
@@ -254,6 +263,7 @@ fn prepare(
     let part = if state { narrow(&chunk.frame, &scan.shape, &scan.keys)? } else { None };
     let whole = part.is_none();
     let id = FactCache::id(&chunk, &scan.shape);
+    let links = if state { chunk.frame.links().map_err(corrupt)?.into() } else { Arc::default() };
     let decoded = if let Some((part, keys)) = part {
         Decoded::of_part(part, Arc::clone(&scan.shape), keys, memory)
     } else if scan.view == View::Rows && !state {
@@ -263,6 +273,7 @@ fn prepare(
         let keys = keys_of_chunk(scan, id, &chunk.frame)?;
         Decoded::of_frame(chunk.frame, Arc::clone(&scan.shape), keys, memory)
     };
+    let decoded = decoded.with_links(links);
     let wanted = wanted_runs(scan, &decoded)?;
     let asked = !scan.wanted.scrapes(&decoded.scrapes).is_empty() && scan.view != View::Latest;
     let nothing = wanted.as_ref().is_some_and(|wanted| wanted.count_set_bits() == 0);

@@ -4,7 +4,7 @@ use std::{ops::Range, sync::Arc};
 
 use datafusion::{
     arrow::{
-        array::{ArrayRef, RecordBatch, RecordBatchOptions},
+        array::{ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions},
         datatypes::SchemaRef,
     },
     common::DataFusionError,
@@ -13,6 +13,7 @@ use pganalytics_core::{Scrape, Timestamp};
 
 use super::{
     changes::Changes,
+    cuts::Cuts,
     decoded::Decoded,
     gather::{Shared, Sources, times},
     history::{Group, Step},
@@ -27,6 +28,8 @@ pub(super) enum ColumnSource {
     Stored(usize),
     DeltaSeconds,
     DeltaQuality,
+    /// Whether the row was carried over a gap.
+    OverGap,
 }
 
 /// What a scan gives: columns, and rows of a range of time.
@@ -97,6 +100,8 @@ impl Emitter {
 struct Span {
     place: (u32, u32),
     scrapes: Range<u32>,
+    /// How many cuts there were up to the row's scrape.
+    cuts: u32,
 }
 
 /// The rows of a chunk, one for each scrape at which they are live.
@@ -104,44 +109,47 @@ pub(super) struct Spans {
     group: Arc<Group>,
     chunk: Arc<Decoded>,
     sources: Sources,
+    cuts: Cuts,
     spans: std::vec::IntoIter<Span>,
     current: Option<Span>,
 }
 
 impl Spans {
     pub(super) fn new(step: Step, wanted: &Wanted) -> Self {
-        let Step { group, chunk, runs, carried, .. } = step;
+        let Step { group, chunk, runs, carried, cuts, .. } = step;
         let mut sources = Sources::default();
         let own = sources.number(&chunk);
         let range = wanted.scrapes(&chunk.scrapes);
         let mut spans = Vec::new();
-        let mut add = |place, scrapes: Range<u32>| {
+        let mut add = |place, scrapes: Range<u32>, cuts| {
             let scrapes = scrapes.start.max(range.start)..scrapes.end.min(range.end);
             if !scrapes.is_empty() {
-                spans.push(Span { place, scrapes });
+                spans.push(Span { place, scrapes, cuts });
             }
         };
         for row in &carried {
-            add((sources.number(&row.chunk), row.row), 0..row.until);
+            add((sources.number(&row.chunk), row.row), 0..row.until, row.cuts);
         }
         for start in &runs {
             if let Some(before) = start.before.as_ref().filter(|_| start.until > 0) {
-                add((sources.number(&before.chunk), before.row), 0..start.until);
+                add((sources.number(&before.chunk), before.row), 0..start.until, before.cuts);
             }
             let Some(run) = chunk.keys.runs.get(start.run as usize) else { continue };
             for row in run.start..run.end {
                 if !chunk.keys.is_gone(row) {
                     let next = if row + 1 < run.end { chunk.scrape_of(row + 1) } else { u32::MAX };
-                    add((own, row), chunk.scrape_of(row)..next);
+                    let scrape = chunk.scrape_of(row);
+                    add((own, row), scrape..next, cuts.count(scrape));
                 }
             }
         }
-        Self { group, chunk, sources, spans: spans.into_iter(), current: None }
+        Self { group, chunk, sources, cuts, spans: spans.into_iter(), current: None }
     }
 
     fn next(&mut self, wanted: &Wanted) -> Result<Option<RecordBatch>, DataFusionError> {
         let mut places = Vec::with_capacity(wanted.batch_rows);
         let mut at = Vec::with_capacity(wanted.batch_rows);
+        let mut over_gap = Vec::with_capacity(wanted.batch_rows);
         while places.len() < wanted.batch_rows {
             let Some(span) = self.current.as_mut() else {
                 self.current = self.spans.next();
@@ -160,13 +168,19 @@ impl Spans {
             if !superseded {
                 places.push(span.place);
                 at.push(time.as_micros());
+                over_gap.push(self.cuts.is_doubtful(scrape, span.cuts));
             }
         }
         if places.is_empty() {
             return Ok(None);
         }
-        wanted.batch(&self.group, &self.sources, &places, || at.clone(), |_| None).map(Some)
+        wanted.batch(&self.group, &self.sources, &places, || at.clone(), |column| flags(column, &over_gap)).map(Some)
     }
+}
+
+/// The column that says of each row whether it was carried over a gap.
+fn flags(column: ColumnSource, over_gap: &[bool]) -> Option<Result<ArrayRef, DataFusionError>> {
+    (column == ColumnSource::OverGap).then(|| Ok(Arc::new(BooleanArray::from(over_gap.to_vec())) as ArrayRef))
 }
 
 /// Rows with a time each.
@@ -175,34 +189,37 @@ pub(super) struct Places {
     sources: Sources,
     places: Vec<(u32, u32)>,
     times: Vec<i64>,
+    over_gap: Vec<bool>,
     given: usize,
 }
 
 impl Places {
     pub(super) fn new<'a>(
         group: Arc<Group>,
-        rows: impl Iterator<Item = (&'a Arc<Decoded>, u32, Timestamp)>,
+        rows: impl Iterator<Item = (&'a Arc<Decoded>, u32, Timestamp, bool)>,
         wanted: &Wanted,
     ) -> Self {
         let mut sources = Sources::default();
-        let (mut places, mut times) = (Vec::new(), Vec::new());
-        for (chunk, row, time) in rows.filter(|(_, _, time)| wanted.holds(*time)) {
+        let (mut places, mut times, mut over_gap) = (Vec::new(), Vec::new(), Vec::new());
+        for (chunk, row, time, carried) in rows.filter(|(_, _, time, _)| wanted.holds(*time)) {
+            over_gap.push(carried);
             places.push((sources.number(chunk), row));
             times.push(time.as_micros());
         }
-        Self { group, sources, places, times, given: 0 }
+        Self { group, sources, places, times, over_gap, given: 0 }
     }
 
     fn next(&mut self, wanted: &Wanted) -> Result<Option<RecordBatch>, DataFusionError> {
         let end = self.places.len().min(self.given + wanted.batch_rows);
         let range = self.given..end;
         self.given = end;
-        let (Some(places), Some(times)) = (self.places.get(range.clone()), self.times.get(range)) else {
+        let (Some(places), Some(times)) = (self.places.get(range.clone()), self.times.get(range.clone())) else {
             return Ok(None);
         };
         if places.is_empty() {
             return Ok(None);
         }
-        wanted.batch(&self.group, &self.sources, places, || times.to_vec(), |_| None).map(Some)
+        let over_gap = self.over_gap.get(range).unwrap_or_default();
+        wanted.batch(&self.group, &self.sources, places, || times.to_vec(), |column| flags(column, over_gap)).map(Some)
     }
 }

@@ -1,4 +1,4 @@
-//! The tables that a query sees: three for each measurement.
+//! The tables that a query sees: three for each measurement, and one of gaps.
 
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
@@ -17,6 +17,7 @@ use super::{
     decoded::{Shape, arrow_type},
     error::{SqlError, nearest},
     fact_cache::FactCache,
+    gaps,
     gather::Shared,
     pushdown::{Bounds, Use, classify, one_of},
     rows::{ColumnSource, Wanted},
@@ -96,10 +97,17 @@ impl Tables {
 #[async_trait]
 impl SchemaProvider for Tables {
     fn table_names(&self) -> Vec<String> {
-        self.by_name.keys().cloned().collect()
+        let mut names: Vec<String> = self.by_name.keys().cloned().collect();
+        names.push(gaps::NAME.to_owned());
+        names
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>, DataFusionError> {
+        if name == gaps::NAME {
+            let gaps = self.source.losses(self.tenant).await;
+            let gaps = gaps.map_err(|error| DataFusionError::External(Box::new(error)))?;
+            return gaps::table(&gaps).map(Some);
+        }
         let Some((view, schema)) = self.by_name.get(name) else { return Ok(None) };
         Ok(Some(Arc::new(Table {
             layout: Layout::new(*view, schema),
@@ -111,7 +119,7 @@ impl SchemaProvider for Tables {
     }
 
     fn table_exist(&self, name: &str) -> bool {
-        self.by_name.contains_key(name)
+        name == gaps::NAME || self.by_name.contains_key(name)
     }
 }
 
@@ -170,7 +178,13 @@ impl Layout {
             fields.push(Field::new(shared.name(), DataType::Utf8View, shared == Shared::Database));
         }
         let delta = [("delta_seconds", ColumnSource::DeltaSeconds), ("delta_quality", ColumnSource::DeltaQuality)];
-        let delta: &[(&str, ColumnSource)] = if view == View::Delta { &delta } else { &[] };
+        let over_gap = [("carried_over_gap", ColumnSource::OverGap)];
+        let state = schema.presence() == Presence::State;
+        let delta: &[(&str, ColumnSource)] = match view {
+            View::Delta => &delta,
+            View::Rows | View::Latest if state => &over_gap,
+            View::Rows | View::Latest => &[],
+        };
         let mut taken: Vec<String> = fields.iter().map(|field| field.name().clone()).collect();
         taken.extend(delta.iter().map(|(name, _)| (*name).to_owned()));
         for (at, column) in schema.columns().iter().enumerate() {
@@ -183,7 +197,11 @@ impl Layout {
             taken.push(name);
         }
         for (name, source) in delta {
-            let ty = if *source == ColumnSource::DeltaSeconds { DataType::Float64 } else { DataType::Utf8View };
+            let ty = match source {
+                ColumnSource::DeltaSeconds => DataType::Float64,
+                ColumnSource::OverGap => DataType::Boolean,
+                _ => DataType::Utf8View,
+            };
             fields.push(Field::new(*name, ty, *source == ColumnSource::DeltaSeconds));
             columns.push(*source);
         }

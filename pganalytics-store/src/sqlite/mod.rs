@@ -155,7 +155,7 @@ impl MetricStore for SqliteStore {
     }
 
     async fn gaps(&self, tenant: TenantId) -> Result<Vec<StoredGap>, StoreError> {
-        self.inner.readers.run(move |connection| gaps::read(connection, tenant)).await
+        self.losses(tenant).await
     }
 
     async fn forks(&self, tenant: TenantId) -> Result<Vec<StoredFork>, StoreError> {
@@ -197,6 +197,10 @@ impl MetricStore for SqliteStore {
 impl ChunkSource for SqliteStore {
     async fn stored(&self, tenant: TenantId) -> Result<Vec<StoredMeasurement>, StoreError> {
         self.inner.reader().stored(tenant).await
+    }
+
+    async fn losses(&self, tenant: TenantId) -> Result<Vec<StoredGap>, StoreError> {
+        self.inner.reader().losses(tenant).await
     }
 
     async fn chunks(&self, select: ChunkSelect) -> Result<BoxStream<'static, Result<Chunk, StoreError>>, StoreError> {

@@ -7,13 +7,14 @@ use futures::stream::BoxStream;
 use pganalytics_core::TenantId;
 
 use super::{
-    open,
+    gaps, open,
     pool::Readers,
     read::{self, SchemaCache},
 };
 use crate::{
     chunk::{Chunk, ChunkSelect, ChunkSource, StoredMeasurement},
     error::StoreError,
+    metric_store::StoredGap,
 };
 
 /// A store that another process writes, open to read: for the SQL workers of that
@@ -49,6 +50,10 @@ impl ChunkSource for SqliteReader {
     async fn stored(&self, tenant: TenantId) -> Result<Vec<StoredMeasurement>, StoreError> {
         let schemas = Arc::clone(&self.schemas);
         self.readers.run(move |connection| read::stored(connection, &schemas, tenant)).await
+    }
+
+    async fn losses(&self, tenant: TenantId) -> Result<Vec<StoredGap>, StoreError> {
+        self.readers.run(move |connection| gaps::read(connection, tenant)).await
     }
 
     async fn chunks(&self, select: ChunkSelect) -> Result<BoxStream<'static, Result<Chunk, StoreError>>, StoreError> {

@@ -3,7 +3,7 @@ import { Dialog } from "../components/Dialog";
 import type { ServerInfo } from "../data/api";
 import { isCluster, slugOf } from "../data/servers";
 import { useSession } from "../data/session";
-import { EVERYWHERE, OF_SERVER } from "./pages";
+import { EVERYWHERE, OF_HOST, OF_SERVER } from "./pages";
 import { useGo } from "./go";
 
 interface Place {
@@ -34,8 +34,8 @@ export function Palette({ server, close }: { server: ServerInfo | null; close: (
   const list = useId();
   const places = useMemo<Place[]>(() => {
     const ofServer = (each: ServerInfo): Place[] =>
-      OF_SERVER.map((page) => ({ words: `${each.name} ${page.word}`, about: each.state === "silent" ? "silent" : "server", path: `/s/${slugOf(each)}/${page.path}` }));
-    const others = boot.servers.filter((each) => each.id !== server?.id && isCluster(each));
+      (isCluster(each) ? OF_SERVER : OF_HOST).map((page) => ({ words: `${each.name} ${page.word}`, about: each.state === "silent" ? "silent" : "server", path: `/s/${slugOf(each)}/${page.path}` }));
+    const others = boot.servers.filter((each) => each.id !== server?.id);
     return [
       ...(server ? ofServer(server) : []),
       ...EVERYWHERE.map((page) => ({ words: page.word, about: "all servers", path: page.path })),

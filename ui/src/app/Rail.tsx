@@ -1,8 +1,8 @@
 import type { ReactNode } from "react";
 import type { ServerInfo } from "../data/api";
-import { slugOf } from "../data/servers";
+import { isCluster, slugOf } from "../data/servers";
 import { To } from "../components/To";
-import { EVERYWHERE, OF_SERVER, type PageLink } from "./pages";
+import { EVERYWHERE, OF_HOST, OF_SERVER, type PageLink } from "./pages";
 
 /** Where one can go from here. */
 export function Rail({ server }: { server: ServerInfo | null }): ReactNode {
@@ -13,7 +13,7 @@ export function Rail({ server }: { server: ServerInfo | null }): ReactNode {
         {server && (
           <>
             <h2>{server.name}</h2>
-            {OF_SERVER.map((page) => <Item key={page.path} page={page} path={`/s/${slugOf(server)}/${page.path}`} />)}
+            {(isCluster(server) ? OF_SERVER : OF_HOST).map((page) => <Item key={page.path} page={page} path={`/s/${slugOf(server)}/${page.path}`} />)}
           </>
         )}
       </div>

@@ -10,9 +10,10 @@ export function ServerPicker({ server }: { server: ServerInfo | null }): ReactNo
   const { boot } = useSession();
   const go = useGo();
   const path = useRouterState({ select: (state) => state.location.pathname });
-  const servers = useMemo(() => boot.servers.filter(isCluster).sort((a, b) => (a.name < b.name ? -1 : 1)), [boot.servers]);
+  const servers = useMemo(() => boot.servers.filter((each) => isCluster(each) || each.id === server?.id).sort((a, b) => (a.name < b.name ? -1 : 1)), [boot.servers, server]);
   if (servers.length === 0) return null;
-  const page = /\/s\/[^/]+\/([a-z]+)/.exec(path)?.[1] ?? "overview";
+  const here = /\/s\/[^/]+\/([a-z]+)/.exec(path)?.[1] ?? "overview";
+  const page = here === "host" ? "overview" : here;
   const choose = (id: string): void => {
     const chosen = servers.find((each) => each.id === id);
     go(chosen ? `/s/${slugOf(chosen)}/${page}` : "/");

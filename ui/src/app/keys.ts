@@ -1,10 +1,10 @@
 import { useEffect, useRef } from "react";
 import type { ServerInfo } from "../data/api";
 import { shift, zoom } from "../data/range";
-import { slugOf } from "../data/servers";
+import { isCluster, slugOf } from "../data/servers";
 import { useSettings } from "../data/settings";
 import { asSearch, useSearch, useSet, useTimes } from "../data/url";
-import { EVERYWHERE, OF_SERVER } from "./pages";
+import { EVERYWHERE, OF_HOST, OF_SERVER } from "./pages";
 import { useGo } from "./go";
 
 /** Keys as `?` shows them. */
@@ -33,7 +33,7 @@ export function useKeys(server: ServerInfo | null, open: (what: "palette" | "hel
   useEffect(() => {
     const page = (letter: string): void => {
       const everywhere = EVERYWHERE.find((each) => each.key === letter);
-      const ofServer = OF_SERVER.find((each) => each.key === letter);
+      const ofServer = (server && !isCluster(server) ? OF_HOST : OF_SERVER).find((each) => each.key === letter);
       if (everywhere) go(everywhere.path);
       else if (ofServer && server) go(`/s/${slugOf(server)}/${ofServer.path}`);
     };

@@ -20,6 +20,13 @@ const routes = [
   createRoute({ getParentRoute, path: "/s/$server/queries", component: lazyRouteComponent(() => import("../pages/queries/Queries"), "Queries") }),
   createRoute({ getParentRoute, path: "/s/$server/queries/$queryid", component: lazyRouteComponent(() => import("../pages/query/QueryPage"), "QueryPage") }),
   createRoute({ getParentRoute, path: "/s/$server/activity", component: lazyRouteComponent(() => import("../pages/activity/Activity"), "Activity") }),
+  createRoute({ getParentRoute, path: "/s/$server/waits", component: lazyRouteComponent(() => import("../pages/waits/Waits"), "Waits") }),
+  createRoute({ getParentRoute, path: "/s/$server/tables", component: lazyRouteComponent(() => import("../pages/tables/Tables"), "Tables") }),
+  createRoute({ getParentRoute, path: "/s/$server/indexes", component: lazyRouteComponent(() => import("../pages/tables/Indexes"), "Indexes") }),
+  createRoute({ getParentRoute, path: "/s/$server/vacuum", component: lazyRouteComponent(() => import("../pages/vacuum/Vacuum"), "Vacuum") }),
+  createRoute({ getParentRoute, path: "/s/$server/replication", component: lazyRouteComponent(() => import("../pages/replication/Replication"), "Replication") }),
+  createRoute({ getParentRoute, path: "/s/$server/logs", component: lazyRouteComponent(() => import("../pages/logs/Logs"), "Logs") }),
+  createRoute({ getParentRoute, path: "/s/$server/host", component: lazyRouteComponent(() => import("../pages/host/Host"), "Host") }),
 ];
 
 export const router = createRouter({

@@ -13,14 +13,14 @@ export function DataTable({ label, unit, series }: { label: string; unit: string
         <thead>
           <tr>
             <th scope="col"><span>Time</span></th>
-            {series.lines.map((line) => <th key={line.label} scope="col" className="num"><span>{line.label}</span></th>)}
+            {series.lines.map((line, place) => <th key={`${place} ${line.label}`} scope="col" className="num"><span>{line.label}</span></th>)}
           </tr>
         </thead>
         <tbody>
           {rows.slice(0, 500).map(({ time, at }) => (
             <tr key={time}>
               <td>{dateTime(time * 1000, zone)}</td>
-              {series.lines.map((line) => <td key={line.label} className="num">{figure(line.values[at], unit)}</td>)}
+              {series.lines.map((line, place) => <td key={`${place} ${line.label}`} className="num">{figure(line.values[at], unit)}</td>)}
             </tr>
           ))}
         </tbody>

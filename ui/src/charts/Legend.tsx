@@ -18,7 +18,7 @@ export function Legend({ lines, colors, at, unit, before, limit }: Props): React
   return (
     <ul className="legend">
       {lines.map((line, place) => (
-        <li key={line.label} title={line.label}>
+        <li key={`${place} ${line.label}`} title={line.label}>
           <Swatch color={`var(${colors[place] ?? "--c-rest"})`} />
           <span className="name">{line.label}</span>
           <span className="value">{figure(value(line), unit)}</span>

@@ -35,7 +35,7 @@ export function Panel({ title, unit, id, page, nothing, isChart = false, actions
         <h2 id={heading}>{title}</h2>
         {unit && <span className="muted">{unit}</span>}
         <span className="grow" />
-        {rows?.truncated && <span className="badge warn">first {rows.rows.length.toLocaleString("en")} rows; narrow the range</span>}
+        {rows?.truncated && sent?.isWhole && <span className="badge warn">first {rows.rows.length.toLocaleString("en")} rows; narrow the range</span>}
         {actions}
         {sent && <PanelMenu title={title} sent={sent} />}
       </header>

@@ -15,6 +15,8 @@ export interface Ask {
   values?: Record<string, Value>;
   /** Ask for the other period, where one is chosen. */
   other?: boolean;
+  /** Rows that are enough; the order of the query says which. */
+  most?: number;
   /** Seconds that the step is never under. */
   leastStep?: number;
 }
@@ -35,6 +37,8 @@ export interface Sent {
   sql: string;
   params: Value[];
   name: string;
+  /** Whether the page wants all rows. */
+  isWhole: boolean;
 }
 
 /** Time after which a bucket has all that agents had to send. */
@@ -94,8 +98,8 @@ export function planned({ asks, values }: Plan, { times, now, interval, width }:
     const given = Object.entries(ask.values ?? {}).map(([param, value]) => [param, present(value, now)]);
     const all = { ...values, ...valuesOf(asked, other ?? NEVER), ...(Object.fromEntries(given) as Record<string, Value>) };
     const { sql, params } = expand(query, { step: own, values: all });
-    sent.set(ask.id, { sql, params, name: ask.query });
-    queries.push({ id: ask.id, sql, params });
+    sent.set(ask.id, { sql, params, name: ask.query, isWhole: ask.most === undefined });
+    queries.push({ id: ask.id, sql, params, ...(ask.most ? { max_rows: ask.most } : {}) });
   }
   return { range: completeBuckets(range, step, now, interval), other, step, sent, queries };
 }

@@ -15,6 +15,8 @@ interface Props {
   by?: string;
   label: string;
   isStack?: boolean;
+  /** Whether a line that did not change where others did is at zero there: sums are, shares and means are not. */
+  isSum?: boolean;
   limit?: { value: number; label: string } | undefined;
   most?: number;
   step?: number;
@@ -22,27 +24,27 @@ interface Props {
 }
 
 /** Wait classes stand in their own order, whatever their size. */
-function ordered(series: Series): Series {
+export function ordered(series: Series): Series {
   if (!series.lines.every((line) => isWaitClass(line.label))) return series;
   const place = (label: string): number => CLASS_ORDER.indexOf(label);
   return { times: series.times, lines: [...series.lines].sort((a, b) => place(a.label) - place(b.label)) };
 }
 
 /** A chart of a query of the page; its unit is the catalogue's. */
-export function SeriesChart({ page, id, beforeId, value, by, label, isStack = false, limit, most = 9, step: own, name }: Props): ReactNode {
+export function SeriesChart({ page, id, beforeId, value, by, label, isStack = false, isSum = false, limit, most = 9, step: own, name }: Props): ReactNode {
   const { range, other, outcomes, sent } = page;
   const step = Math.max(own ?? 0, page.step);
   const unit = catalogue.get(sent.get(id)?.name ?? "")?.units[value] ?? "";
   const rows = rowsIn(outcomes.get(id));
   const earlier = beforeId ? rowsIn(outcomes.get(beforeId)) : [];
   const series = useMemo(() => {
-    const found = linesOf(rows, range, step, value, by ?? null, 0, isStack);
+    const found = linesOf(rows, range, step, value, by ?? null, 0, isStack || isSum);
     // In a stack a line of zeros is not seen, and only makes the legend long.
     const seen = found.lines.filter((line) => line.values.some((each) => each !== null && each !== 0));
     const all = ordered(largest(isStack && seen.length > 0 ? { times: found.times, lines: seen } : found, most));
     const named = (text: string): string => (name ? name(text) : by ? text : label);
     return { times: all.times, lines: all.lines.map((line) => ({ ...line, label: named(line.label) })) };
-  }, [rows, range, step, value, by, isStack, most, name, label]);
+  }, [rows, range, step, value, by, isStack, isSum, most, name, label]);
   const before = useMemo(() => {
     if (!other || earlier.length === 0) return undefined;
     const shift = range.from - Math.floor(other.from / (step * 1000)) * step * 1000;

@@ -6,8 +6,15 @@ import { findServer, isCluster, slugOf } from "../data/servers";
 import { useSession } from "../data/session";
 import { ago } from "../data/why";
 
+interface Props {
+  title: string;
+  /** Whether the page is one of hosts. */
+  isHost?: boolean;
+  children: (server: ServerInfo) => ReactNode;
+}
+
 /** The server of the address; or what is wrong with it. */
-export function ServerScope({ title, children }: { title: string; children: (server: ServerInfo) => ReactNode }): ReactNode {
+export function ServerScope({ title, isHost = false, children }: Props): ReactNode {
   const { server: slug = "" } = useParams({ strict: false }) as { server?: string };
   const { boot, ahead } = useSession();
   const found = findServer(boot.servers, slug);
@@ -38,7 +45,7 @@ export function ServerScope({ title, children }: { title: string; children: (ser
           <span className="badge bad" role="status">✕ silent: last heard of {ago(Date.parse(server.last_seen), Date.now() + ahead)}</span>
         )}
       </div>
-      {!isCluster(server) && <p className="notice warn" role="status">This is a host, a pooler, or a server that was never reached: there is little to see here. <To path="/explore" search={{ server: server.id }}>Explore what it sends</To></p>}
+      {!isHost && !isCluster(server) && <p className="notice warn" role="status">This is a host, a pooler, or a server that was never reached: there is little to see here. <To path={`/s/${slugOf(server)}/host`}>Its page as a host</To></p>}
       {children(server)}
     </>
   );

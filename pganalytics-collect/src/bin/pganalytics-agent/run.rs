@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use pganalytics_collect::{
     Config,
     config::{Origin, Setting},
+    delivery::SpoolError,
     own_sql::Reloader,
-    spool::SpoolError,
 };
 use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};

@@ -36,7 +36,7 @@ export function Fleet(): ReactNode {
   const slug = (id: string): string => slugOf(servers.get(id) ?? { id, name: nameOf(id) });
   const silent = boot.servers.filter((server) => server.state === "silent");
   const problems: Problem[] = [
-    ...silent.map(({ id, name }): Problem => ({ level: "bad", weight: 95, serverId: id, server: name, words: "is silent: nothing came for three minutes", page: "overview" })),
+    ...silent.map(({ id, name }): Problem => ({ level: "bad", weight: 95, serverId: id, server: name, words: "is silent: nothing came for three minutes", page: servers.get(id)?.databases.length ? "overview" : "host" })),
     ...problemsOf(now),
   ];
   const clusters = new Set(now.map((row) => textIn(row, "server_id"))).size;

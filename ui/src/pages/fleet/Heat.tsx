@@ -14,7 +14,7 @@ interface Props {
 /** Servers by time; a cell leads to that moment. */
 export function Heat({ load, nameOf, slug }: Props): ReactNode {
   const go = useGo();
-  const top = Math.max(1, ...load.lines.flatMap((line) => line.values.map((value) => value ?? 0)));
+  const top = Math.max(0.01, ...load.lines.flatMap((line) => line.values.map((value) => value ?? 0)));
   return (
     <div className="heatwrap">
       {load.lines.map((line) => [

@@ -8,6 +8,7 @@ import { SeriesChart } from "../SeriesChart";
 import { ServerScope } from "../ServerScope";
 import { EventLane } from "./Events";
 import { Facts } from "./Facts";
+import { Hosts } from "./Hosts";
 import { Io } from "./Io";
 import { Safety } from "./Safety";
 import { TopQueries } from "./TopQueries";
@@ -24,7 +25,7 @@ const ASKS = [
   { id: "rates_before", query: "database_rates", other: true },
   { id: "sessions", query: "sessions_by_state" },
   { id: "safety", query: "safety" },
-  { id: "top", query: "queries_top" },
+  { id: "top", query: "queries_top", most: 8 },
   { id: "io", query: "io" },
   { id: "events", query: "events" },
   { id: "why", query: "why" },
@@ -47,6 +48,7 @@ function OverviewOf({ server }: { server: ServerInfo }): ReactNode {
       <Panel title="Instances" id="facts" page={page} nothing="Nothing is known of its instances yet.">
         {(rows) => <Facts rows={asObjects(rows)} />}
       </Panel>
+      <Hosts rows={rowsIn(data?.outcomes.get("host"))} />
       <Panel title="Safety" unit="now" id="safety" page={page} nothing="Nothing is known yet.">
         {(rows) => <Safety row={asObjects(rows)[0]} server={server} />}
       </Panel>

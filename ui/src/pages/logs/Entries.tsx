@@ -1,0 +1,50 @@
+import { type ReactNode, useState } from "react";
+import { Dialog } from "../../components/Dialog";
+import { Grid, type GridColumn } from "../../components/Grid";
+import { To } from "../../components/To";
+import type { ServerInfo } from "../../data/api";
+import { dateTime, figure, oneLine } from "../../data/format";
+import { type Row, textIn, timeOf } from "../../data/rows";
+import { slugOf } from "../../data/servers";
+import { useSettings } from "../../data/settings";
+
+const BAD = new Set(["ERROR", "FATAL", "PANIC"]);
+const FIELDS = ["severity", "class", "sqlstate", "pid", "datname", "usename", "application_name", "remote_host", "detail", "hint", "duration_ms", "file", "file_offset"];
+
+/** Entries of the log; a row opens all of it. */
+export function Entries({ rows, server }: { rows: Row[]; server: ServerInfo }): ReactNode {
+  const { zone } = useSettings();
+  const [open, setOpen] = useState<Row | null>(null);
+  const columns: GridColumn[] = [
+    { id: "time", title: "Time", show: (row) => dateTime(timeOf(row["log_time"] ?? row["time"]), zone) },
+    { id: "severity", title: "Severity", show: (row) => <span className={BAD.has(textIn(row, "severity")) ? "badge bad" : "badge"}>{BAD.has(textIn(row, "severity")) ? "✕ " : ""}{textIn(row, "severity")}</span> },
+    { id: "class", title: "Class" },
+    { id: "datname", title: "Database" },
+    { id: "usename", title: "User" },
+    { id: "message", title: "Message", isWide: true, show: (row) => <span className="cut">{oneLine(row["message"], 400)}</span> },
+  ];
+  return (
+    <>
+      <Grid label="Entries" rows={rows} columns={columns} rowKey={(row) => `${textIn(row, "file")}|${textIn(row, "file_offset")}`} open={setOpen} sort="-time" />
+      {open && (
+        <Dialog title={dateTime(timeOf(open["log_time"] ?? open["time"]), zone)} close={() => setOpen(null)}>
+          <div className="stack">
+            <pre className="sqltext mono">{textIn(open, "message")}</pre>
+            <dl className="facts">
+              {FIELDS.filter((name) => open[name] !== null && open[name] !== undefined).map((name) => (
+                <div key={name}>
+                  <dt>{name}</dt>
+                  <dd>{name === "duration_ms" ? figure(open[name], "ms") : textIn(open, name)}</dd>
+                </div>
+              ))}
+            </dl>
+            <p className="row">
+              {open["query_id"] ? <To path={`/s/${slugOf(server)}/queries/${textIn(open, "query_id")}`} className="button">Its statement</To> : null}
+              <button type="button" className="button primary" onClick={() => setOpen(null)}>Close</button>
+            </p>
+          </div>
+        </Dialog>
+      )}
+    </>
+  );
+}
