@@ -14,6 +14,7 @@ use datafusion::{
 };
 use futures::StreamExt as _;
 use pganalytics_core::{Presence, Timestamp, frame::Frame};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{
     cuts::CutFinder,
@@ -73,6 +74,8 @@ impl<'a> Reader<'a> {
         let gaps: Vec<_> = gaps.into_iter().filter(near).map(Arc::new).collect();
         let chunks = scan.source.chunks(scan.select.clone()).await.map_err(external)?;
         let mut group: Option<(Arc<Group>, bool)> = None;
+        let most = kilobytes(scan.ahead_bytes).max(1);
+        let room = Arc::new(Semaphore::new(most as usize));
         let prepared = chunks
             .filter_map(|chunk| {
                 let known = match chunk {
@@ -81,19 +84,23 @@ impl<'a> Reader<'a> {
                 };
                 futures::future::ready(known.transpose())
             })
-            .map(|chunk| {
+            // In their order, or one might wait for room that a later one holds.
+            .then(|chunk| with_room(Arc::clone(&room), most, chunk))
+            .map(|(chunk, room)| {
                 let scan = Arc::clone(scan);
                 let memory = memory.new_empty();
                 SpawnedTask::spawn(async move {
                     let (group, chunk) = chunk?;
                     let (chunk, wanted) = prepare(&scan, chunk, memory)?;
-                    Ok::<_, DataFusionError>((group, chunk, wanted))
+                    Ok::<_, DataFusionError>((group, chunk, wanted, room))
                 })
             })
             .buffered(scan.ahead);
         let mut prepared = std::pin::pin!(prepared);
         while let Some(chunk) = prepared.next().await {
-            let (group, chunk, wanted) = chunk.map_err(|error| DataFusionError::ExecutionJoin(Box::new(error)))??;
+            let (group, chunk, wanted, room) =
+                chunk.map_err(|error| DataFusionError::ExecutionJoin(Box::new(error)))??;
+            drop(room);
             if self.group.as_ref().is_none_or(|known| !Arc::ptr_eq(known, &group)) {
                 self.finish().await?;
                 let measurement = scan.shape.schema.measurement();
@@ -178,6 +185,18 @@ impl<'a> Reader<'a> {
         }
         Ok(())
     }
+}
+
+type Found = Result<(Arc<Group>, Chunk), DataFusionError>;
+
+/// A chunk that may be prepared now, and its room.
+async fn with_room(room: Arc<Semaphore>, most: u32, chunk: Found) -> (Found, Option<OwnedSemaphorePermit>) {
+    let bytes = chunk.as_ref().map_or(0, |(_, chunk)| chunk.frame.bytes().len());
+    (chunk, room.acquire_many_owned(kilobytes(bytes).min(most)).await.ok())
+}
+
+fn kilobytes(bytes: usize) -> u32 {
+    u32::try_from(bytes >> 10).unwrap_or(u32::MAX)
 }
 
 fn external(error: StoreError) -> DataFusionError {

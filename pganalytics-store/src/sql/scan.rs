@@ -44,6 +44,8 @@ pub(super) struct Scan {
     pub(super) cache: Arc<FactCache>,
     /// Chunks that may be decoded ahead.
     pub(super) ahead: usize,
+    /// Bytes of chunks that may be; one chunk always.
+    pub(super) ahead_bytes: usize,
 }
 
 impl fmt::Debug for Scan {

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use datafusion::execution::memory_pool::MemoryLimit;
 use datafusion::{
     arrow::datatypes::{DataType, Field, FieldRef, Schema as ArrowSchema, SchemaRef},
     catalog::{CatalogProvider, CatalogProviderList, SchemaProvider, Session, TableProvider},
@@ -34,6 +35,8 @@ pub(super) const CATALOG: &str = "pganalytics";
 pub(super) const SCHEMA: &str = "public";
 /// All times are in this zone.
 pub(super) const ZONE: &str = "UTC";
+/// Of the memory of a query, what chunks may have that wait for their turn.
+const AHEAD_SHARE: usize = 4;
 
 /// The three views of a measurement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -379,6 +382,10 @@ impl TableProvider for Table {
             source: Arc::clone(&self.source),
             cache: Arc::clone(&self.cache),
             ahead: state.config().target_partitions() + 1,
+            ahead_bytes: match state.runtime_env().memory_pool.memory_limit() {
+                MemoryLimit::Finite(bytes) => bytes / AHEAD_SHARE,
+                _ => usize::MAX,
+            },
         };
         let partitions = partitions(scan, state.config().target_partitions());
         Ok(Arc::new(StreamingTableExec::try_new(schema, partitions, None, [], false, limit)?))

@@ -22,8 +22,8 @@ const APPLICATION: i64 = 0x7067_414e;
 /// of them it has seen, and [`FORGOTTEN`] more.
 const MIGRATIONS: &[&str] = &[include_str!("../../migrations/sqlite/0001_initial.sql")];
 
-/// Versions from before the first release, whose frames nobody reads any more.
-const FORGOTTEN: usize = 1;
+/// Versions from before the first release, whose frames or tables nobody reads any more.
+const FORGOTTEN: usize = 2;
 
 /// The file of a store that is given as a folder or as a file: what exists is
 /// taken as what it is, else a name that ends in `.db` or `.sqlite` is a file.

@@ -133,7 +133,9 @@ impl Parser {
                         begin += self.whole(rest.get(..end).unwrap_or_default(), each);
                     }
                     End::Broken(next) => {
-                        self.broken(rest.get(..next).unwrap_or_default(), each);
+                        let broken = rest.get(..next).unwrap_or_default();
+                        let next = self.glued(broken).unwrap_or(next);
+                        self.broken(broken.get(..next).unwrap_or_default(), each);
                         begin += next;
                     }
                     End::Later => break,
@@ -228,6 +230,24 @@ impl Parser {
         (!self.columns.split(&text, false)).then_some(line)
     }
 
+    /// A record that was torn has no newline, and the next one stands right behind
+    /// it (the disk was full for a moment). Where that begins.
+    fn glued(&mut self, text: &[u8]) -> Option<usize> {
+        // Records have other times in them.
+        const TRIES: usize = 16;
+        let text = text.strip_suffix(b"\n").unwrap_or(text);
+        let rest = |at: usize| text.get(at..).unwrap_or_default();
+        match self.kind {
+            Kind::Json => memchr::memmem::rfind(text, b"{\"timestamp\":")
+                .filter(|&at| at > 0 && JsonLine::parse(&valid(rest(at))).is_some()),
+            Kind::Csv => (1..text.len())
+                .filter(|&at| begins(rest(at)))
+                .take(TRIES)
+                .find(|&at| self.columns.split(&valid(rest(at)), true)),
+            _ => None,
+        }
+    }
+
     /// Takes a record with its newline; how many bytes of the buffer it was.
     fn whole(&mut self, buffer: &[u8], each: &mut dyn FnMut(&Entry<'_>)) -> usize {
         if *buffer == [NUL] && self.left_out == 0 {
@@ -243,6 +263,7 @@ impl Parser {
         let record = Record { text: fits, bytes, cut };
         let known = match self.kind {
             Kind::Csv => self.csv(record, each),
+            Kind::Json => self.json(record, each),
             _ => {
                 self.line(record, each);
                 true
@@ -251,6 +272,7 @@ impl Parser {
         let used = match known {
             false => {
                 let next = if cut { buffer.len() } else { next_record(buffer) };
+                let next = self.glued(buffer).filter(|&at| at < next && !cut).unwrap_or(next);
                 let first = buffer.get(..next.min(fits.len())).unwrap_or_default();
                 let bytes = if cut { bytes } else { next as u64 + nuls };
                 self.unparsed(Record { text: first, bytes, cut }, each);
@@ -278,8 +300,7 @@ impl Parser {
         let Record { text, bytes, cut } = record;
         let plain = Line { offset: self.offset, bytes, cut, text, outer: Outer::default(), join: Join::Foreign };
         let unwrapped = match self.kind {
-            Kind::Stderr | Kind::Csv => return self.lines.line(&plain, each),
-            Kind::Json => return self.json(record, each),
+            Kind::Stderr | Kind::Csv | Kind::Json => return self.lines.line(&plain, each),
             Kind::Syslog => syslog(&valid(text), self.options.now).map(owned),
             Kind::Journal => journal(&valid(text)).map(owned),
         };
@@ -291,12 +312,13 @@ impl Parser {
         }
     }
 
-    fn json(&mut self, record: Record<'_>, each: &mut dyn FnMut(&Entry<'_>)) {
+    /// Takes a record; false when it is none.
+    fn json(&mut self, record: Record<'_>, each: &mut dyn FnMut(&Entry<'_>)) -> bool {
         let mut valid = valid(record.text);
         if record.cut {
             valid = JsonLine::closed(&valid).into();
         }
-        let Some(line) = JsonLine::parse(&valid) else { return self.unparsed(record, each) };
+        let Some(line) = JsonLine::parse(&valid) else { return false };
         self.counted(record);
         let Record { bytes, cut, .. } = record;
         let mut entry = line.entry(&mut self.times);
@@ -304,6 +326,7 @@ impl Parser {
             entry = line.entry(&mut self.times);
         }
         each(&Entry { offset: self.offset, bytes, cut, ..entry });
+        true
     }
 
     /// Takes a record; false when it is none.

@@ -361,3 +361,18 @@ fn a_hole_of_nuls_costs_the_record_that_it_tore() {
         }
     }
 }
+
+#[test]
+fn what_stands_right_behind_a_torn_record_is_read() {
+    let json = "{\"timestamp\":\"2026-11-21 12:00:00.000 UTC\",\"error_severity\":\"ERROR\",\"message\":\"x \\\"y\"}\n";
+    let line = &CSV.replace("*\n2026", "* 2026");
+    for (format, record) in [(Format::Json, json), (Format::Csv, line.as_str())] {
+        for at in 1..record.len() {
+            let log = format!("{record}{}{record}{record}", &record[..at]);
+            let (all, _) = read(&format, &Options::default(), &[log.as_bytes()]);
+            let good =
+                all.iter().filter(|entry| entry.bytes == record.len() as u64 && entry.severity == Severity::Error);
+            assert!(good.count() >= 3, "{format:?}, {at}: {all:#?}");
+        }
+    }
+}
