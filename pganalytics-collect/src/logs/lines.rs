@@ -217,6 +217,12 @@ impl Lines {
         }
     }
 
+    /// Hands over those that begin before this offset.
+    pub(super) fn flush_before(&mut self, offset: u64, each: &mut dyn FnMut(&Entry<'_>)) {
+        self.open.iter_mut().filter(|open| open.offset < offset).for_each(|open| open.complete = true);
+        self.leave(each);
+    }
+
     /// Hands over all.
     pub(super) fn flush(&mut self, each: &mut dyn FnMut(&Entry<'_>)) {
         while !self.open.is_empty() {

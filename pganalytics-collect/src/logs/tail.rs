@@ -207,6 +207,10 @@ impl Tail {
                 open.flushed = false;
                 if place.alone {
                     open.parser.flush(&mut |entry| each(&name, entry));
+                } else {
+                    // What was there at the visit before waits for nothing any more: on a server that
+                    // logs all the time no visit would be quiet.
+                    open.parser.flush_before(before, &mut |entry| each(&name, entry));
                 }
             } else if left > 0 && began.elapsed() < budget.time {
                 open.quiet += 1;

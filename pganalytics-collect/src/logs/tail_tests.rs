@@ -144,6 +144,30 @@ fn a_copy_beside_the_log_is_not_read_again() {
 }
 
 #[test]
+fn the_newest_entries_of_a_server_that_logs_all_the_time_wait_for_one_visit() {
+    let mut log = Log::new();
+    log.place.alone = false;
+    let line = |number: u32, pid: u32| {
+        let mut file = fs::OpenOptions::new().create(true).append(true).open(log.path("a.log")).unwrap();
+        writeln!(file, "2026-01-01 00:00:00.000 UTC [{pid}] LOG:  entry {number} of a.log").unwrap();
+    };
+    line(0, 100);
+    line(1, 101);
+    let mut tail = Tail::default();
+    let mut visit = || {
+        let mut read = Vec::new();
+        tail.visit(&log.place, BUDGET, &mut |_, entry| read.push(entry.message.to_string())).unwrap();
+        read
+    };
+    assert_eq!(visit(), Vec::<String>::new(), "a DETAIL may come");
+    // Each visit finds news of other processes.
+    line(2, 102);
+    assert_eq!(visit(), entries("a.log", 0..2));
+    line(3, 103);
+    assert_eq!(visit(), entries("a.log", 2..3));
+}
+
+#[test]
 fn a_new_log_is_read_from_its_begin() {
     let mut log = Log::new();
     log.write("a.log", 0..3);

@@ -159,6 +159,12 @@ impl Parser {
         self.lines.flush(each);
     }
 
+    /// Hands over entries that begin before this offset of the input, though others have come
+    /// behind them: what their own process writes with them has had the time to come.
+    pub fn flush_before(&mut self, offset: u64, each: &mut dyn FnMut(&Entry<'_>)) {
+        self.lines.flush_before(offset, each);
+    }
+
     /// Hands over all that is left: nothing more will come, as the file is no
     /// longer written.
     pub fn finish(&mut self, each: &mut dyn FnMut(&Entry<'_>)) {

@@ -267,6 +267,10 @@ impl SqlTail {
             (open.quiet, open.flushed) = (0, false);
             if place.alone {
                 open.parser.flush(&mut |entry| each(&name, entry));
+            } else {
+                // What was there at the visit before waits for nothing any more: on a server that
+                // logs all the time no visit would be quiet.
+                open.parser.flush_before(before, &mut |entry| each(&name, entry));
             }
         } else if left.bytes > 0 && Instant::now() < left.until {
             open.quiet += 1;
