@@ -221,6 +221,11 @@ async fn who_goes_away_or_is_late_gives_the_place_back() {
         let gone = tokio::time::timeout(Duration::from_millis(100), ask(&pool, ENDLESS)).await;
         assert!(gone.is_err());
     }
+    // With no time left to hand it over: the worker that has half a question is no broken one.
+    let begun = Instant::now();
+    let error = pool.run(query("select 1").with_timeout(Duration::ZERO)).await.unwrap_err();
+    assert_eq!(code(&error), "timeout", "{error}");
+    assert!(begun.elapsed() < Duration::from_secs(3));
     // In the middle of the rows.
     let mut rows = pool.run(query("select * from generate_series(1, 100000)")).await.unwrap();
     assert!(rows.next().await.unwrap().is_ok());

@@ -69,8 +69,11 @@ impl Lease {
                 None => Err(io::ErrorKind::NotConnected.into()),
             }
         };
-        if let Ok(Err(_)) | Err(_) = timeout_at(self.deadline, asked).await {
-            return Err(self.broken().await);
+        match timeout_at(self.deadline, asked).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) => return Err(self.broken().await),
+            // It lives, and has half a question: dropping the lease kills it.
+            Err(_) => return Err(SqlError::Timeout { seconds: self.seconds }.into()),
         }
         match self.next().await {
             Said::Schema(schema) => {
