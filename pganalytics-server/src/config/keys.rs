@@ -84,7 +84,7 @@ pub const KEYS: &[Key] = &[
     key("query_at_once", &["PGANALYTICS_QUERY_AT_ONCE"], "2", "SQL queries of a login at once; further ones wait"),
     key("query_answer_memory", &["PGANALYTICS_QUERY_ANSWER_MEMORY"], "67108864", "bytes of SQL answers that wait for their readers at once"),
     key("sql_workers", &["PGANALYTICS_SQL_WORKERS"], "4", "processes that run people's SQL (Linux only); 0: it runs in the server, whose memory it can take"),
-    key("sql_worker_memory", &["PGANALYTICS_SQL_WORKER_MEMORY"], "201326592", "bytes of memory that a SQL worker may take for a query"),
+    key("sql_worker_memory", &["PGANALYTICS_SQL_WORKER_MEMORY"], "167772160", "bytes of memory that a SQL worker may take for a query"),
     key("query_max_rows", &["PGANALYTICS_QUERY_MAX_ROWS"], "100000", "most rows of an answer"),
     key("default_retention_days", &["PGANALYTICS_DEFAULT_RETENTION_DAYS"], "7", "days that measurements are kept which the catalog does not know"),
     key("max_connections", &["PGANALYTICS_MAX_CONNECTIONS"], "4096", "connections at once"),

@@ -75,7 +75,7 @@ impl WorkerOptions {
             program: program.into(),
             args: args.into_iter().map(Into::into).collect(),
             workers: 4,
-            memory_bytes: 192 << 20,
+            memory_bytes: 160 << 20,
             threads: std::thread::available_parallelism().map_or(2, NonZero::get),
             cpu: None,
             latest_lookback: super::EngineOptions::default().latest_lookback,

@@ -53,7 +53,7 @@ impl Worker {
             // It needs no secret, and no setting but the allocator's: few arenas,
             // of which each takes address space, and memory given back.
             .env_clear()
-            .env("MALLOC_ARENA_MAX", "2")
+            .envs(MALLOC)
             .current_dir("/")
             // An interrupt from the keyboard is for the server, which ends in order.
             .process_group(0)
@@ -190,6 +190,12 @@ async fn hear(errors: impl tokio::io::AsyncRead + Unpin, complaints: Arc<Mutex<V
         }
     }
 }
+
+/// Few arenas, and what is large goes back to the system when it is freed. Left to itself glibc's
+/// allocator keeps it: a worker would be exchanged after each larger query for memory that it does
+/// not use, and its caches with it.
+const MALLOC: [(&str, &str); 3] =
+    [("MALLOC_MMAP_THRESHOLD_", "262144"), ("MALLOC_TRIM_THRESHOLD_", "4194304"), ("MALLOC_ARENA_MAX", "2")];
 
 /// Signals, as Linux numbers them on every machine that we know.
 const ABORT: i32 = 6;
