@@ -42,6 +42,8 @@ say type "$(systemctl show -P Type pganalytics) $(systemctl show -P StatusText p
 say user "$(ps -o user:20= -p "$(systemctl show -P MainPID pganalytics)" | tr -d ' ')"
 say health "$(curl -fsS http://127.0.0.1:8080/api/v1/health/ready | grep -c healthy)"
 say exposure "$(systemd-analyze security pganalytics --no-pager | sed -n 's/.*level for pganalytics.service: \([0-9.]*\).*/\1/p')"
+systemctl start pganalytics-backup; say backup "$? $(find /var/backups/pganalytics -name '*.backup' -user pganalytics -perm 600 | wc -l)"
+systemctl enable --now pganalytics-backup.timer; say timer "$(systemctl is-active pganalytics-backup.timer)"
 pid=$(systemctl show -P MainPID pganalytics)
 kill -KILL "$pid"; sleep 12; say killed "$(wait_for active pganalytics)"
 mkdir -p /run/systemd/system/pganalytics.service.d
@@ -90,6 +92,8 @@ expect "the server starts and tells systemd" "active notify Ready" "$(seen start
 expect "as its own user" pganalytics "$(seen user)"
 expect "and is healthy" 1 "$(seen health)"
 case $(seen exposure) in 0.* | 1.* | 2.0) ok "its exposure is $(seen exposure)" ;; *) bad "its exposure is $(seen exposure)" ;; esac
+expect "its store is backed up while it runs" "0 1" "$(seen backup)"
+expect "each night, by a timer" active "$(seen timer)"
 expect "killed, it is back" active "$(seen killed)"
 expect "hung, it is started anew" "active anew" "$(seen hung)"
 expect "with wrong settings it fails and does not loop" "failed 0" "$(seen misused)"
