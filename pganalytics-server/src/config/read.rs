@@ -104,7 +104,7 @@ impl Gathered {
 
     /// One layer's word on a setting; a secret's file is read here.
     fn settle(&mut self, key: &'static Key, given: LayerValue) -> Result<Option<(Vec<String>, Origin)>, ServerError> {
-        match (said.texts, said.file) {
+        match (given.texts, given.file) {
             (Some(_), Some((_, named_by))) => {
                 Err(ServerError::setting(named_by, "the secret itself is set too; choose one of them"))
             }
