@@ -268,14 +268,14 @@ impl Config {
         let wanted = || self.catalog.iter().filter(|measurement| self.plan.interval_of(measurement).is_some()).cloned();
         self.postgres
             .iter()
-            .map(|config| PostgresServer::new(config.clone(), wanted()).telling(&self.folders))
+            .map(|config| PostgresServer::new(config.clone(), wanted()).reporting_folders_to(&self.folders))
             .collect()
     }
 
     /// The collector of the host's figures.
     #[must_use]
     pub fn host(&self) -> HostCollector {
-        let host = HostCollector::new(&self.host_root).listening(&self.folders);
+        let host = HostCollector::new(&self.host_root).folders_from(&self.folders);
         match &self.hostname {
             Some(name) => host.named(name),
             None => host,

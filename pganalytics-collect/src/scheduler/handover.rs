@@ -20,7 +20,7 @@ use crate::{
 
 /// What the tasks of an agent share.
 #[derive(Clone)]
-pub(crate) struct Shared {
+pub(crate) struct RunnerContext {
     pub outbox: Arc<dyn Outbox>,
     pub clock: Time,
     pub stats: Arc<SchedulerStats>,
@@ -84,7 +84,7 @@ pub(super) fn encode(
 
 /// Puts the frames of a visit and its account into the outbox.
 pub(super) async fn deliver(
-    shared: &Shared,
+    shared: &RunnerContext,
     fallback: &Source,
     mut frames: Vec<NewFrame>,
     reports: Vec<Report>,
