@@ -16,12 +16,23 @@ impl Dice {
         Self(self.0 ^ number.wrapping_mul(0xff51_afd7_ed55_8ccd))
     }
 
-    /// A number from 0 to 1.
-    pub(crate) fn fraction(&mut self) -> f64 {
+    /// The source that begins in this state.
+    #[cfg(test)]
+    pub(crate) fn seeded(state: u64) -> Self {
+        Self(state)
+    }
+
+    /// A number of 64 bits.
+    pub(crate) fn bits(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        f64::from(u32::try_from((z ^ (z >> 31)) >> 32).unwrap_or_default()) / f64::from(u32::MAX)
+        z ^ (z >> 31)
+    }
+
+    /// A number from 0 to 1.
+    pub(crate) fn fraction(&mut self) -> f64 {
+        f64::from(u32::try_from(self.bits() >> 32).unwrap_or_default()) / f64::from(u32::MAX)
     }
 }

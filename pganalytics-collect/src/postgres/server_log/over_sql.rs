@@ -22,7 +22,8 @@ use super::{
 };
 use crate::logs::{
     Entry, Parser,
-    tail::{HEAD, MOST_FILES, Place, QUIET, new_name},
+    progress::{Progress, Visit},
+    tail::{HEAD, MOST_FILES, Place, new_name},
 };
 
 /// What one visit reads at most.
@@ -68,15 +69,7 @@ struct FileState {
 pub(super) struct SqlTail {
     state: SqlState,
     /// By their names in the rows.
-    open: HashMap<String, Open>,
-}
-
-#[derive(Debug)]
-struct Open {
-    parser: Parser,
-    read: u64,
-    quiet: u32,
-    flushed: bool,
+    open: HashMap<String, Progress>,
 }
 
 #[derive(Debug)]
@@ -209,13 +202,8 @@ impl SqlTail {
         if !self.open.contains_key(&file.name) && !unseen(file, there, file.offset) {
             return Ok(true);
         }
-        let parser = |offset| Parser::new(place.format.clone(), place.options.clone(), offset);
-        let mut open = self.open.remove(&file.name).unwrap_or_else(|| Open {
-            parser: parser(file.offset),
-            read: file.offset,
-            quiet: 0,
-            flushed: false,
-        });
+        let from = |offset| Progress::new(Parser::new(place.format.clone(), place.options.clone(), offset), offset);
+        let mut open = self.open.remove(&file.name).unwrap_or_else(|| from(file.offset));
         let before = open.read;
         let mut name = file.name.clone();
         // Only now: it may have grown beyond the listing when it has been read.
@@ -245,7 +233,7 @@ impl SqlTail {
                 open.parser.finish(&mut |entry| each(&name, entry));
                 name = new_name(&file.path);
                 (file.name, file.head, file.hash, file.offset) = (name.clone(), 0, xxh3_64(&[]), 0);
-                open = Open { parser: parser(0), read: 0, quiet: 0, flushed: false };
+                open = from(0);
                 shrunk = false;
                 // From here on its size is that of the listing or more.
                 if there.size == 0 {
@@ -263,26 +251,11 @@ impl SqlTail {
             left.bytes = left.bytes.saturating_sub(piece.len() as u64);
             file.offset = open.parser.resume_offset();
         }
-        if open.read > before {
-            (open.quiet, open.flushed) = (0, false);
-            if place.alone {
-                open.parser.flush(&mut |entry| each(&name, entry));
-            } else {
-                // What was there at the visit before waits for nothing any more: on a server that
-                // logs all the time no visit would be quiet.
-                open.parser.flush_before(before, &mut |entry| each(&name, entry));
-            }
-        } else if left.bytes > 0 && Instant::now() < left.until {
-            open.quiet += 1;
-            if !open.flushed {
-                open.parser.flush(&mut |entry| each(&name, entry));
-                open.flushed = true;
-            }
-            if open.quiet >= QUIET && !newest {
-                open.parser.finish(&mut |entry| each(&name, entry));
-                file.offset = open.read;
-                return Ok(true);
-            }
+        let cut_short = left.bytes == 0 || Instant::now() >= left.until;
+        let visit = Visit { before, alone: place.alone, cut_short, newest };
+        if open.end_visit(&visit, &mut |entry| each(&name, entry)) {
+            file.offset = open.read;
+            return Ok(true);
         }
         file.offset = open.parser.resume_offset();
         self.open.insert(name, open);
