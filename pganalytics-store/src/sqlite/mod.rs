@@ -35,10 +35,11 @@
 //!   frame fail with [`StoreError::Corrupt`] and say which.
 
 mod append;
+mod checkpoint;
+mod compact;
 mod error;
 mod gaps;
 mod inner;
-mod maintain;
 mod meta;
 mod meta_rows;
 mod names;
@@ -48,6 +49,8 @@ mod owners;
 mod pool;
 mod read;
 mod reader;
+mod retain;
+mod shrink;
 mod streams;
 #[cfg(test)]
 mod tests;
@@ -68,6 +71,7 @@ use crate::{
     error::StoreError,
     fork::StoredFork,
     metric_store::{AppendOutcome, Job, JobReport, MetricStore, Origin, Owned, SeenSource, StoredGap},
+    retention::Retention,
     sql::{RecordStream, SqlQuery},
     unnumbered::{MakeReply, PushKey, Unnumbered},
 };
@@ -175,8 +179,10 @@ impl MetricStore for SqliteStore {
 
     async fn maintain(&self, job: Job) -> Result<JobReport, StoreError> {
         match job {
-            Job::Compact { before } => maintain::compact(&self.inner, before).await,
-            Job::Retain { now, default, retention } => maintain::retain(&self.inner, now, default, retention).await,
+            Job::Compact { before } => compact::compact(&self.inner, before).await,
+            Job::Retain { now, default, retention } => {
+                retain::retain(&self.inner, Retention::new(now, default, retention)).await
+            }
         }
     }
 

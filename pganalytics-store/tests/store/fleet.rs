@@ -135,8 +135,11 @@ async fn during(store: &SqliteStore, what: &str, server: Server, job: Option<Job
     stop.store(true, Ordering::Relaxed);
     let took = pushes.await.unwrap();
     let (count, slowest) = (took.len(), took[took.len() - 1]);
-    println!("{what}: {elapsed:?}; {count} pushes, median {:?}, p99 {:?}, slowest {slowest:?}; {report:?}",
-        took[count / 2], took[count * 99 / 100]);
+    println!(
+        "{what}: {elapsed:?}; {count} pushes, median {:?}, p99 {:?}, slowest {slowest:?}; {report:?}",
+        took[count / 2],
+        took[count * 99 / 100]
+    );
     (report, took)
 }
 
@@ -174,4 +177,6 @@ async fn pushes_do_not_wait_for_tidying() {
     println!("{}", sizes(folder.path()));
     drop(store);
     println!("closed: {}", sizes(folder.path()));
+    let log = std::fs::metadata(folder.path().join("pganalytics.db-wal")).map_or(0, |file| file.len());
+    assert_eq!(log, 0, "a log is left behind");
 }
