@@ -36,7 +36,7 @@ use tokio::{
 };
 
 pub use folders::Folders;
-pub(crate) use folders::Told;
+pub(crate) use folders::ServerFolders;
 pub use identity::HostIdentity;
 
 use self::{
@@ -44,7 +44,7 @@ use self::{
     inventory::Inventory,
     kernel::boot_time,
     mounts::{Mount, real_mounts},
-    pg_processes::{Ledger, Scan},
+    pg_processes::{ProcessAccounts, Scan},
     servers::Postmaster,
     usage::{Answer, Prober},
 };
@@ -77,7 +77,7 @@ pub struct HostCollector {
     prober: Prober,
     /// Held while files are read that may not answer: a process that hangs in the kernel holds
     /// up who reads its command line.
-    ledger: Arc<Mutex<Ledger>>,
+    accounts: Arc<Mutex<ProcessAccounts>>,
 }
 
 impl std::fmt::Debug for HostCollector {
@@ -108,7 +108,7 @@ impl HostCollector {
             folders: Folders::default(),
             finder: Finder::default(),
             prober: Prober::new(),
-            ledger: Arc::default(),
+            accounts: Arc::default(),
             root,
         }
     }
@@ -129,10 +129,10 @@ impl HostCollector {
     }
 
     /// Takes what servers tell of their folders; give the same to
-    /// [`PostgresServer::telling`](crate::postgres::PostgresServer::telling).
+    /// [`PostgresServer::reporting_folders_to`](crate::postgres::PostgresServer::reporting_folders_to).
     /// Data directories of servers that run here are found without.
     #[must_use]
-    pub fn listening(mut self, folders: &Folders) -> Self {
+    pub fn folders_from(mut self, folders: &Folders) -> Self {
         self.folders = folders.clone();
         self
     }
@@ -231,7 +231,7 @@ impl HostCollector {
     /// answer in time is not waited for, and not joined by another until it has one.
     async fn reading<T: Send + 'static>(
         &self,
-        read: impl FnOnce(&Path, &mut Ledger) -> T + Send + 'static,
+        read: impl FnOnce(&Path, &mut ProcessAccounts) -> T + Send + 'static,
     ) -> Result<T, CollectError> {
         let failed = |source| CollectError::Host { path: self.root.join("proc").display().to_string(), source };
         let no_answer = || {
@@ -239,16 +239,16 @@ impl HostCollector {
                 format!("no answer within {} s; a process that hangs in the kernel holds it up", READING.as_secs());
             failed(io::Error::new(io::ErrorKind::TimedOut, why))
         };
-        let mut ledger = Arc::clone(&self.ledger).try_lock_owned().map_err(|_| no_answer())?;
+        let mut accounts = Arc::clone(&self.accounts).try_lock_owned().map_err(|_| no_answer())?;
         let root = self.root.clone();
-        let reading = tokio::task::spawn_blocking(move || read(&root, &mut ledger));
+        let reading = tokio::task::spawn_blocking(move || read(&root, &mut accounts));
         let read = timeout(READING, reading).await.map_err(|_| no_answer())?;
         read.map_err(|error| failed(io::Error::other(error)))
     }
 
     /// The processes of PostgreSQL as they are now.
     async fn scan(&self) -> Result<Arc<Scan>, CollectError> {
-        self.reading(|root, ledger| Arc::new(ledger.scan(root))).await
+        self.reading(|root, accounts| Arc::new(accounts.scan(root))).await
     }
 
     async fn cgroup(
@@ -269,7 +269,7 @@ impl HostCollector {
         now: Timestamp,
         scan: Arc<Scan>,
     ) -> Result<Batch, CollectError> {
-        let rows = self.reading(move |_, ledger| ledger.look(&scan, now)).await?;
+        let rows = self.reading(move |_, accounts| accounts.look(&scan, now)).await?;
         Ok(full_scrape(measurement, self.source.clone(), now, &rows, pg_processes::Row::value)?)
     }
 

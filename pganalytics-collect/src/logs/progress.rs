@@ -22,7 +22,7 @@ pub(crate) struct Visit {
     /// How far the file was read before it.
     pub(crate) before: u64,
     /// No other visit will follow.
-    pub(crate) alone: bool,
+    pub(crate) only_visit: bool,
     /// It ended before all was read.
     pub(crate) cut_short: bool,
     /// It is the file that is written, even when it has no name any more.
@@ -39,7 +39,7 @@ impl Progress {
     pub(crate) fn end_visit(&mut self, visit: &Visit, each: &mut dyn FnMut(&Entry<'_>)) -> bool {
         if self.read > visit.before {
             (self.quiet, self.flushed) = (0, false);
-            if visit.alone {
+            if visit.only_visit {
                 self.parser.flush(each);
             } else {
                 // What was there at the visit before waits for nothing any more: on a server that

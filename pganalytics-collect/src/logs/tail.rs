@@ -45,14 +45,14 @@ pub(crate) struct Budget {
 
 /// Where the files are and how they are written.
 #[derive(Debug, Clone)]
-pub(crate) struct Place {
+pub(crate) struct LogLocation {
     pub(crate) patterns: Vec<Pattern>,
     pub(crate) format: Format,
     pub(crate) options: Options,
     /// Begin with what is there already, where nothing was read yet.
     pub(crate) from_start: bool,
     /// No other visit will follow: entries that might get a `DETAIL` are handed over without.
-    pub(crate) alone: bool,
+    pub(crate) only_visit: bool,
 }
 
 /// How far all files were read.
@@ -133,14 +133,14 @@ impl Tail {
     /// When a folder can't be listed; nothing was read then.
     pub(crate) fn visit(
         &mut self,
-        place: &Place,
+        location: &LogLocation,
         budget: Budget,
         each: &mut dyn FnMut(&str, &Entry<'_>),
     ) -> Result<Visited, (PathBuf, io::Error)> {
         let began = Instant::now();
-        let found = list(&place.patterns)?;
+        let found = list(&location.patterns)?;
         let mut visited = Visited::default();
-        self.take_up(place, &found, &mut visited);
+        self.add_new_files(location, &found, &mut visited);
         visited.nothing = self.state.files.is_empty() && !found.iter().any(|file| file.matches);
         let mut left = budget.bytes;
         let newest = self.state.files.last().map(|file| (file.device, file.inode));
@@ -164,7 +164,7 @@ impl Tail {
                         gone.push(at);
                         continue;
                     };
-                    match open(&there.path, file, place) {
+                    match open(&there.path, file, location) {
                         Ok(open) => vacant.insert(open),
                         Err(error) => {
                             visited.faults.push((there.path.clone(), error));
@@ -186,7 +186,7 @@ impl Tail {
                 open.progress.parser.finish(&mut |entry| each(&name, entry));
                 *file =
                     FileState { head: 0, hash: xxh3_64(&[]), offset: 0, name: new_name(&file.name), ..file.clone() };
-                open.progress = progress(0, place);
+                open.progress = progress(0, location);
             }
             let before = open.progress.read;
             let name = file.name.clone();
@@ -200,7 +200,7 @@ impl Tail {
                 visited.faults.push((there.map(|there| there.path.clone()).unwrap_or_default(), error));
             } else {
                 let cut_short = left == 0 || began.elapsed() >= budget.time;
-                let visit = Visit { before, alone: place.alone, cut_short, newest: Some(id) == newest };
+                let visit = Visit { before, only_visit: location.only_visit, cut_short, newest: Some(id) == newest };
                 if open.progress.end_visit(&visit, &mut |entry| each(&name, entry)) {
                     file.offset = read;
                     self.open.remove(&id);
@@ -220,7 +220,7 @@ impl Tail {
     }
 
     /// Begins with the files that are new.
-    fn take_up(&mut self, place: &Place, all: &[Found], visited: &mut Visited) {
+    fn add_new_files(&mut self, location: &LogLocation, all: &[Found], visited: &mut Visited) {
         let first = self.state.old.is_none();
         let old = *self.state.old.get_or_insert(i64::MIN);
         for found in all.iter().filter(|found| found.matches) {
@@ -251,7 +251,7 @@ impl Tail {
                 written: found.written,
             };
             // What was there before is not news: the first time, and of files from elsewhere.
-            if brought || (first && !place.from_start) {
+            if brought || (first && !location.from_start) {
                 file.offset = found.size;
                 match File::open(&found.path).and_then(|opened| head(&opened, HEAD.min(found.size))) {
                     Ok((bytes, hash)) => (file.head, file.hash) = (bytes, hash),
@@ -306,14 +306,14 @@ impl Tail {
 }
 
 /// Opens a file where it was left.
-fn open(path: &Path, state: &FileState, place: &Place) -> io::Result<Open> {
+fn open(path: &Path, state: &FileState, location: &LogLocation) -> io::Result<Open> {
     let file = File::open(path)?;
-    Ok(Open { file, progress: progress(state.offset, place) })
+    Ok(Open { file, progress: progress(state.offset, location) })
 }
 
 /// Reads on from an offset.
-fn progress(offset: u64, place: &Place) -> Progress {
-    Progress::new(Parser::new(place.format.clone(), place.options.clone(), offset), offset)
+fn progress(offset: u64, location: &LogLocation) -> Progress {
+    Progress::new(Parser::new(location.format.clone(), location.options.clone(), offset), offset)
 }
 
 /// Reads on from where it is, as far as there is budget.

@@ -1,22 +1,22 @@
 //! Numbers that a seed decides.
 
 #[derive(Debug, Clone)]
-pub(super) struct Dice(crate::dice::Dice);
+pub(super) struct Dice(crate::rng::Rng);
 
 impl Default for Dice {
     fn default() -> Self {
-        Self(crate::dice::Dice::seeded(0))
+        Self(crate::rng::Rng::seeded(0))
     }
 }
 
 impl Dice {
     pub(super) fn new(seed: u64) -> Self {
-        Self(crate::dice::Dice::seeded(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x5851_f42d_4c95_7f2d))
+        Self(crate::rng::Rng::seeded(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x5851_f42d_4c95_7f2d))
     }
 
     /// A number less than `end`, 0 when that is 0.
     pub(super) fn below(&mut self, end: u64) -> u64 {
-        self.0.bits().checked_rem(end).unwrap_or_default()
+        self.0.next_u64().checked_rem(end).unwrap_or_default()
     }
 
     /// Whether something happens that does so in so many of a thousand cases.
