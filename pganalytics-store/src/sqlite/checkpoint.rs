@@ -99,7 +99,7 @@ impl Checkpointer {
                         }
                     }
                     Err(error) => {
-                        tracing::warn!(%error, "the log could not be copied to the file; it grows until it can")
+                        tracing::warn!(%error, "the log could not be copied to the file; it grows until it can");
                     }
                 }
             }

@@ -72,7 +72,7 @@ pub(super) async fn retain(inner: &Arc<Inner>, policy: Retention) -> Result<JobR
 
 fn look(connection: &Connection, cache: &SchemaCache, policy: &Retention) -> Result<Due, StoreError> {
     let doing = "looking for what is too old";
-    let mut cutoffs = Cutoffs { connection, cache, policy, schemas: HashMap::new() };
+    let mut cutoffs = Cutoffs { connection, cache, policy, tenants: HashMap::new() };
     let mut due = Due { series: VecDeque::new(), schemas: VecDeque::new(), oldest: policy.default_cutoff() };
     let mut statement =
         connection.prepare_cached("SELECT id, tenant, measurement, t_min FROM series ORDER BY id").doing(doing)?;
@@ -107,16 +107,21 @@ struct Cutoffs<'a> {
     connection: &'a Connection,
     cache: &'a SchemaCache,
     policy: &'a Retention,
-    schemas: HashMap<Id, (HashMap<String, Vec<Arc<Schema>>>, HashMap<String, Option<Timestamp>>)>,
+    tenants: HashMap<Id, OfTenant>,
+}
+
+struct OfTenant {
+    schemas: HashMap<String, Vec<Arc<Schema>>>,
+    known: HashMap<String, Option<Timestamp>>,
 }
 
 impl Cutoffs<'_> {
     fn of(&mut self, tenant: Id, measurement: &str) -> Result<Option<Timestamp>, StoreError> {
-        let (schemas, known) = match self.schemas.entry(tenant) {
+        let OfTenant { schemas, known } = match self.tenants.entry(tenant) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(place) => {
                 let schemas = read::schemas(self.connection, self.cache, TenantId::from_uuid(tenant.0))?;
-                place.insert((schemas, HashMap::new()))
+                place.insert(OfTenant { schemas, known: HashMap::new() })
             }
         };
         if let Some(cutoff) = known.get(measurement) {
