@@ -159,6 +159,16 @@ CREATE TABLE gaps (
 ) WITHOUT ROWID, STRICT;
 CREATE INDEX gaps_by_age ON gaps (t_max);
 
+-- Which frames were ever declared lost. Stays for ever.
+CREATE TABLE declared (
+    tenant    BLOB    NOT NULL,
+    collector BLOB    NOT NULL,
+    stream    BLOB    NOT NULL,
+    first     INTEGER NOT NULL,
+    last      INTEGER NOT NULL,
+    PRIMARY KEY (tenant, collector, stream, first)
+) WITHOUT ROWID, STRICT;
+
 -- What frames brought, for ever counted.
 CREATE TABLE totals (
     tenant       BLOB    NOT NULL,
