@@ -159,7 +159,7 @@ CREATE TABLE gaps (
 ) WITHOUT ROWID, STRICT;
 CREATE INDEX gaps_by_age ON gaps (t_max);
 
--- Which frames were ever declared lost. Stays for ever.
+-- Which frames were ever declared lost. Stays as long as the ledger.
 CREATE TABLE declared (
     tenant    BLOB    NOT NULL,
     collector BLOB    NOT NULL,

@@ -123,13 +123,17 @@ pub(super) fn drop_silent(connection: &Connection, memory: &mut Memory, before: 
         let Some(key) = silent else { return Ok(Step::Done) };
         memory.forget_stream(key);
         let [tenant, collector, stream] = key;
-        let dropped = connection
-            .prepare_cached(
-                "DELETE FROM ledger WHERE tenant = ?1 AND collector = ?2 AND stream = ?3 AND first IN (
-                     SELECT first FROM ledger WHERE tenant = ?1 AND collector = ?2 AND stream = ?3 LIMIT ?4)",
-            )?
-            .execute(params![tenant, collector, stream, DROP_RANGES as i64])?;
-        if dropped < DROP_RANGES {
+        let mut more = false;
+        for table in ["ledger", "declared"] {
+            let dropped = connection
+                .prepare_cached(&format!(
+                    "DELETE FROM {table} WHERE tenant = ?1 AND collector = ?2 AND stream = ?3 AND first IN (
+                         SELECT first FROM {table} WHERE tenant = ?1 AND collector = ?2 AND stream = ?3 LIMIT ?4)"
+                ))?
+                .execute(params![tenant, collector, stream, DROP_RANGES as i64])?;
+            more |= dropped == DROP_RANGES;
+        }
+        if !more {
             for table in ["digests", "forks", "streams"] {
                 connection
                     .prepare_cached(&format!(
