@@ -97,13 +97,17 @@ done
 expect "no log and no setting of a container holds a secret" 0 "$leaks"
 
 engine kill -s KILL pganalytics-backend >/dev/null
-sleep 12
-holds "the agent is healthy while the server is away" healthy pganalytics-collector-demo
+sleep "${AWAY:-60}"
+holds "the agent is healthy while the server is away for ${AWAY:-60} s" healthy pganalytics-collector-demo
 engine start pganalytics-backend >/dev/null
 until_true 30 healthy pganalytics-backend || bad "the server does not come back"
 bearer=$(token)
 before=$(frames)
 more() { [ "$(frames)" -gt "$before" ]; }
 if until_true 60 more; then ok "after kill -9 the agent goes on by itself ($before values, then $(frames))"; else bad "nothing arrives after kill -9"; fi
+audit() { engine exec pganalytics-backend /usr/bin/pganalytics-server audit; }
+if until_true 60 audit; then ok "audit: nothing is missing, $(audit | tail -n 1)"; else bad "audit: $(audit 2>&1 | tail -n 5)"; fi
+backup() { engine exec pganalytics-backend /usr/bin/pganalytics-server backup --keep 3 --verify; }
+holds "it is backed up while it runs" backup
 not_here "images of the registry; timescale, grafana, redis"
 summary

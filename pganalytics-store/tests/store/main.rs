@@ -6,5 +6,6 @@ mod backup;
 mod conformance;
 mod docs;
 mod file;
+mod fleet;
 mod kill;
 mod spool;
