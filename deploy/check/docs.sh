@@ -10,7 +10,7 @@ here=$(cd "$(dirname "$0")/../.." && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 marked=0
-for page in quick-start production docker operations hardening tuning upgrade disaster stacks systemd; do
+for page in quick-start production docker kubernetes operations hardening tuning upgrade disaster stacks systemd; do
   mkdir -p "$work/$page/home"
   # The store that is backed up, as a server makes it.
   run() { env -i PATH="$programs:/usr/bin:/bin" HOME="$work/$page/home" PGANALYTICS_DATA_DIR="$work/$page/store" "$@"; }
