@@ -39,10 +39,10 @@ export const test = base.extend<{ watched: Watched }>({
 
 export { expect };
 
-export async function logIn(page: Page, server: string, path = "/"): Promise<void> {
+export async function logIn(page: Page, server: string, path: string | null = "/"): Promise<void> {
   const answer = await page.request.post(`${server}/api/v1/auth/login?cookie=true`, { data: { username: "admin", password: PASSWORD } });
   expect(answer.status()).toBe(200);
-  await page.goto(server + path);
+  if (path !== null) await page.goto(server + path);
 }
 
 /** Waits until all that the page asked for is there. */
@@ -74,6 +74,30 @@ export async function sql(page: Page, text: string): Promise<(string | number | 
   const { token } = (await login.json()) as { token: string };
   const answer = await page.request.post(`${full()}/api/v1/sql`, { data: { sql: text }, headers: { Authorization: `Bearer ${token}` } });
   return ((await answer.json()) as { rows: (string | number | null)[][] }).rows;
+}
+
+interface Known {
+  slug: string;
+  host: string;
+  queryid: string;
+  relation: string;
+  collector: string;
+}
+
+let found: Known | undefined;
+
+/** Something of each kind that has a page: of the demo's database `shop`. */
+export async function known(page: Page): Promise<Known> {
+  if (found) return found;
+  const one = async (text: string): Promise<string> => String((await sql(page, text))[0]?.[0]);
+  found = {
+    slug: await clusterSlug(page),
+    host: await hostSlug(page),
+    queryid: await one("select cast(queryid as text) from pg_stat_statements_latest where datname = 'shop' order by total_exec_time desc limit 1"),
+    relation: await one("select cast(relid as text) from pg_stat_user_tables_latest where database_name = 'shop' and relname = 'stock' limit 1"),
+    collector: await one("select cast(collector_id as text) from agent_stats_latest limit 1"),
+  };
+  return found;
 }
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");

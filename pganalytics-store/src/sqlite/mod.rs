@@ -35,6 +35,7 @@
 //!   frame fail with [`StoreError::Corrupt`] and say which.
 
 mod append;
+mod documents;
 mod error;
 mod gaps;
 mod inner;

@@ -20,7 +20,10 @@ const APPLICATION: i64 = 0x7067_414e;
 
 /// All changes of the tables, oldest first; the version of a store is how many
 /// of them it has seen, and [`FORGOTTEN`] more.
-const MIGRATIONS: &[&str] = &[include_str!("../../migrations/sqlite/0001_initial.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../migrations/sqlite/0001_initial.sql"),
+    include_str!("../../migrations/sqlite/0002_documents.sql"),
+];
 
 /// Versions from before the first release, whose frames or tables nobody reads any more.
 const FORGOTTEN: usize = 2;

@@ -1,13 +1,11 @@
 import { type ReactNode, useId } from "react";
-import { ApiError, request } from "../data/api";
+import type { ApiError } from "../data/api";
 import type { Outcome, Rows } from "../data/batch";
 import { catalogue } from "../data/catalogue";
-import type { Page, Sent } from "../data/page";
+import type { Page } from "../data/page";
 import { rowsIn } from "../data/rows";
 import { reasonOf, wordsFor } from "../data/why";
-import { Menu } from "./Menu";
-import { save } from "./save";
-import { useGo } from "../app/go";
+import { PanelMenu } from "./PanelMenu";
 
 interface Props {
   title: string;
@@ -37,7 +35,7 @@ export function Panel({ title, unit, id, page, nothing, isChart = false, actions
         <span className="grow" />
         {rows?.truncated && sent?.isWhole && <span className="badge warn">first {rows.rows.length.toLocaleString("en")} rows; narrow the range</span>}
         {actions}
-        {sent && <PanelMenu title={title} sent={sent} />}
+        {sent && page.data && <PanelMenu title={title} unit={unit ?? ""} sent={sent} data={page.data} rows={rows} isChart={isChart} />}
       </header>
       {rows && rows.rows.length > 0 ? children(rows) : <Empty {...{ id, page, outcome, nothing, isChart }} />}
     </section>
@@ -76,27 +74,5 @@ export function Failed({ error, again, kind = "state" }: { error: ApiError; agai
       </p>
       {again && error.passes && <button type="button" className="button" onClick={again}>Try again</button>}
     </div>
-  );
-}
-
-/** Takes a panel along: all rows as CSV, its SQL, the console. */
-function PanelMenu({ title, sent }: { title: string; sent: Sent }): ReactNode {
-  const go = useGo();
-  const csv = async (): Promise<void> => {
-    const answer = await request("POST", "sql", { body: { sql: sent.sql, params: sent.params }, accept: "text/csv" });
-    save(await answer.blob(), `${sent.name}.csv`);
-  };
-  return (
-    <Menu label={`Take along: ${title}`} sign="⋯">
-      <button type="button" className="button item" onClick={() => void csv()}>All rows as CSV</button>
-      <button type="button" className="button item" onClick={() => void navigator.clipboard?.writeText(sent.sql)}>Copy its SQL</button>
-      <button
-        type="button"
-        className="button item"
-        onClick={() => go("/sql", { sql: sent.sql, params: JSON.stringify(sent.params) })}
-      >
-        Open in the SQL console
-      </button>
-    </Menu>
   );
 }

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { isTight } from "./host/Host";
-import { unfolded } from "./host/unfold";
-import { patternOf } from "./logs/Logs";
+import { unfolded } from "./Several";
+import { patternOf } from "../data/pattern";
 import { grownOf, hotOf } from "./tables/Tables";
 import { daysLeft, secondsLeft } from "./vacuum/Vacuum";
 

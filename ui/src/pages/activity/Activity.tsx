@@ -70,7 +70,7 @@ function ActivityOf({ server }: { server: ServerInfo }): ReactNode {
       <Panel title="Sessions" unit={`not idle, ${when}`} id="sessions" page={page} nothing="No session did anything when it was last looked." actions={<Filter label="Filter sessions" />}>
         {(rows) => <Sessions rows={asObjects(rows).filter(fits)} server={server} />}
       </Panel>
-      {data && <EventLane rows={rowsIn(data.outcomes.get("events"))} range={data.range} />}
+      {data && <EventLane rows={rowsIn(data.outcomes.get("events"))} range={data.range} serverId={server.id} />}
       <div className="grid2">
         <Panel title="Lock pressure" unit="seconds waited, by the state of who held the lock" id="pressure" page={page} nothing="Nobody waited for a lock." isChart>
           {() => data && <SeriesChart page={data} id="pressure" value="s" by="holder" label="Lock pressure" isStack />}

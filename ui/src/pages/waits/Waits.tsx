@@ -57,7 +57,7 @@ function WaitsOf({ server }: { server: ServerInfo }): ReactNode {
           ))}
         </div>
       )}
-      {data && <EventLane rows={rowsIn(data.outcomes.get("events"))} range={data.range} />}
+      {data && <EventLane rows={rowsIn(data.outcomes.get("events"))} range={data.range} serverId={server.id} />}
       <Panel title="Active sessions" unit="on average, from samples of each second" id="cube" page={page} nothing="No session was active when it was sampled." isChart>
         {() => series && <TimeChart label="Active sessions" unit="" series={{ times: series.times, lines: series.lines.map((line) => ({ ...line, label: oneLine(named(by)(line.label), 60) })) }} isStack limit={cpus > 0 ? { value: cpus, label: `${cpus} processors` } : undefined} step={data?.step ?? 60} height={280} />}
       </Panel>
