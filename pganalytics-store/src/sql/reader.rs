@@ -13,13 +13,13 @@ use datafusion::{
     execution::memory_pool::MemoryReservation,
 };
 use futures::StreamExt as _;
-use pganalytics_core::{Presence, Timestamp, frame::Frame};
+use pganalytics_core::{Presence, Timestamp};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{
     cuts::CutFinder,
     decoded::{Decoded, corrupt},
-    fact_cache::{ChunkId, FactCache},
+    fact_cache::FactCache,
     facts::KeyFacts,
     history::{Group, History, KeyMap},
     merge::merge,
@@ -280,17 +280,28 @@ fn prepare(
     let delta = scan.view == View::Delta;
     let state = scan.shape.schema.presence() == Presence::State;
     let part = if state { narrow(&chunk.frame, &scan.shape, &scan.keys)? } else { None };
-    let whole = part.is_none();
-    let id = FactCache::id(&chunk, &scan.shape);
     let links = if state { chunk.frame.links().map_err(corrupt)?.into() } else { Arc::default() };
+    let mut remembered = None;
     let decoded = if let Some((part, keys)) = part {
         Decoded::of_part(part, Arc::clone(&scan.shape), keys, memory)
     } else if scan.view == View::Rows && !state {
         let keys = Arc::new(KeyFacts::of_events(&chunk.frame)?);
         Decoded::of_frame(chunk.frame, Arc::clone(&scan.shape), keys, memory)
     } else {
-        let keys = keys_of_chunk(scan, id, &chunk.frame)?;
-        Decoded::of_frame(chunk.frame, Arc::clone(&scan.shape), keys, memory)
+        // What is known of a part, or of events, is of no use to others.
+        let id = FactCache::id(&chunk, &scan.shape);
+        let (keys, values) = scan.cache.get(id).map_or((None, None), |(keys, values)| (Some(keys), values));
+        let new = keys.is_none() || (delta && values.is_none());
+        remembered = new.then_some(id);
+        let keys = match keys {
+            Some(keys) => keys,
+            None => Arc::new(KeyFacts::of_frame(&chunk.frame, &scan.shape)?),
+        };
+        let decoded = Decoded::of_frame(chunk.frame, Arc::clone(&scan.shape), keys, memory);
+        if let Some(values) = values {
+            decoded.set_values(values);
+        }
+        decoded
     };
     let decoded = decoded.with_links(links);
     let wanted = wanted_runs(scan, &decoded)?;
@@ -307,31 +318,9 @@ fn prepare(
         }
     }
     // After the columns that are kept, so that none is decoded twice.
-    if delta {
-        learn_values(scan, whole.then_some(id), &decoded)?;
+    let values = if delta { Some(Arc::clone(decoded.values()?)) } else { None };
+    if let Some(id) = remembered {
+        scan.cache.put(id, Arc::clone(&decoded.keys), values);
     }
     Ok((Arc::new(decoded), wanted))
-}
-
-/// The keys of a whole chunk, from the cache where they are there.
-fn keys_of_chunk(scan: &Scan, id: ChunkId, frame: &Frame) -> Result<Arc<KeyFacts>, DataFusionError> {
-    if let Some((keys, _)) = scan.cache.get(id) {
-        return Ok(keys);
-    }
-    let keys = Arc::new(KeyFacts::of_frame(frame, &scan.shape)?);
-    scan.cache.put(id, Arc::clone(&keys), None);
-    Ok(keys)
-}
-
-/// What the values of a chunk say of each other; remembered of whole chunks.
-fn learn_values(scan: &Scan, id: Option<ChunkId>, decoded: &Decoded) -> Result<(), DataFusionError> {
-    if let Some((_, Some(values))) = id.and_then(|id| scan.cache.get(id)) {
-        decoded.set_values(values);
-        return Ok(());
-    }
-    let values = decoded.values()?;
-    if let Some(id) = id {
-        scan.cache.put(id, Arc::clone(&decoded.keys), Some(Arc::clone(values)));
-    }
-    Ok(())
 }

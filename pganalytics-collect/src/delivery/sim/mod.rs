@@ -24,9 +24,19 @@ mod disk;
 mod server;
 mod world;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Duration,
+};
 
-use self::world::World;
+use pganalytics_core::Timestamp;
+
+use self::{disk::SimDisk, server::row, world::World};
+use super::{
+    record::States,
+    stream::{Moment, NewFrame, Room, Stream},
+};
 
 /// Schedules of a normal test run.
 const SCHEDULES: u64 = 3000;
@@ -54,6 +64,22 @@ fn whatever_happens_each_frame_is_stored_once_or_declared_lost() {
         running.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
     });
     assert!(bad.is_empty(), "seeds that break the promise: {bad:?}; run each with PGANALYTICS_SIM_SEED");
+}
+
+/// What others need of a small disk is left to them, however much the quota would allow.
+#[test]
+fn the_last_of_a_disk_is_left_to_others() {
+    const DISK: u64 = 20_000;
+    const SEGMENT: u64 = 1_000;
+    let disk = Arc::new(SimDisk::new(1, DISK));
+    let now = Moment { wall: Timestamp::from_secs(1_800_000_000), steady: Duration::ZERO };
+    let mut stream = Stream::open(disk.clone(), Room { quota: 50 * DISK, segment: SEGMENT }, now).unwrap();
+    for id in 0..500 {
+        stream.put(&[NewFrame::from(row(id, 90))], &States::new(), now).unwrap();
+        let used = disk.state().used();
+        assert!(used <= DISK - DISK / 20 + SEGMENT, "{used} bytes after {id} frames");
+    }
+    assert!(stream.stats.dropped > 100 && stream.stats.queued_frames > 50, "{:?}", stream.stats);
 }
 
 /// Seeds that once showed a bug.
