@@ -4,21 +4,21 @@ const ROUTES = [
   "/", "/queries?vs=prev", "/activity", "/logs", "/events", "/collectors", "/collectors/COLLECTOR", "/collectors/nobody", "/admin/tokens", "/explore", "/explore/pg_stat_database", "/explore/nothing", "/sql", "/settings",
   "/s/SLUG/overview", "/s/SLUG/db/shop?vs=prev", "/s/SLUG/db/nothing", "/s/SLUG/queries", "/s/SLUG/queries?vs=prev&tab=changed&from=now-15m", "/s/SLUG/queries/QUERYID", "/s/SLUG/queries/no-id", "/s/SLUG/activity",
   "/s/SLUG/waits", "/s/SLUG/waits?by=query_id&f=datname:shop", "/s/SLUG/tables", "/s/SLUG/tables/shop/RELATION", "/s/SLUG/tables/shop/nothing", "/s/SLUG/indexes?tab=unused", "/s/SLUG/vacuum", "/s/SLUG/replication", "/s/SLUG/wal",
-  "/s/SLUG/backups", "/s/SLUG/logs", "/s/SLUG/settings?tab=all", "/s/SLUG/events", "/s/HOST/host", "/s/HOST/pooler", "/s/nothing.00000000/overview",
+  "/s/SLUG/backups", "/s/SLUG/logs", "/s/SLUG/settings?tab=all", "/s/SLUG/events", "/s/HOST/host", "/s/HOST/pooler", "/s/POOLER/pooler", "/s/BACKUPS/backups", "/s/nothing.00000000/overview",
 ];
 
 for (const route of ROUTES) {
   test(`${route}: three calls at most, all panels with data or a reason, nothing serious for axe in either theme, nothing cut off`, async ({ page }) => {
     await page.emulateMedia({ colorScheme: "light", reducedMotion: "reduce" });
     await logIn(page, full(), null);
-    const { slug, host, queryid, relation, collector } = await known(page);
+    const { slug, host, pooler, backups, queryid, relation, collector } = await known(page);
     let calls = 0;
     page.on("request", (request) => {
       // Once a load: who looks, and what the servers are.
       const isOnce = /\/api\/v1\/ui\/bootstrap/.test(request.url()) || (request.postData() ?? "").startsWith('{"queries":[{"id":"kinds"');
       if (request.url().includes("/api/v1/") && !isOnce) calls += 1;
     });
-    const path = route.replace("SLUG", slug).replace("QUERYID", queryid).replace("RELATION", relation).replace("COLLECTOR", collector).replace("HOST", host);
+    const path = route.replace("SLUG", slug).replace("QUERYID", queryid).replace("RELATION", relation).replace("COLLECTOR", collector).replace("HOST", host).replace("POOLER", pooler).replace("BACKUPS", backups);
     await page.goto(full() + path);
     await settled(page);
     expect(calls).toBeLessThanOrEqual(3);
