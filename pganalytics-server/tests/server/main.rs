@@ -15,6 +15,7 @@ mod hostile;
 #[cfg(target_os = "linux")]
 mod hostile_sql;
 mod ingest;
+mod kills;
 mod left_behind;
 mod monitoring;
 mod nesting;

@@ -155,6 +155,16 @@ CREATE TABLE gaps (
     PRIMARY KEY (tenant, collector, stream, seq)
 ) WITHOUT ROWID, STRICT;
 
+-- Which frames were ever declared lost. Stays for ever.
+CREATE TABLE declared (
+    tenant    BLOB    NOT NULL,
+    collector BLOB    NOT NULL,
+    stream    BLOB    NOT NULL,
+    first     INTEGER NOT NULL,
+    last      INTEGER NOT NULL,
+    PRIMARY KEY (tenant, collector, stream, first)
+) WITHOUT ROWID, STRICT;
+
 -- What frames brought, for ever counted.
 CREATE TABLE totals (
     tenant       BLOB    NOT NULL,

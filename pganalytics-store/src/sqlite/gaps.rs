@@ -6,7 +6,7 @@ use pganalytics_core::{
 };
 use rusqlite::{Connection, params};
 
-use super::{error::Doing, value::Id};
+use super::{accounts, error::Doing, value::Id};
 use crate::{
     error::StoreError,
     metric_store::{Origin, StoredGap},
@@ -35,7 +35,8 @@ pub(super) fn put(
                 encode_gap(gap),
             ])
     };
-    write().doing("writing a gap").map(|_| ())
+    write().doing("writing a gap")?;
+    accounts::note_declared(connection, origin, stream, gap.first, gap.last)
 }
 
 /// The gaps of a tenant, in order of time.

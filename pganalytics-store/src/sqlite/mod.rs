@@ -34,6 +34,7 @@
 //! * Bytes flipped at rest: a frame's checksum finds it; queries that need the
 //!   frame fail with [`StoreError::Corrupt`] and say which.
 
+mod accounts;
 mod append;
 mod documents;
 mod error;
@@ -70,6 +71,7 @@ use crate::{
     fork::StoredFork,
     metric_store::{AppendOutcome, Job, JobReport, MetricStore, Origin, Owned, SeenSource, StoredGap},
     sql::{RecordStream, SqlQuery},
+    stream_account::StreamAccount,
     unnumbered::{MakeReply, PushKey, Unnumbered},
 };
 
@@ -157,6 +159,10 @@ impl MetricStore for SqliteStore {
 
     async fn gaps(&self, tenant: TenantId) -> Result<Vec<StoredGap>, StoreError> {
         self.losses(tenant).await
+    }
+
+    async fn stream_accounts(&self, tenant: TenantId) -> Result<Vec<StreamAccount>, StoreError> {
+        self.inner.readers.run(move |connection| accounts::read(connection, Some(tenant))).await
     }
 
     async fn forks(&self, tenant: TenantId) -> Result<Vec<StoredFork>, StoreError> {
