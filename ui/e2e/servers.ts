@@ -117,6 +117,15 @@ async function end(child: ChildProcess): Promise<void> {
   });
 }
 
+/** Adds somebody who only looks, besides the first admin; gives the password. */
+async function addViewer(folder: string): Promise<string> {
+  const first = await server(folder, ["serve"], { PGANALYTICS_ADMIN_PASSWORD: PASSWORD });
+  await end(first.child);
+  const child = spawn(binary("pganalytics-server"), ["user", "add", "viewer", "--role", "viewer"], { env: environment({ PGANALYTICS_DATA_DIR: folder }), stdio: ["ignore", "pipe", "inherit"] });
+  const [, password = ""] = await line(child, /^(\S+)\n/, 30_000);
+  return password;
+}
+
 /** What `pgbackrest info` says where the last good backup is three days old and one had errors. */
 function backupReport(folder: string, systemId: string): string {
   const at = (days: number): number => Math.floor(Date.now() / 1000 - days * 86_400);
@@ -145,6 +154,7 @@ export default async function start(): Promise<() => Promise<void>> {
     const cluster = spawn(binary("pganalytics-demo-cluster"), [], { stdio: ["pipe", "pipe", "inherit"] });
     children.push(cluster);
     const [, replica = "", primary = ""] = await line(cluster, /REPLICA_PG_URL=(\S+)\nPG_URL=(\S+)\n/, 120_000);
+    const viewer = await addViewer(join(folder, "full"));
     const full = await server(join(folder, "full"), ["serve"], { PGANALYTICS_ADMIN_PASSWORD: PASSWORD, REGISTRATION_SECRET, PGANALYTICS_TRUSTED_PROXIES: "loopback" });
     children.push(full.child);
     const pooler = await startPooler(primary);
@@ -157,7 +167,7 @@ export default async function start(): Promise<() => Promise<void>> {
     children.push(empty.child);
     const front = await server(join(folder, "front"), ["ui", "--backend", full.base], {});
     children.push(front.child);
-    Object.assign(process.env, { PGA_FULL: full.base, PGA_EMPTY: empty.base, PGA_FRONT: front.base, PGA_PRIMARY: primary, PGA_POOLER: pooler ? "yes" : "" });
+    Object.assign(process.env, { PGA_FULL: full.base, PGA_EMPTY: empty.base, PGA_FRONT: front.base, PGA_PRIMARY: primary, PGA_POOLER: pooler ? "yes" : "", PGA_VIEWER: viewer });
     const letGo = await lockQueue(primary);
     await faults.later();
     await data(full.base, pooler !== null);

@@ -206,7 +206,10 @@ async fn what_the_ui_begins_with_says_who_looks_and_what_there_is() {
     let token = read(server.login("looker", &password).await, StatusCode::OK).await["token"].clone();
     let ask = |token: &str| server.get("ui/bootstrap").bearer_auth(token).send();
     let viewer = read(ask(token.as_str().unwrap()).await.unwrap(), StatusCode::OK).await;
-    assert_eq!(viewer["user"], json!({"username": "looker", "role": "viewer", "permissions": ["query"], "preferences": {}}));
+    assert_eq!(
+        viewer["user"],
+        json!({"username": "looker", "role": "viewer", "permissions": ["query"], "preferences": {}})
+    );
     assert_eq!((&viewer["servers"], &viewer["limits"]["batch_queries"]), (&json!([]), &json!(24)));
     let admin = read(ask(&server.admin_token().await).await.unwrap(), StatusCode::OK).await;
     assert_eq!(admin["user"]["permissions"], json!(["query", "manage_collectors", "annotate"]));

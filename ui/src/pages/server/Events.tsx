@@ -38,6 +38,7 @@ export function EventLane({ rows, range, serverId }: Props): ReactNode {
         <div className="lane">
           {clusters.map((cluster) => {
             const { at, all } = cluster;
+            const sign = all.length > 1 ? String(all.length) : (all[0]?.letter ?? "");
             const about = `${dateTime(at, zone)}: ${all.slice(0, 5).map((each) => each.words).join("; ")}`;
             const place = Math.min(Math.max(((at - range.from) / (range.to - range.from)) * 100, 1), 99);
             return (
@@ -47,14 +48,14 @@ export function EventLane({ rows, range, serverId }: Props): ReactNode {
                 className={all.some((each) => each.isBad) ? "event bad" : "event"}
                 style={{ insetInlineStart: `${place}%` }}
                 title={about}
-                aria-label={about}
+                aria-label={`${sign}: ${about}`}
                 onClick={() => setOpen(cluster)}
                 onPointerEnter={() => pointAt(at)}
                 onPointerLeave={() => pointAt(null)}
                 onFocus={() => pointAt(at)}
                 onBlur={() => pointAt(null)}
               >
-                {all.length > 1 ? all.length : all[0]?.letter}
+                {sign}
               </button>
             );
           })}
