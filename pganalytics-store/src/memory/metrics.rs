@@ -311,7 +311,7 @@ impl Metrics {
 
 fn piece(stored: &Stored) -> Piece<(u64, &Source)> {
     let frame = &stored.frame;
-    Piece { kind: (frame.schema().fingerprint(), frame.source()), block: stored.block, values: frame.value_count() }
+    Piece { kind: (frame.schema().fingerprint(), frame.source()), block: stored.block, decoded: frame.decoded_bytes() }
 }
 
 #[async_trait]

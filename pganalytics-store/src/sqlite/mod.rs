@@ -36,10 +36,11 @@
 
 mod accounts;
 mod append;
+mod checkpoint;
+mod compact;
 mod error;
 mod gaps;
 mod inner;
-mod maintain;
 mod meta;
 mod meta_rows;
 mod names;
@@ -49,6 +50,8 @@ mod owners;
 mod pool;
 mod read;
 mod reader;
+mod retain;
+mod shrink;
 mod streams;
 #[cfg(test)]
 mod tests;
@@ -69,6 +72,7 @@ use crate::{
     error::StoreError,
     fork::StoredFork,
     metric_store::{AppendOutcome, Job, JobReport, MetricStore, Origin, Owned, SeenSource, StoredGap},
+    retention::Retention,
     sql::{RecordStream, SqlQuery},
     stream_account::StreamAccount,
     unnumbered::{MakeReply, PushKey, Unnumbered},
@@ -181,8 +185,10 @@ impl MetricStore for SqliteStore {
 
     async fn maintain(&self, job: Job) -> Result<JobReport, StoreError> {
         match job {
-            Job::Compact { before } => maintain::compact(&self.inner, before).await,
-            Job::Retain { now, default, retention } => maintain::retain(&self.inner, now, default, retention).await,
+            Job::Compact { before } => compact::compact(&self.inner, before).await,
+            Job::Retain { now, default, retention } => {
+                retain::retain(&self.inner, Retention::new(now, default, retention)).await
+            }
         }
     }
 
