@@ -215,6 +215,10 @@ impl ChunkSource for SqliteStore {
         self.inner.reader().losses(tenant).await
     }
 
+    async fn streams(&self, tenant: TenantId) -> Result<(Vec<StreamAccount>, Vec<StoredFork>), StoreError> {
+        self.inner.reader().streams(tenant).await
+    }
+
     async fn chunks(&self, select: ChunkSelect) -> Result<BoxStream<'static, Result<Chunk, StoreError>>, StoreError> {
         self.inner.reader().chunks(select).await
     }
