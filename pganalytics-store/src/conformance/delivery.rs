@@ -53,7 +53,7 @@ pub(super) async fn a_gap_is_kept_once_and_told_to_its_tenant<S: Candidate>(stor
     let mut frames = property.ok(spool.frames([14]))?;
     frames.push(VerifiedFrame::of_gap(Seq(12), more));
     property.ok(store.append(&spool.origin, spool.stream, frames).await)?;
-    let job = Job::Retain { now: at(400_000_000), default: Duration::from_secs(60), retention: Vec::new() };
+    let job = Job::Retain { now: at(300 * 86_400), default: Duration::from_secs(60), retention: Vec::new() };
     property.ok(store.maintain(job).await)?;
     let accounts = property.ok(store.stream_accounts(tenant(1)).await)?;
     let account = accounts.iter().map(|account| {

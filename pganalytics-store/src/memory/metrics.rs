@@ -311,7 +311,7 @@ impl Metrics {
 
 fn piece(stored: &Stored) -> Piece<(u64, &Source)> {
     let frame = &stored.frame;
-    Piece { kind: (frame.schema().fingerprint(), frame.source()), block: stored.block, values: frame.value_count() }
+    Piece { kind: (frame.schema().fingerprint(), frame.source()), block: stored.block, decoded: frame.decoded_bytes() }
 }
 
 #[async_trait]
@@ -457,6 +457,10 @@ impl ChunkSource for MemoryStore {
 
     async fn losses(&self, tenant: TenantId) -> Result<Vec<StoredGap>, StoreError> {
         self.gaps(tenant).await
+    }
+
+    async fn streams(&self, tenant: TenantId) -> Result<(Vec<StreamAccount>, Vec<StoredFork>), StoreError> {
+        Ok((self.stream_accounts(tenant).await?, self.forks(tenant).await?))
     }
 
     async fn chunks(&self, select: ChunkSelect) -> Result<BoxStream<'static, Result<Chunk, StoreError>>, StoreError> {

@@ -8,7 +8,7 @@ use rusqlite::{Connection, params};
 use super::{error::Doing, value::Id};
 use crate::{error::StoreError, metric_store::Origin, stream_account::StreamAccount};
 
-/// Notes that frames are declared lost. Kept for ever, as the ledger is, when the gap
+/// Notes that frames are declared lost. Kept as long as the ledger is, when the gap
 /// itself is too old to be told: a few ranges a stream.
 pub(super) fn note_declared(
     connection: &Connection,

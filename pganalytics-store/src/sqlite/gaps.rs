@@ -1,7 +1,7 @@
 //! What streams have lost, as their agents declared it.
 
 use pganalytics_core::{
-    CollectorId, Gap, Seq, StreamId, TenantId, Timestamp,
+    CollectorId, Gap, Seq, StreamId, TenantId,
     frame::{Content, Limits, encode_gap},
 };
 use rusqlite::{Connection, params};
@@ -63,9 +63,4 @@ pub(super) fn read(connection: &Connection, tenant: TenantId) -> Result<Vec<Stor
         }
     });
     rows.collect()
-}
-
-/// Drops gaps that speak of what no measurement keeps by default any more.
-pub(super) fn drop_before(connection: &Connection, cutoff: Timestamp) -> Result<(), StoreError> {
-    connection.execute("DELETE FROM gaps WHERE t_max < ?1", [cutoff.as_micros()]).doing("dropping old gaps").map(|_| ())
 }

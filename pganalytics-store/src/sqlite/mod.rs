@@ -36,11 +36,12 @@
 
 mod accounts;
 mod append;
+mod checkpoint;
+mod compact;
 mod documents;
 mod error;
 mod gaps;
 mod inner;
-mod maintain;
 mod meta;
 mod meta_rows;
 mod names;
@@ -50,6 +51,8 @@ mod owners;
 mod pool;
 mod read;
 mod reader;
+mod retain;
+mod shrink;
 mod streams;
 #[cfg(test)]
 mod tests;
@@ -70,6 +73,7 @@ use crate::{
     error::StoreError,
     fork::StoredFork,
     metric_store::{AppendOutcome, Job, JobReport, MetricStore, Origin, Owned, SeenSource, StoredGap},
+    retention::Retention,
     sql::{RecordStream, SqlQuery},
     stream_account::StreamAccount,
     unnumbered::{MakeReply, PushKey, Unnumbered},
@@ -182,8 +186,10 @@ impl MetricStore for SqliteStore {
 
     async fn maintain(&self, job: Job) -> Result<JobReport, StoreError> {
         match job {
-            Job::Compact { before } => maintain::compact(&self.inner, before).await,
-            Job::Retain { now, default, retention } => maintain::retain(&self.inner, now, default, retention).await,
+            Job::Compact { before } => compact::compact(&self.inner, before).await,
+            Job::Retain { now, default, retention } => {
+                retain::retain(&self.inner, Retention::new(now, default, retention)).await
+            }
         }
     }
 
@@ -208,6 +214,10 @@ impl ChunkSource for SqliteStore {
 
     async fn losses(&self, tenant: TenantId) -> Result<Vec<StoredGap>, StoreError> {
         self.inner.reader().losses(tenant).await
+    }
+
+    async fn streams(&self, tenant: TenantId) -> Result<(Vec<StreamAccount>, Vec<StoredFork>), StoreError> {
+        self.inner.reader().streams(tenant).await
     }
 
     async fn chunks(&self, select: ChunkSelect) -> Result<BoxStream<'static, Result<Chunk, StoreError>>, StoreError> {
