@@ -26,7 +26,7 @@ test.describe("pictures", () => {
       const at = encodeURIComponent(String(row?.[0]));
       for (const [name, route] of Object.entries(PAGES)) {
         if (only && !only.includes(name)) continue;
-        const path = route.replace("AT", at).replace("SLUG", slug).replace("QUERYID", queryid).replace("RELATION", relation).replace("COLLECTOR", collector).replace("HOST", host).replace("POOLER", pooler);
+        const path = route.replace("at=AT", `at=${at}`).replace("SLUG", slug).replace("QUERYID", queryid).replace("RELATION", relation).replace("COLLECTOR", collector).replace("HOST", host).replace("POOLER", pooler);
         await page.setViewportSize({ width: widths[0] ?? 1440, height: 900 });
         await page.goto(`${full()}${path}${path.includes("?") ? "&" : "?"}from=${range}`);
         await settled(page);

@@ -155,7 +155,7 @@ export default async function start(): Promise<() => Promise<void>> {
     children.push(cluster);
     const [, replica = "", primary = ""] = await line(cluster, /REPLICA_PG_URL=(\S+)\nPG_URL=(\S+)\n/, 120_000);
     const viewer = await addViewer(join(folder, "full"));
-    const full = await server(join(folder, "full"), ["serve"], { PGANALYTICS_ADMIN_PASSWORD: PASSWORD, REGISTRATION_SECRET, PGANALYTICS_TRUSTED_PROXIES: "loopback" });
+    const full = await server(join(folder, "full"), ["serve"], { PGANALYTICS_ADMIN_PASSWORD: PASSWORD, REGISTRATION_SECRET, PGANALYTICS_TRUSTED_PROXIES: "loopback", COLLECTION_INTERVAL: "5" });
     children.push(full.child);
     const pooler = await startPooler(primary);
     if (pooler) ends.push(pooler.stop);

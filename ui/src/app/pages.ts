@@ -18,7 +18,7 @@ export const EVERYWHERE: readonly PageLink[] = [
   { word: "Collectors", sign: "⇡", key: "c", path: "/collectors" },
   { word: "Explore", sign: "∿", key: "x", path: "/explore" },
   { word: "SQL", sign: "⌨", key: "s", path: "/sql" },
-  { word: "Access", sign: "⚿", key: "p", path: "/admin/tokens" },
+  { word: "Access", sign: "◉", key: "p", path: "/admin/tokens" },
 ];
 
 /** Below `/s/<host>/`: hosts have servers' places in addresses, and a page of their own. */

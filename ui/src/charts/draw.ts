@@ -19,6 +19,9 @@ export interface Drawing {
   zoom: (from: number, to: number) => void;
 }
 
+/** Steps of an axis of bytes. */
+const BYTES = Array.from({ length: 50 }, (_, power) => 2 ** power);
+
 const faded = (color: string): string => (color.startsWith("#") ? `${color}d9` : color);
 
 /** Makes the plot; whoever asks destroys it. */
@@ -29,7 +32,7 @@ export function draw(place: HTMLElement, drawing: Drawing): uPlot {
   const lines: uPlot.Series[] = colors.map((name) => {
     const color = resolved(name);
     return isStack
-      ? { stroke: color, width: 1, fill: faded(color), points: { show: false }, spanGaps: false }
+      ? { stroke: color, width: 1, fill: faded(color), points: { show: alone, size: 5, fill: color }, spanGaps: false }
       : { stroke: color, width: 1.75, points: { show: alone, size: 5, fill: color }, spanGaps: false };
   });
   const before: uPlot.Series[] = Array.from({ length: others }, () => ({
@@ -51,7 +54,7 @@ export function draw(place: HTMLElement, drawing: Drawing): uPlot {
     scales: { y: { range: (_, low, high) => spread(low, high, limit) } },
     axes: [
       { ...axis, size: 30, values: (_, ticks) => ticks.map((tick) => tickText(tick, ticks, zone)) },
-      { ...axis, size: (_, texts) => 18 + 7.2 * Math.max(3, ...(texts ?? []).map((text) => text.length)), values: (_, ticks) => ticks.map((tick) => figure(tick, unit)) },
+      { ...axis, ...(unit === "B" || unit === "bytes" || unit === "B/s" ? { incrs: BYTES } : {}), size: (_, texts) => 18 + 7.2 * Math.max(3, ...(texts ?? []).map((text) => text.length)), values: (_, ticks) => ticks.map((tick) => figure(tick, unit)) },
     ],
     series: [{}, ...lines, ...before],
     hooks: {

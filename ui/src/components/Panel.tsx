@@ -1,9 +1,14 @@
+import { useParams } from "@tanstack/react-router";
 import { type ReactNode, useId } from "react";
 import type { ApiError } from "../data/api";
 import type { Outcome, Rows } from "../data/batch";
 import { catalogue } from "../data/catalogue";
+import { clock, figure } from "../data/format";
 import type { Page } from "../data/page";
 import { rowsIn } from "../data/rows";
+import { findServer } from "../data/servers";
+import { useSession } from "../data/session";
+import { useSettings } from "../data/settings";
 import { reasonOf, wordsFor } from "../data/why";
 import { PanelMenu } from "./PanelMenu";
 
@@ -50,9 +55,20 @@ interface EmptyProps {
   isChart: boolean;
 }
 
+/** When the first word came of the server of this page, or of any; null: that is not known. */
+function useFirstSeen(): number | null {
+  const { server: slug } = useParams({ strict: false }) as { server?: string };
+  const { boot } = useSession();
+  const found = slug ? findServer(boot.servers, slug) : null;
+  const servers = found && "server" in found ? [found.server] : slug ? [] : boot.servers;
+  return servers.length > 0 ? Math.min(...servers.map((server) => Date.parse(server.first_seen))) : null;
+}
+
 /** Nothing is just empty. */
 function Empty({ id, page, outcome, nothing, isChart }: EmptyProps): ReactNode {
   const kind = isChart ? "state chart" : "state";
+  const since = useFirstSeen();
+  const { zone } = useSettings();
   if (!outcome && page.error) {
     return <p className={kind}>Not there: {page.error.message}</p>;
   }
@@ -62,6 +78,9 @@ function Empty({ id, page, outcome, nothing, isChart }: EmptyProps): ReactNode {
   if ("error" in outcome) return <Failed error={outcome.error} again={page.again} kind={kind} />;
   const sent = page.data?.sent.get(id);
   const needs = (sent && catalogue.get(sent.name)?.needs) ?? [];
+  if (isChart && page.data && since !== null && since >= page.data.range.to) {
+    return <p className={kind} data-reason="young">It is watched since {clock(since, zone)}: the first step of {figure(page.data.step, "s")} is not complete yet.</p>;
+  }
   const reason = reasonOf(needs, rowsIn(page.data?.outcomes.get("why")));
   return <p className={kind} data-reason={reason.kind}>{wordsFor(reason, nothing)}</p>;
 }

@@ -4,6 +4,7 @@ import { Panel } from "../components/Panel";
 import type { Page } from "../data/page";
 import { type Row, rowsIn } from "../data/rows";
 import { linesOf } from "../data/series";
+import { NO_VALUE } from "./SeriesChart";
 
 /** Rows with several figures as rows with one each, in the order of the names. */
 export function unfolded(rows: Row[], names: Record<string, string>): Row[] {
@@ -31,7 +32,7 @@ export function Several({ page, id, title, unit, of, measure, nothing, isStack =
   const series = useMemo(() => (data ? linesOf(unfolded(rows, JSON.parse(names) as Record<string, string>), data.range, data.step, "value", "line", 0, isStack) : null), [rows, data, names, isStack]);
   return (
     <Panel title={title} unit={unit} id={id} page={page} nothing={nothing} isChart>
-      {() => series && <TimeChart label={title} unit={measure} series={series} isStack={isStack} limit={limit} step={data?.step ?? 60} />}
+      {() => series?.lines.every((line) => line.values.every((each) => each === null)) ? <p className="state chart">{NO_VALUE}</p> : series && <TimeChart label={title} unit={measure} series={series} isStack={isStack} limit={limit} step={data?.step ?? 60} />}
     </Panel>
   );
 }

@@ -16,9 +16,15 @@ export function Config(): ReactNode {
   return <ServerScope title="Settings">{(server) => <ConfigOf key={server.id} server={server} />}</ServerScope>;
 }
 
+/** `16384` of `8kB` are so many of them; `15` of `s` is 15 s. */
+export function withUnit(row: Row): string {
+  const [setting, unit] = [textIn(row, "setting").slice(0, 200), textIn(row, "unit")];
+  return unit === "" ? setting : `${setting} ${/^\d/.test(unit) ? `× ${unit}` : unit}`;
+}
+
 const SETTINGS: GridColumn[] = [
   { id: "name", title: "Setting", show: (row) => <strong>{textIn(row, "name")}</strong> },
-  { id: "setting", title: "Value", show: (row) => <span className="cut mono" title={textIn(row, "setting").slice(0, 2000)}>{row["hidden"] === true ? "(hidden)" : `${textIn(row, "setting").slice(0, 200)}${row["unit"] ? ` × ${textIn(row, "unit")}` : ""}`}</span> },
+  { id: "setting", title: "Value", show: (row) => <span className="cut mono" title={textIn(row, "setting").slice(0, 2000)}>{row["hidden"] === true ? "(hidden)" : `${withUnit(row)}`}</span> },
   { id: "boot_val", title: "As it comes", show: (row) => <span className="cut mono">{textIn(row, "boot_val").slice(0, 200) || "–"}</span> },
   { id: "source", title: "From" },
   { id: "context", title: "Takes effect", show: (row) => ({ postmaster: "after a restart", sighup: "after a reload" })[textIn(row, "context")] ?? textIn(row, "context") },
@@ -26,7 +32,8 @@ const SETTINGS: GridColumn[] = [
   { id: "category", title: "Category" },
 ];
 
-const isChanged = (row: Row): boolean => textIn(row, "source") !== "default" || row["pending_restart"] === true;
+/** Set by somebody: not as it comes, and not just what the agent's own session asked for. */
+export const isChanged = (row: Row): boolean => !["default", "client", "session", "override"].includes(textIn(row, "source")) || row["pending_restart"] === true;
 
 /** What is set, since when, and how is it elsewhere? */
 function ConfigOf({ server }: { server: ServerInfo }): ReactNode {

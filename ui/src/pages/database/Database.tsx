@@ -64,7 +64,7 @@ function DatabaseOf({ server, datname }: { server: ServerInfo; datname: string }
   const queries: GridColumn[] = [
     { id: "query", title: "Statement", isWide: true, show: (row) => <To path={`/s/${slug}/queries/${textIn(row, "queryid")}`} className="cut mono">{oneLine(row["query"] ?? `queryid ${textIn(row, "queryid")}`, 160)}</To> },
     { id: "usename", title: "User" },
-    { id: "ms", title: "Time", unit: "ms", show: (row) => `${(numberIn(row, "inexact") ?? 0) > 0 ? "≥ " : ""}${figure(row["ms"], "ms")}` },
+    { id: "ms", title: "Time", unit: "ms", show: (row) => `${row["ms"] !== null && (numberIn(row, "inexact") ?? 0) > 0 ? "≥ " : ""}${figure(row["ms"], "ms")}` },
     { id: "calls", title: "Calls", unit: "" },
   ];
   const tables: GridColumn[] = [

@@ -53,7 +53,7 @@ export function List({ rows, server, isCompared, isChanged }: Props): ReactNode 
     unit: metric.unit,
     about: metric.about,
     value: metric.value,
-    show: (row) => `${isLowerBound(row) && metric.id !== "mean" ? "≥ " : ""}${figure(metric.value(row), metric.unit)}`,
+    show: (row) => `${isLowerBound(row) && metric.id !== "mean" && metric.value(row) !== null ? "≥ " : ""}${figure(metric.value(row), metric.unit)}`,
   }));
   const columns: GridColumn[] = [
     { id: "query", title: "Statement", isWide: true, show: (row) => <To path={path(row)} className="cut mono" title={oneLine(row["query"], 600)}>{oneLine(row["query"] ?? `queryid ${textIn(row, "queryid")}`, 160)}</To> },

@@ -6,7 +6,7 @@ import { numberIn, textIn } from "../../data/rows";
 export const archiveColumns: GridColumn[] = [
   { id: "server", title: "Server" },
   { id: "archive_mode", title: "archive_mode", show: (row) => (textIn(row, "archive_mode") === "off" ? <span className="badge warn">! off</span> : textIn(row, "archive_mode")) },
-  { id: "failing", title: "Archiver", show: (row) => (row["failing"] === true ? <span className="badge bad">✕ fails at {textIn(row, "last_failed_wal")}</span> : row["failing"] === false ? "works" : "–") },
+  { id: "failing", title: "Archiver", show: (row) => (textIn(row, "archive_mode") === "off" ? "–" : row["failing"] === true ? <span className="badge bad">✕ fails at {textIn(row, "last_failed_wal")}</span> : row["failing"] === false ? "works" : "–") },
   { id: "last_archive_age", title: "Last segment", unit: "s", about: "Time since it was archived", show: (row) => (row["last_archive_age"] === null ? "–" : `${figure(row["last_archive_age"], "s")} ago`) },
   { id: "last_archived_wal", title: "Segment" },
   { id: "archive_ready", title: "Waiting", unit: "", about: "Segments that are not archived yet", show: (row) => ((numberIn(row, "archive_ready") ?? 0) > 10 ? <span className="up">! {figure(row["archive_ready"])}</span> : figure(row["archive_ready"])) },

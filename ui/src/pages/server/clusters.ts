@@ -53,9 +53,8 @@ export function clustersOf(happenings: Happening[], range: Range): Cluster[] {
   const near = (range.to - range.from) / 100;
   const clusters: Cluster[] = [];
   for (const each of [...happenings].sort((a, b) => a.at - b.at)) {
-    // What began before the range and lasts stands at its edge.
-    const at = Math.max(each.at, range.from);
-    if (at > range.to) continue;
+    // What began before the range and lasts, and what happened after its last step, stands at its edge.
+    const at = Math.min(Math.max(each.at, range.from), range.to);
     const last = clusters.at(-1);
     if (last && at - last.at < near) last.all.push(each);
     else clusters.push({ at, all: [each] });
