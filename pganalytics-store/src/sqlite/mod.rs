@@ -38,6 +38,7 @@ mod accounts;
 mod append;
 mod checkpoint;
 mod compact;
+mod documents;
 mod error;
 mod gaps;
 mod inner;
