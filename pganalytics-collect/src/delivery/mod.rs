@@ -22,6 +22,7 @@
 mod account;
 mod disk;
 mod gap;
+#[cfg(feature = "http")]
 mod http_sink;
 mod intake;
 mod judge;
@@ -38,6 +39,7 @@ mod quota;
 mod record;
 mod recover;
 mod retry;
+#[cfg(feature = "http")]
 mod schemas;
 mod segment;
 mod sender;
@@ -49,6 +51,7 @@ mod spool;
 mod spool_tests;
 mod stream;
 
+#[cfg(feature = "http")]
 pub use http_sink::{HttpSink, HttpSinkBuilder, Token};
 pub use lane::Backlog;
 pub use memory_outbox::MemoryOutbox;

@@ -21,16 +21,17 @@ use tokio::time::Instant;
 use super::{
     drop_in::{self, FamilyWriter},
     http::Listener,
-    latest::{LastVisit, Latest, LatestBatch},
     own,
     page::{Format, Page, Seen},
     page_contents::{PageContents, PageKind},
-    refresh::refresh,
     server_view::ServerView,
     settings::ExporterSettings,
     text::Labels,
 };
-use crate::error::CollectError;
+use crate::{
+    error::CollectError,
+    latest::{LastVisit, Latest, LatestBatch, refresh::refresh},
+};
 
 /// What nobody renewed for this long is not served, or for twice its interval.
 const STALE: Duration = Duration::from_secs(300);
@@ -44,6 +45,8 @@ pub(super) struct ScrapeRequest {
     pub(super) format: Format,
 }
 
+/// Addresses of servers by their names.
+type Known = BTreeMap<Arc<str>, String>;
 type InFlight = Shared<BoxFuture<'static, Bytes>>;
 
 /// Serves what agents collect to Prometheus; see [the module](super).
@@ -59,8 +62,8 @@ struct Inner {
     postgres: Mutex<Arc<PageContents>>,
     pgbouncer: Mutex<Arc<PageContents>>,
     /// Names and addresses of the watched servers and poolers.
-    servers: BTreeMap<Arc<str>, String>,
-    poolers: BTreeMap<Arc<str>, String>,
+    servers: Mutex<Known>,
+    poolers: Mutex<Known>,
     started: f64,
     scrapes: AtomicU64,
     /// Scrapes that run: who comes meanwhile waits for the same page.
@@ -94,8 +97,8 @@ impl Exporter {
             postgres: contents(PageKind::Postgres),
             pgbouncer: contents(PageKind::Pgbouncer),
             latest,
-            servers: BTreeMap::new(),
-            poolers: BTreeMap::new(),
+            servers: Mutex::default(),
+            poolers: Mutex::default(),
             started: wall_clock(),
             scrapes: AtomicU64::new(0),
             flights: Mutex::default(),
@@ -108,19 +111,15 @@ impl Exporter {
     /// Names a watched PostgreSQL server: it is told of as down before it was
     /// reached once.
     #[must_use]
-    pub fn server(mut self, name: &str, address: &str) -> Self {
-        if let Some(inner) = Arc::get_mut(&mut self.inner) {
-            inner.servers.insert(name.into(), address.to_owned());
-        }
+    pub fn server(self, name: &str, address: &str) -> Self {
+        self.inner.name(PageKind::Postgres, name, address);
         self
     }
 
     /// Names a watched PgBouncer.
     #[must_use]
-    pub fn pooler(mut self, name: &str, address: &str) -> Self {
-        if let Some(inner) = Arc::get_mut(&mut self.inner) {
-            inner.poolers.insert(name.into(), address.to_owned());
-        }
+    pub fn pooler(self, name: &str, address: &str) -> Self {
+        self.inner.name(PageKind::Pgbouncer, name, address);
         self
     }
 

@@ -15,7 +15,7 @@ use crate::{
     collector::Report,
     delivery::{Loss, NewFrame, Outbox, Remembered},
     error::CollectError,
-    exporter::Latest,
+    latest::Latest,
 };
 
 /// What the tasks of an agent share.

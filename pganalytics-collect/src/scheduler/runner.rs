@@ -30,7 +30,7 @@ use crate::{
     collector::{CollectContext, Collected, Collector, Outcome, Report},
     delivery::{Backoff, NewFrame, Remembered},
     error::CollectError,
-    exporter::{RefreshHandle, RefreshRequest},
+    latest::refresh::{RefreshHandle, RefreshRequest},
     own_sql::CatalogFollower,
     panics::words_of,
     scrape::empty_scrape,
