@@ -345,13 +345,14 @@ impl Agent {
         let name = settings.name.take().unwrap_or_else(|| identity.hostname.as_str().into());
         let outbox = settings.outbox.take().unwrap_or_else(|| Arc::new(MemoryOutbox::new(settings.buffer_size)));
         let delivers = sink.is_some();
+        let clock = Time::new(Arc::clone(&settings.clock), sink.clone());
         let sender = Sender::new(Arc::clone(&outbox), sink.unwrap_or_else(|| Arc::new(MemorySink::new())))
             .with_backoff(settings.backoff.clone())
             .with_limits(settings.limits)
             .with_linger(settings.linger);
         let shared = RunnerContext {
             outbox: Arc::clone(&outbox),
-            clock: Time::new(Arc::clone(&settings.clock)),
+            clock,
             stats: Arc::new(SchedulerStats::default()),
             accounts: Arc::new(Mutex::new((Accounts::new(), ChangeFilter::new(), Losses::of(&*outbox)))),
             latest,
@@ -362,6 +363,7 @@ impl Agent {
                 agent: Arc::clone(&name),
                 source: identity.source(),
                 started: shared.clock.now(),
+                clock: shared.clock.clone(),
                 outbox: Arc::clone(&outbox),
                 sender: sender.stats(),
                 scheduler: Arc::clone(&shared.stats),

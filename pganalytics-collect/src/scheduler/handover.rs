@@ -105,7 +105,8 @@ pub(super) async fn deliver(
     if !shared.delivers {
         return;
     }
-    for batch in batches {
+    for mut batch in batches {
+        batch.scrape.clock.offset_micros = shared.clock.offset();
         match encode(filter, batch, Instant::now()) {
             Ok((new, _)) => frames.extend(new),
             Err(error) => {

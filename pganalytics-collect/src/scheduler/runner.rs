@@ -320,7 +320,7 @@ impl Runner {
             self.collector.lost(&loss);
         }
         let now = Instant::now();
-        let stepped = self.stepped(&batches);
+        let (stepped, offset) = (self.stepped(&batches), self.shared.clock.offset());
         let mut frames = Vec::with_capacity(batches.len());
         for mut batch in batches {
             if stepped.contains(batch.schema.measurement()) {
@@ -328,6 +328,7 @@ impl Runner {
                 batch.scrape.clock.stepped = true;
                 self.filter.force_keyframe_of(batch.schema.measurement(), &batch.source);
             }
+            batch.scrape.clock.offset_micros = offset;
             if let Some(interval) = self.slots.interval_of(batch.schema.measurement()) {
                 batch.scrape.interval_micros = u64::try_from(interval.as_micros()).unwrap_or(u64::MAX);
             }
