@@ -21,7 +21,11 @@ async fn main() -> anyhow::Result<()> {
     tokio::spawn(async move {
         loop {
             match losses.recv().await {
-                Ok(loss) => eprintln!("lost {} to {}: {}", loss.first.0, loss.last.0, loss.reason.as_str()),
+                Ok(loss) => {
+                    for range in loss.numbers.iter() {
+                        eprintln!("lost frames {} to {}: {}", range.start().0, range.end().0, loss.reason.as_str());
+                    }
+                }
                 Err(RecvError::Lagged(missed)) => eprintln!("{missed} losses were not told"),
                 Err(RecvError::Closed) => return,
             }
@@ -41,7 +45,10 @@ async fn main() -> anyhow::Result<()> {
     let empty = agent.flush(Duration::from_secs(5)).await;
     let agent = Arc::into_inner(agent).ok_or_else(|| anyhow::anyhow!("a request still holds the agent"))?;
     let summary = agent.stop().await?;
-    println!("flushed: {empty}; delivered {} frames, {} are left", summary.outbox.delivered, summary.outbox.queued_frames);
+    println!(
+        "flushed: {empty}; delivered {} frames, {} are left",
+        summary.outbox.delivered, summary.outbox.queued_frames
+    );
     Ok(())
 }
 

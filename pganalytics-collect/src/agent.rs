@@ -434,7 +434,7 @@ impl Prepared {
         // Told when it happens, not when the agent stops.
         let tell = |ended: Result<(), JoinError>| {
             if let Err(fault) = ended {
-                SchedulerStats::add(&stats.panics, 1);
+                stats.note_panic();
                 error!(%fault, "a task of the agent ended by itself: a bug");
             }
         };

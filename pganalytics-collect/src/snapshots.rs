@@ -5,7 +5,7 @@
 //! stays true:
 //!
 //! - A snapshot has all rows of its measurement at its source, as the last frame
-//!   left them. Rows and sources that are gone are gone.
+//!   left them. What is gone is gone; where there is no row there is no snapshot.
 //! - Where a frame is missing on the way (dropped, refused, not here yet) rows may be
 //!   older than the snapshot: [`Snapshot::complete`] is false until the next keyframe.
 //! - Facts that are told once (texts of statements, log entries) are kept, the last
@@ -31,6 +31,9 @@ use crate::{
 
 /// Rows of one series that are kept of what is told once; the oldest go first.
 pub const MOST_FACTS: usize = 10_000;
+
+/// Series without rows that are remembered, so that their next rows are known to be all.
+const MOST_EMPTY: usize = 1_000;
 
 /// All rows of a measurement at a source.
 #[derive(Debug, Clone, PartialEq)]
@@ -101,7 +104,9 @@ impl Snapshots {
     /// What there is: measurements and their sources.
     #[must_use]
     pub fn series(&self) -> Vec<(MeasurementName, Source)> {
-        self.state().series.keys().cloned().collect()
+        let state = self.state();
+        let with_rows = state.series.iter().filter(|(_, series)| !series.rows.is_empty());
+        with_rows.map(|(place, _)| place.clone()).collect()
     }
 
     /// Says, each time it changes, that something came.
@@ -144,7 +149,9 @@ impl Sink for Snapshots {
                     if state.seen.entry(group.stream).or_default().insert(position.seq) {
                         let link = Link { stream: group.stream, seq: position.seq, base: position.base };
                         // A gap needs no word here: what follows it has another base.
-                        batch.into_iter().for_each(|batch| state.take(batch, link));
+                        if let Some(batch) = &batch {
+                            state.take(batch, link);
+                        }
                         delivery.stored.insert(position.seq);
                     } else {
                         delivery.duplicate.insert(position.seq);
@@ -158,7 +165,7 @@ impl Sink for Snapshots {
 }
 
 impl State {
-    fn take(&mut self, batch: Batch, link: Link) {
+    fn take(&mut self, batch: &Batch, link: Link) {
         let place = (batch.schema.measurement().clone(), batch.source.clone());
         let is_state = batch.schema.presence() == Presence::State;
         let is_keyframe = batch.scrape.kind == ScrapeKind::Keyframe && is_state;
@@ -173,10 +180,6 @@ impl State {
             if late && is_state {
                 return;
             }
-        }
-        if is_keyframe && batch.rows.is_empty() {
-            self.series.remove(&place);
-            return;
         }
         let known = self.series.remove(&place).filter(|known| {
             // Another schema begins anew, as a keyframe does.
@@ -197,8 +200,13 @@ impl State {
             next: 0,
         });
         (series.scrape, series.last, series.complete) = (batch.scrape, link, complete);
-        series.take(&batch, is_state);
+        series.take(batch, is_state);
+        let is_empty = series.rows.is_empty();
         self.series.insert(place, series);
+        // Frames that follow are told from those that follow another by what was before.
+        if is_empty && self.series.values().filter(|series| series.rows.is_empty()).count() > MOST_EMPTY {
+            self.series.retain(|_, series| !series.rows.is_empty());
+        }
     }
 }
 
@@ -230,6 +238,9 @@ impl Series {
     }
 
     fn snapshot(&self, source: &Source) -> Option<Snapshot> {
+        if self.rows.is_empty() {
+            return None;
+        }
         let batch = self.batch(source).map_err(|error| {
             debug_assert!(false, "rows of a batch fit its schema: {error}");
         });

@@ -76,10 +76,17 @@ async fn what_did_not_change_is_there_and_what_is_gone_is_gone() {
         assert_eq!((table(&snapshot), snapshot.complete), (rows(now), true));
         assert_eq!(snapshot.batch.scrape.kind, ScrapeKind::Keyframe);
     }
-    agent.filter.force_keyframe();
-    let end = agent.scrape(&Table::new());
-    snapshots.deliver(agent.group(vec![end])).await.unwrap();
-    assert!(snapshots.series().is_empty());
+    for keyframe in [false, true] {
+        if keyframe {
+            agent.filter.force_keyframe();
+        }
+        let end = agent.scrape(&Table::new());
+        snapshots.deliver(agent.group(vec![end])).await.unwrap();
+        assert!(snapshots.series().is_empty() && snapshots.of("app_queue").is_empty());
+        let again = agent.scrape(&rows(&[("mail", 5)]));
+        snapshots.deliver(agent.group(vec![again])).await.unwrap();
+        assert!(snapshots.wait_for("app_queue").await.complete);
+    }
 }
 
 #[tokio::test]
@@ -127,18 +134,23 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
             let (mut agent, snapshots) = (Agent::new(FILE), Snapshots::new());
+            let mut sure = true;
             for (now, lost, keyframe) in states {
                 if keyframe {
                     agent.filter.force_keyframe();
                 }
                 let frame = agent.scrape(&now);
+                sure |= keyframe;
                 if lost {
+                    sure = false;
                     continue;
                 }
                 snapshots.deliver(agent.group(vec![frame])).await.unwrap();
-                for snapshot in snapshots.of("app_queue").iter().filter(|snapshot| snapshot.complete) {
+                let found = snapshots.of("app_queue");
+                for snapshot in found.iter().filter(|snapshot| snapshot.complete) {
                     prop_assert_eq!(table(snapshot), now.clone());
                 }
+                prop_assert!(!sure || now.is_empty() || found.iter().any(|snapshot| snapshot.complete));
             }
             Ok(())
         })?;

@@ -36,6 +36,7 @@ mod os_disk;
 mod outbox;
 mod quarantine;
 mod quota;
+#[cfg(feature = "http")]
 mod receiver_clock;
 mod record;
 mod recover;

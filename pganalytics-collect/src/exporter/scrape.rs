@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     fmt,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -46,7 +46,7 @@ pub(super) struct ScrapeRequest {
 }
 
 /// Addresses of servers by their names.
-type Known = BTreeMap<Arc<str>, String>;
+type Known = BTreeMap<Arc<str>, Arc<str>>;
 type InFlight = Shared<BoxFuture<'static, Bytes>>;
 
 /// Serves what agents collect to Prometheus; see [the module](super).
@@ -203,17 +203,27 @@ impl Inner {
         }
     }
 
-    fn known(&self, topic: PageKind) -> &BTreeMap<Arc<str>, String> {
-        match topic {
+    fn servers_of(&self, topic: PageKind) -> MutexGuard<'_, Known> {
+        let servers = match topic {
             PageKind::Postgres => &self.servers,
             PageKind::Pgbouncer => &self.poolers,
-        }
+        };
+        servers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn name(&self, topic: PageKind, name: &str, address: &str) {
+        self.servers_of(topic).insert(name.into(), address.into());
+    }
+
+    fn known(&self, topic: PageKind) -> Known {
+        self.servers_of(topic).clone()
     }
 
     fn page(&self, wish: &ScrapeRequest, began: Instant, in_time: bool) -> Bytes {
         let contents = self.contents(wish.topic);
         self.latest.forget(stale_after);
-        let views = self.views(wish, &contents, began);
+        let known = self.known(wish.topic);
+        let views = self.views(wish, &contents, &known, began);
         let spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner).remove(&wish.topic);
         let (mut page, mut seen) = match spare.filter(|spare| Arc::ptr_eq(&spare.contents, &contents)) {
             Some(spare) => (spare.page, spare.seen),
@@ -221,7 +231,6 @@ impl Inner {
         };
         page.clear();
         seen.iter_mut().for_each(Seen::clear);
-        let known = self.known(wish.topic);
         let mut labels = Labels::default();
         let mut failed = !in_time;
         for (name, view) in &views {
@@ -257,14 +266,14 @@ impl Inner {
         &'a self,
         wish: &ScrapeRequest,
         contents: &'a PageContents,
+        known: &'a Known,
         began: Instant,
     ) -> BTreeMap<Arc<str>, ServerView<'a>> {
-        let known = self.known(wish.topic);
         let several = known.len() > 1 && wish.server.is_none();
         let is_asked = |server: &Arc<str>| wish.server.as_ref().is_none_or(|asked| asked == server);
         let new = |server: &Arc<str>| ServerView {
             label: several.then(|| Arc::clone(server)),
-            address: known.get(server).map_or("", String::as_str),
+            address: known.get(server).map_or("", AsRef::as_ref),
             now: wall_clock(),
             ..ServerView::default()
         };
