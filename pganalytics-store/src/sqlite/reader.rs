@@ -5,16 +5,20 @@ use std::{fmt, path::Path, sync::Arc};
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use pganalytics_core::TenantId;
+use rusqlite::Connection;
 
 use super::{
-    gaps, open,
+    accounts, gaps, open,
     pool::Readers,
     read::{self, SchemaCache},
+    streams,
 };
 use crate::{
     chunk::{Chunk, ChunkSelect, ChunkSource, StoredMeasurement},
     error::StoreError,
+    fork::StoredFork,
     metric_store::StoredGap,
+    stream_account::StreamAccount,
 };
 
 /// A store that another process writes, open to read: for the SQL workers of that
@@ -43,6 +47,14 @@ impl SqliteReader {
         open::check_version(&*readers.snapshot()?)?;
         Ok(Self { readers, schemas: Arc::default() })
     }
+
+    /// What became of the frames of all streams, of all tenants.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub async fn stream_accounts(&self) -> Result<Vec<StreamAccount>, StoreError> {
+        self.readers.run(|connection| accounts::read(connection, None)).await
+    }
 }
 
 #[async_trait]
@@ -54,6 +66,13 @@ impl ChunkSource for SqliteReader {
 
     async fn losses(&self, tenant: TenantId) -> Result<Vec<StoredGap>, StoreError> {
         self.readers.run(move |connection| gaps::read(connection, tenant)).await
+    }
+
+    async fn streams(&self, tenant: TenantId) -> Result<(Vec<StreamAccount>, Vec<StoredFork>), StoreError> {
+        let read = move |connection: &Connection| {
+            Ok((accounts::read(connection, Some(tenant))?, streams::read_forks(connection, tenant)?))
+        };
+        self.readers.run(read).await
     }
 
     async fn chunks(&self, select: ChunkSelect) -> Result<BoxStream<'static, Result<Chunk, StoreError>>, StoreError> {
