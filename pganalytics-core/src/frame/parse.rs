@@ -82,6 +82,9 @@ impl Frame {
 
     /// Reads every part once.
     pub(super) fn verify(&self) -> Result<(), FrameError> {
+        if self.head.has_facts() {
+            return Err(FrameError::malformed("sections", "what a store notes of its rows comes from no one else"));
+        }
         for index in 0..self.schema().columns().len() {
             self.column(index)?;
         }

@@ -10,7 +10,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::{
     decoded::Shape,
-    facts::{KeyFacts, ValueFacts},
+    facts::{KeyFacts, Rows, ValueFacts},
 };
 use crate::chunk::Chunk;
 
@@ -28,8 +28,20 @@ pub(super) enum Identity {
     Hash(u128),
 }
 
-/// A chunk under a schema.
-pub(super) type ChunkId = (Identity, u64);
+/// A chunk under a schema, and of which of its rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct ChunkId {
+    identity: Identity,
+    schema: u64,
+    rows: Rows,
+}
+
+impl ChunkId {
+    /// The same of other rows.
+    pub(super) fn of(self, rows: Rows) -> Self {
+        Self { rows, ..self }
+    }
+}
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -56,7 +68,8 @@ impl FactCache {
     /// The chunk's name in the cache.
     pub(super) fn id(chunk: &Chunk, shape: &Shape) -> ChunkId {
         let hash = || Identity::Hash(xxh3_128(chunk.frame.bytes()));
-        (chunk.id.map_or_else(hash, Identity::Number), shape.fingerprint)
+        let identity = chunk.id.map_or_else(hash, Identity::Number);
+        ChunkId { identity, schema: shape.fingerprint, rows: Rows::All }
     }
 
     pub(super) fn get(&self, id: ChunkId) -> Option<(Arc<KeyFacts>, Option<Arc<ValueFacts>>)> {
@@ -108,14 +121,16 @@ mod unit {
     fn the_cache_forgets_what_was_not_used() {
         let cache = FactCache::new(1_000);
         let facts = Arc::new(KeyFacts::of_keys(&[1], vec![0], None));
-        for id in 0..3 {
-            cache.put((Identity::Number(id), 0), Arc::clone(&facts), None);
-            cache.get((Identity::Number(0), 0)).unwrap();
+        let id = |number, schema| ChunkId { identity: Identity::Number(number), schema, rows: Rows::All };
+        for number in 0..3 {
+            cache.put(id(number, 0), Arc::clone(&facts), None);
+            cache.get(id(0, 0)).unwrap();
         }
-        cache.put((Identity::Number(3), 0), Arc::clone(&facts), None);
-        assert!(cache.get((Identity::Number(0), 0)).is_some());
-        assert!(cache.get((Identity::Number(1), 0)).is_none());
-        assert!(cache.get((Identity::Number(3), 0)).is_some());
-        assert!(cache.get((Identity::Number(3), 1)).is_none());
+        cache.put(id(3, 0), Arc::clone(&facts), None);
+        assert!(cache.get(id(0, 0)).is_some());
+        assert!(cache.get(id(1, 0)).is_none());
+        assert!(cache.get(id(3, 0)).is_some());
+        assert!(cache.get(id(3, 1)).is_none());
+        assert!(cache.get(id(3, 0).of(Rows::Ends)).is_none());
     }
 }

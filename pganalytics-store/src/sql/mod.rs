@@ -80,11 +80,13 @@ mod rows;
 mod runner;
 mod scan;
 mod stream;
+mod sums;
 mod table;
 #[cfg(test)]
 mod tests;
 mod underway;
 mod watch;
+mod whole;
 #[cfg(target_os = "linux")]
 pub mod worker;
 

@@ -37,6 +37,9 @@ pub(super) struct Part {
     frame: Frame,
     spans: Vec<Span>,
     rows: usize,
+    /// The keys' numbers in the block, and the rows of each.
+    pub(super) keys: Vec<u32>,
+    pub(super) ranges: Vec<Range<usize>>,
 }
 
 /// Rows in neighbouring pages.
@@ -61,11 +64,11 @@ pub(super) fn narrow(
     let Some(wanted) = wanted_keys(frame, shape, filter, &directory)? else { return Ok(None) };
     let wanted: Vec<u32> = wanted.set_indices().filter_map(|key| u32::try_from(key).ok()).collect();
     let ranges: Vec<Range<usize>> = wanted.iter().map(|&key| directory.rows(key as usize)).collect();
-    let part = Part::new(frame, &ranges);
+    let part = Part::new(frame, wanted, ranges);
     if part.rows * MOST_SHARE > frame.rows() {
         return Ok(None);
     }
-    let Some(keys) = hashed(frame, shape, &directory, wanted)? else { return Ok(None) };
+    let Some(keys) = hashed(frame, shape, &directory, part.keys.clone())? else { return Ok(None) };
     let scrapes = part.scrapes()?;
     let mut start = 0;
     let run = |(key, rows): (&Key, &Range<usize>)| {
@@ -74,7 +77,7 @@ pub(super) fn narrow(
         start = end;
         Some(run)
     };
-    let Some(runs) = keys.iter().zip(&ranges).map(run).collect::<Option<Box<[Run]>>>() else { return Ok(None) };
+    let Some(runs) = keys.iter().zip(&part.ranges).map(run).collect::<Option<Box<[Run]>>>() else { return Ok(None) };
     if !are_each_of_one_key(&runs, &scrapes) {
         return Ok(None);
     }
@@ -129,7 +132,7 @@ pub(super) fn hashed(
 }
 
 impl Part {
-    fn new(frame: &Frame, ranges: &[Range<usize>]) -> Self {
+    fn new(frame: &Frame, keys: Vec<u32>, ranges: Vec<Range<usize>>) -> Self {
         let mut spans: Vec<Span> = Vec::new();
         let mut count = 0;
         for rows in ranges.iter().filter(|rows| !rows.is_empty()) {
@@ -149,7 +152,7 @@ impl Part {
             span.rows.extend(rows.clone().filter_map(|row| u32::try_from(row - first).ok()));
             count += rows.len();
         }
-        Self { frame: frame.clone(), spans, rows: count }
+        Self { frame: frame.clone(), spans, rows: count, keys, ranges }
     }
 
     /// A column, in the order of the part's rows.

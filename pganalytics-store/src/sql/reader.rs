@@ -13,20 +13,24 @@ use datafusion::{
     execution::memory_pool::MemoryReservation,
 };
 use futures::StreamExt as _;
-use pganalytics_core::{Presence, Timestamp, frame::Frame};
+use pganalytics_core::{
+    Presence, Timestamp,
+    frame::{BlockFacts, Frame},
+};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{
     cuts::CutFinder,
     decoded::{Decoded, corrupt},
     fact_cache::{ChunkId, FactCache},
-    facts::KeyFacts,
+    facts::{KeyFacts, Rows},
     history::{Group, History, KeyMap},
     merge::merge,
     narrow::narrow,
     queue::{Job, Queue},
     rows::ColumnSource,
     scan::Scan,
+    sums::go_on,
     table::{Filter, View},
 };
 use crate::{chunk::Chunk, error::StoreError, metric_store::StoredGap};
@@ -280,6 +284,8 @@ fn prepare(
     let delta = scan.view == View::Delta;
     let state = scan.shape.schema.presence() == Presence::State;
     let part = if state { narrow(&chunk.frame, &scan.shape, &scan.keys)? } else { None };
+    let facts = if delta { facts_of(scan, &chunk.frame)? } else { None };
+    let summed = facts.is_some() && may_be_summed(scan, &chunk.frame);
     let whole = part.is_none();
     let id = FactCache::id(&chunk, &scan.shape);
     let links = if state { chunk.frame.links().map_err(corrupt)?.into() } else { Arc::default() };
@@ -289,36 +295,73 @@ fn prepare(
         let keys = Arc::new(KeyFacts::of_events(&chunk.frame)?);
         Decoded::of_frame(chunk.frame, Arc::clone(&scan.shape), keys, memory)
     } else {
-        let keys = keys_of_chunk(scan, id, &chunk.frame)?;
+        // Of a block of which no row is looked at, only the keys are learned.
+        let ends = summed && scan.keys.all.is_empty() && facts.as_ref().is_some_and(|facts| !facts.irregular.any());
+        let keys = keys_of_chunk(scan, id, &chunk.frame, if ends { Rows::Ends } else { Rows::All })?;
         Decoded::of_frame(chunk.frame, Arc::clone(&scan.shape), keys, memory)
     };
-    let decoded = decoded.with_links(links);
+    let decoded = match facts {
+        Some(facts) => decoded.with_links(links).with_facts(facts, summed),
+        None => decoded.with_links(links),
+    };
     let wanted = wanted_runs(scan, &decoded)?;
     let asked = !scan.wanted.scrapes(&decoded.scrapes).is_empty() && scan.view != View::Latest;
     let nothing = wanted.as_ref().is_some_and(|wanted| wanted.count_set_bits() == 0);
+    let stored = scan.wanted.columns.iter().filter_map(|column| match column {
+        ColumnSource::Stored(column) => Some(*column),
+        _ => None,
+    });
+    if decoded.is_summed() {
+        let counters = stored.filter(|column| scan.shape.own_counters.contains(column));
+        decoded.load_ends(&counters.chain(scan.shape.schema.row_stamp()).collect::<Vec<_>>())?;
+        return Ok((Arc::new(decoded), wanted));
+    }
     if asked && !nothing {
-        for column in &scan.wanted.columns {
-            if let ColumnSource::Stored(column) = column {
-                decoded.column(*column)?;
-            }
+        for column in stored {
+            decoded.column(column)?;
         }
         if let (true, Some(stamp)) = (delta, scan.shape.schema.row_stamp()) {
             decoded.column(stamp)?;
         }
     }
     // After the columns that are kept, so that none is decoded twice.
-    if delta {
+    if delta && !decoded.has_noted() {
         learn_values(scan, whole.then_some(id), &decoded)?;
     }
     Ok((Arc::new(decoded), wanted))
 }
 
+/// What a block has noted of its rows, if it means the same of the stored schema.
+fn facts_of(scan: &Scan, frame: &Frame) -> Result<Option<Arc<BlockFacts>>, DataFusionError> {
+    let head = frame.head();
+    if !head.knows_facts() || !scan.shape.measures_as(frame.schema()) {
+        return Ok(None);
+    }
+    Ok(head.facts(frame.without_schema()).map_err(corrupt)?.map(Arc::new))
+}
+
+/// Whether all of a block is asked for, and nothing but the sums of its counters.
+fn may_be_summed(scan: &Scan, frame: &Frame) -> bool {
+    let scrapes = frame.scrapes();
+    let all = scan.wanted.scrapes(scrapes);
+    scan.summed && all.len() == scrapes.len() && go_on(scan.shape.schema.family(), scrapes)
+}
+
 /// The keys of a whole chunk, from the cache where they are there.
-fn keys_of_chunk(scan: &Scan, id: ChunkId, frame: &Frame) -> Result<Arc<KeyFacts>, DataFusionError> {
+fn keys_of_chunk(scan: &Scan, id: ChunkId, frame: &Frame, rows: Rows) -> Result<Arc<KeyFacts>, DataFusionError> {
+    let id = id.of(rows);
     if let Some((keys, _)) = scan.cache.get(id) {
         return Ok(keys);
     }
-    let keys = Arc::new(KeyFacts::of_frame(frame, &scan.shape)?);
+    let keys = match rows {
+        Rows::All => None,
+        Rows::Ends => KeyFacts::of_directory(frame, &scan.shape, rows)?,
+    };
+    let keys = match keys {
+        Some(keys) => keys,
+        None => KeyFacts::of_frame(frame, &scan.shape)?,
+    };
+    let keys = Arc::new(keys);
     scan.cache.put(id, Arc::clone(&keys), None);
     Ok(keys)
 }

@@ -72,3 +72,36 @@ async fn some_keys_of_large_blocks() {
     let some = feed.ask("SELECT count(*), sum(calls) FROM m_delta WHERE id = 7").await;
     assert!(some[0][0].as_i64().unwrap() > 30 && some[0][1].as_i64().unwrap() > 0, "{some:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sums_without_rows_are_those_of_rows() {
+    let feed = feed().await;
+    let wheres = [
+        "true",
+        "time > '2026-01-31 11:00:00'",
+        "time >= '2026-01-31 12:30:00' AND time < '2026-01-31 14:10:00'",
+        "time >= '2026-01-31 13:00:00' AND time < '2026-01-31 14:00:00'",
+        "id = 7",
+        "id % 2 = 0 AND time < '2026-01-31 14:00:00'",
+        "name = 'name 3' AND id < 40",
+    ];
+    let groups = ["id", "name", "id, name", "server, id"];
+    for when in wheres {
+        for group in groups {
+            let ask = |more: &str| format!("SELECT {group}, sum(calls){more} FROM m_delta t WHERE {when} GROUP BY {group}");
+            let sums = feed.ask(&ask("")).await;
+            // What counts rows must read them.
+            let mut counted = feed.ask(&ask(", count(*)")).await;
+            counted.iter_mut().for_each(|row| drop(row.pop()));
+            assert_eq!(sorted(sums), sorted(counted), "{}", ask(""));
+        }
+        let (sum, counted) = (
+            feed.ask(&format!("SELECT sum(calls) FROM m_delta WHERE {when}")).await,
+            feed.ask(&format!("SELECT sum(calls), count(*) FROM m_delta WHERE {when}")).await,
+        );
+        assert_eq!(sum[0][0], counted[0][0], "{when}");
+    }
+    // The plan says which of the two it is.
+    let plan = feed.ask("EXPLAIN SELECT id, sum(calls) FROM m_delta GROUP BY id").await;
+    assert!(format!("{plan:?}").contains("StreamingTableExec"), "{plan:?}");
+}
