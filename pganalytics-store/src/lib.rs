@@ -115,7 +115,7 @@ pub mod sqlite;
 pub mod stored_schema;
 pub mod unnumbered;
 
-pub use chunk::{Chunk, ChunkSelect, ChunkSource, StoredMeasurement};
+pub use chunk::{Chunk, ChunkSelect, ChunkSource, Pick, StoredMeasurement};
 pub use error::StoreError;
 pub use fork::{Fork, StoredFork};
 pub use meta_store::MetaStore;

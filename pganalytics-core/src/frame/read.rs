@@ -189,6 +189,28 @@ impl FrameHead {
         ranges.reduce(|all, one| all.start.min(one.start)..all.end.max(one.end)).unwrap_or_default()
     }
 
+    /// The same of what is known of the rows of these pages: their scrapes, and which are gone.
+    #[must_use]
+    pub fn row_ranges(&self, pages: &Range<usize>) -> [Range<usize>; 2] {
+        let of = |strip: Option<&Strip>| strip.map_or(0..0, |strip| strip.range(pages));
+        [of(self.header.scrape_strip()), of(self.header.gone_strip())]
+    }
+
+    /// The same of all that is noted of the frame as a whole: [`links`](Self::links),
+    /// [`facts`](Self::facts) and [`ends`](Self::ends).
+    #[must_use]
+    pub fn note_ranges(&self) -> Range<usize> {
+        let places = self.header.sections.iter().map(|(_, place)| place.clone()).filter(|_| !self.header.packed);
+        places.reduce(|all, one| all.start.min(one.start)..all.end.max(one.end)).unwrap_or_default()
+    }
+
+    /// Bytes that this takes in memory, about.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        let strips = self.header.strips.iter().map(|strip| 96 + 8 * strip.pages());
+        self.head.len() + 200 * self.scrapes().len() + strips.sum::<usize>()
+    }
+
     /// The directory of keys, where the rows are sorted by key.
     ///
     /// # Errors

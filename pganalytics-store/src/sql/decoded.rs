@@ -344,7 +344,7 @@ impl Decoded {
         let place = |name: &str| frame.schema().position(name);
         let places: Vec<_> = missing.iter().map(|(at, name)| (*at, place(name))).collect();
         let asked = |column| places.iter().any(|(_, place)| *place == Some(column));
-        let mut found = frame.head().ends(&asked, frame.without_schema()).map_err(corrupt)?.unwrap_or_default();
+        let mut found = frame.head().ends(&asked, frame.rest()).map_err(corrupt)?.unwrap_or_default();
         for (at, place) in places {
             let read = found.iter().position(|ends| Some(ends.column) == place).map(|number| found.swap_remove(number));
             let arrays = match read {

@@ -4,7 +4,7 @@
 //! Looking costs more than all else that a query does with a chunk, and a chunk
 //! never changes; so facts are kept, see [`fact_cache`](super::fact_cache).
 
-use std::{collections::HashSet, ops::Range};
+use std::{collections::HashSet, ops::Range, sync::Arc};
 
 use datafusion::{
     arrow::{
@@ -15,14 +15,14 @@ use datafusion::{
 };
 use pganalytics_core::{
     Mask,
-    frame::{BlockFacts, Frame},
+    frame::{BlockFacts, Frame, KeyDirectory},
     increase::mark,
 };
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use super::{
     decoded::{Decoded, Shape, corrupt, read_column},
-    narrow::hashed,
+    narrow::{directory_of, hashed},
 };
 
 /// A key: a hash of its values, long enough to stand for them.
@@ -59,8 +59,12 @@ pub(super) enum Rows {
 impl KeyFacts {
     /// Looks at the keys of a frame: at each once, where it has a directory of
     /// them.
-    pub(super) fn of_frame(frame: &Frame, shape: &Shape) -> Result<Self, DataFusionError> {
-        match Self::of_directory(frame, shape, Rows::All)? {
+    pub(super) fn of_frame(
+        frame: &Frame,
+        shape: &Shape,
+        known: Option<Arc<KeyDirectory>>,
+    ) -> Result<Self, DataFusionError> {
+        match Self::of_directory(frame, shape, Rows::All, known)? {
             Some(facts) => Ok(facts),
             None => Self::of_rows(frame, shape),
         }
@@ -76,11 +80,16 @@ impl KeyFacts {
 
     /// `None` where there is no directory, or rows are not what it promises: each
     /// key once, its scrapes ascending.
-    pub(super) fn of_directory(frame: &Frame, shape: &Shape, rows: Rows) -> Result<Option<Self>, DataFusionError> {
-        let Some(directory) = frame.head().keys(frame.without_schema()).map_err(corrupt)? else { return Ok(None) };
+    pub(super) fn of_directory(
+        frame: &Frame,
+        shape: &Shape,
+        rows: Rows,
+        known: Option<Arc<KeyDirectory>>,
+    ) -> Result<Option<Self>, DataFusionError> {
+        let Some(directory) = directory_of(frame, known)? else { return Ok(None) };
         let all = (0..directory.len()).filter_map(|key| u32::try_from(key).ok()).collect();
         // `None`: a key column was none when the block was made.
-        let Some(keys) = hashed(frame, shape, &directory, all)? else { return Ok(None) };
+        let Some(keys) = hashed(frame.schema(), shape, &directory, all)? else { return Ok(None) };
         let run = |(at, key): (usize, Key)| {
             let rows = directory.rows(at);
             Some(Run { key, start: u32::try_from(rows.start).ok()?, end: u32::try_from(rows.end).ok()? })

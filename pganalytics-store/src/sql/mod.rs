@@ -71,6 +71,7 @@ mod merge;
 mod naming;
 mod narrow;
 mod output;
+mod pick;
 mod pieces;
 mod pushdown;
 mod query;

@@ -15,18 +15,19 @@ use datafusion::{
 use futures::StreamExt as _;
 use pganalytics_core::{
     Presence, Timestamp,
-    frame::{BlockFacts, Frame},
+    frame::{BlockFacts, Frame, KeyDirectory},
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{
     cuts::CutFinder,
     decoded::{Decoded, corrupt},
-    fact_cache::{ChunkId, FactCache},
+    fact_cache::{ChunkId, FactCache, Identity},
     facts::{KeyFacts, Rows},
     history::{Group, History, KeyMap},
     merge::merge,
     narrow::narrow,
+    pick::Picker,
     queue::{Job, Queue},
     rows::ColumnSource,
     scan::Scan,
@@ -76,7 +77,8 @@ impl<'a> Reader<'a> {
         };
         let near = |gap: &StoredGap| gap.gap.to >= scan.select.from && gap.gap.from <= scan.select.to;
         let gaps: Vec<_> = gaps.into_iter().filter(near).map(Arc::new).collect();
-        let chunks = scan.source.chunks(scan.select.clone()).await.map_err(external)?;
+        let pick = Arc::new(Picker(Arc::clone(scan)));
+        let chunks = scan.source.picked(scan.select.clone(), pick).await.map_err(external)?;
         let mut group: Option<(Arc<Group>, bool)> = None;
         let most = kilobytes(scan.ahead_bytes).max(1);
         let room = Arc::new(Semaphore::new(most as usize));
@@ -283,7 +285,8 @@ fn prepare(
 ) -> Result<(Arc<Decoded>, Option<BooleanBuffer>), DataFusionError> {
     let delta = scan.view == View::Delta;
     let state = scan.shape.schema.presence() == Presence::State;
-    let part = if state { narrow(&chunk.frame, &scan.shape, &scan.keys)? } else { None };
+    let known = chunk.id.and_then(|id| scan.cache.head(Identity::Number(id))).map(|(_, directory)| directory);
+    let part = if state { narrow(&chunk.frame, &scan.shape, &scan.keys, known.clone())? } else { None };
     let facts = if delta { facts_of(scan, &chunk.frame)? } else { None };
     let summed = facts.is_some() && may_be_summed(scan, &chunk.frame);
     let whole = part.is_none();
@@ -297,7 +300,7 @@ fn prepare(
     } else {
         // Of a block of which no row is looked at, only the keys are learned.
         let ends = summed && scan.keys.all.is_empty() && facts.as_ref().is_some_and(|facts| !facts.irregular.any());
-        let keys = keys_of_chunk(scan, id, &chunk.frame, if ends { Rows::Ends } else { Rows::All })?;
+        let keys = keys_of_chunk(scan, id, &chunk.frame, if ends { Rows::Ends } else { Rows::All }, known)?;
         Decoded::of_frame(chunk.frame, Arc::clone(&scan.shape), keys, memory)
     };
     let decoded = match facts {
@@ -337,7 +340,7 @@ fn facts_of(scan: &Scan, frame: &Frame) -> Result<Option<Arc<BlockFacts>>, DataF
     if !head.knows_facts() || !scan.shape.measures_as(frame.schema()) {
         return Ok(None);
     }
-    Ok(head.facts(frame.without_schema()).map_err(corrupt)?.map(Arc::new))
+    Ok(head.facts(frame.rest()).map_err(corrupt)?.map(Arc::new))
 }
 
 /// Whether all of a block is asked for, and nothing but the sums of its counters.
@@ -348,18 +351,24 @@ fn may_be_summed(scan: &Scan, frame: &Frame) -> bool {
 }
 
 /// The keys of a whole chunk, from the cache where they are there.
-fn keys_of_chunk(scan: &Scan, id: ChunkId, frame: &Frame, rows: Rows) -> Result<Arc<KeyFacts>, DataFusionError> {
+fn keys_of_chunk(
+    scan: &Scan,
+    id: ChunkId,
+    frame: &Frame,
+    rows: Rows,
+    known: Option<Arc<KeyDirectory>>,
+) -> Result<Arc<KeyFacts>, DataFusionError> {
     let id = id.of(rows);
     if let Some((keys, _)) = scan.cache.get(id) {
         return Ok(keys);
     }
     let keys = match rows {
         Rows::All => None,
-        Rows::Ends => KeyFacts::of_directory(frame, &scan.shape, rows)?,
+        Rows::Ends => KeyFacts::of_directory(frame, &scan.shape, rows, known.clone())?,
     };
     let keys = match keys {
         Some(keys) => keys,
-        None => KeyFacts::of_frame(frame, &scan.shape)?,
+        None => KeyFacts::of_frame(frame, &scan.shape, known)?,
     };
     let keys = Arc::new(keys);
     scan.cache.put(id, Arc::clone(&keys), None);

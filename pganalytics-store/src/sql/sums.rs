@@ -228,7 +228,7 @@ impl Decoded {
     /// A key column as the directory of keys has it: a row for each key.
     fn directory_column(&self, column: usize) -> Result<Option<ArrayRef>, DataFusionError> {
         let Some(frame) = self.whole_block() else { return Ok(None) };
-        let Some(directory) = frame.head().keys(frame.without_schema()).map_err(corrupt)? else { return Ok(None) };
+        let Some(directory) = frame.head().keys(frame.rest()).map_err(corrupt)? else { return Ok(None) };
         let distinct = |position: usize| {
             let found = directory.columns().iter().find(|(at, _)| *at == position);
             Ok(found.map(|(_, data)| data.clone()))
