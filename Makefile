@@ -57,8 +57,9 @@ deny: deps ## Check licences, sources, bans and, with a way to their database, a
 fuzz: ## Run each fuzz target for SECONDS_EACH=20
 	./fuzz/run.sh $(SECONDS_EACH)
 
-soak: ## Run SOAK=1000000 schedules of trouble over the agent's delivery
+soak: ## Run SOAK=1000000 schedules of trouble over the agent's delivery, and KILLS=500 kills of agent and server each
 	PGANALYTICS_SIM=$(or $(SOAK),1000000) cargo test --locked --release -p pganalytics-collect --lib delivery::sim
+	PGANALYTICS_KILLS=$(or $(KILLS),500) cargo test --locked --workspace --test server -- kills::
 
 reference: ## Make docs/measurements.md from the catalog
 	UPDATE_DOCS=1 cargo test --locked -p pganalytics-collect --test reference

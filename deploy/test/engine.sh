@@ -15,8 +15,18 @@ builder() { command=$1; shift; BUILDAH_ISOLATION=chroot buildah $STORE "$command
 # shellcheck disable=SC2086
 engine() { podman $STORE --runtime runc --cgroup-manager cgroupfs --log-level error "$@"; }
 # Without the right to raise limits, podman's own are too high.
-# shellcheck disable=SC2034 # for those who source this
 LIMITS="--ulimit nofile=4096:4096 --ulimit nproc=4096:4096"
+
+# For podman-compose: writes a program like podman, with our store and limits, into FILE.
+podman_program() {
+  cat >"$1" <<SCRIPT
+#!/bin/sh
+command=\$1; shift
+case \$command in run | create) set -- $LIMITS "\$@" ;; esac
+exec podman $STORE --runtime runc --cgroup-manager cgroupfs --log-level error "\$command" "\$@"
+SCRIPT
+  chmod +x "$1"
+}
 
 # The base that the Containerfiles find under BASE.
 debian_base() {

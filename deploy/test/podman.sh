@@ -42,14 +42,7 @@ cleanup() {
   rm -f "$wrapper"
 }
 trap cleanup EXIT
-cat >"$wrapper" <<SCRIPT
-#!/bin/sh
-set -- "\$@"
-command=\$1; shift
-case \$command in run | create) set -- $LIMITS "\$@" ;; esac
-exec podman $STORE --runtime runc --cgroup-manager cgroupfs --log-level error "\$command" "\$@"
-SCRIPT
-chmod +x "$wrapper"
+podman_program "$wrapper"
 export BACKEND_IMAGE=localhost/pganalytics-v3-backend:0.1.0 COLLECTOR_IMAGE=localhost/pganalytics-v3-collector:0.1.0
 export POSTGRES_IMAGE=localhost/postgres:stand-in COLLECTION_INTERVAL=5
 up() { "$compose" --podman-path "$wrapper" -f "$here/docker-compose.yml" up -d --no-deps "$1" >"$ENGINE_DIR/up.log" 2>&1 || { cat "$ENGINE_DIR/up.log"; return 1; }; }

@@ -41,13 +41,7 @@ cleanup() {
   rm -f "$wrapper"
 }
 trap cleanup EXIT
-cat >"$wrapper" <<SCRIPT
-#!/bin/sh
-command=\$1; shift
-case \$command in run | create) set -- $LIMITS "\$@" ;; esac
-exec podman $STORE --runtime runc --cgroup-manager cgroupfs --log-level error "\$command" "\$@"
-SCRIPT
-chmod +x "$wrapper"
+podman_program "$wrapper"
 engine network create monitoring >/dev/null
 export POSTGRES_IMAGE="$image" AGENT_IMAGE=localhost/pganalytics-v3-collector:0.1.0
 export POSTGRES_PASSWORD="p@:/#'&-1234567890" PGBOUNCER_AUTH_PASS="b@:/#'&-1234567890" PGANALYTICS_MONITOR_PASSWORD="m@:/#'&-1234567890"

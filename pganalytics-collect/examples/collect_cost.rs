@@ -104,7 +104,7 @@ async fn collect(url: &str) -> anyhow::Result<ExitCode> {
                 due: collector.measurements().iter().map(|measurement| measurement.name().clone()).collect(),
                 now: now()?,
                 deadline: tokio::time::Instant::now() + Duration::from_secs(60),
-                alone: false,
+                only_visit: false,
             };
             let collected = collector.collect(&cx).await?;
             for report in collected.reports {

@@ -23,9 +23,9 @@ use crate::{
     exporter::Exporter,
     host::HostIdentity,
     memory_sink::MemorySink,
-    own_sql::{CatalogFolder, Following, LiveCatalog, Watched},
+    own_sql::{CatalogFolder, CatalogFollower, LiveCatalog, WatchedFolder},
     postgres::PostgresServer,
-    scheduler::{Accounts, Losses, Plan, Runner, SchedulerStats, Shared, Time},
+    scheduler::{Accounts, Losses, Plan, Runner, RunnerContext, SchedulerStats, Time},
     sink::Sink,
 };
 
@@ -60,8 +60,8 @@ pub struct AgentBuilder {
     flush: Duration,
     own_figures: bool,
     exporter: Option<Exporter>,
-    catalog: Following,
-    folder: Option<Watched>,
+    catalog: CatalogFollower,
+    folder: Option<WatchedFolder>,
 }
 
 impl fmt::Debug for Agent {
@@ -204,7 +204,7 @@ impl AgentBuilder {
     /// (`agent_catalog`).
     #[must_use]
     pub fn catalog_folder(mut self, folder: CatalogFolder) -> Self {
-        let folder = Watched::new(folder);
+        let folder = WatchedFolder::new(folder);
         self.catalog = folder.live().follow();
         self.folder = Some(folder);
         self
@@ -263,7 +263,7 @@ impl Agent {
             flush: Duration::from_secs(5),
             own_figures: true,
             exporter: None,
-            catalog: Following::default(),
+            catalog: CatalogFollower::default(),
             folder: None,
         }
     }
@@ -319,13 +319,14 @@ impl Agent {
         let name = settings.name.take().unwrap_or_else(|| identity.hostname.as_str().into());
         let outbox = settings.outbox.take().unwrap_or_else(|| Arc::new(MemoryOutbox::new(settings.buffer_size)));
         let delivers = sink.is_some();
+        let clock = Time::new(Arc::clone(&settings.clock), sink.clone());
         let sender = Sender::new(Arc::clone(&outbox), sink.unwrap_or_else(|| Arc::new(MemorySink::new())))
             .with_backoff(settings.backoff.clone())
             .with_limits(settings.limits)
             .with_linger(settings.linger);
-        let shared = Shared {
+        let shared = RunnerContext {
             outbox: Arc::clone(&outbox),
-            clock: Time::new(Arc::clone(&settings.clock)),
+            clock,
             stats: Arc::new(SchedulerStats::default()),
             accounts: Arc::new(Mutex::new((Accounts::new(), ChangeFilter::new(), Losses::of(&*outbox)))),
             latest: exporter.as_ref().map(|exporter| exporter.latest().clone()),
@@ -336,6 +337,7 @@ impl Agent {
                 agent: Arc::clone(&name),
                 source: identity.source(),
                 started: shared.clock.now(),
+                clock: shared.clock.clone(),
                 outbox: Arc::clone(&outbox),
                 sender: sender.stats(),
                 scheduler: Arc::clone(&shared.stats),
@@ -363,7 +365,7 @@ struct Prepared {
     collectors: Vec<Box<dyn Collector>>,
     exporter: Option<Exporter>,
     sender: Sender,
-    shared: Shared,
+    shared: RunnerContext,
     settings: AgentBuilder,
 }
 
@@ -446,7 +448,7 @@ async fn once(collector: &mut dyn Collector, plan: &Plan, now: Timestamp) -> Vis
         due: wanted.map(|measurement| measurement.name().clone()).collect(),
         now,
         deadline: Instant::now() + ONCE,
-        alone: true,
+        only_visit: true,
     };
     let collected = match timeout(ONCE + Duration::from_secs(1), collector.collect(&cx)).await {
         Ok(collected) => collected,

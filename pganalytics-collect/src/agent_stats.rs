@@ -14,7 +14,7 @@ use crate::{
     delivery::{Outbox, SenderStats},
     error::CollectError,
     host::process,
-    scheduler::SchedulerStats,
+    scheduler::{SchedulerStats, Time},
     scrape::full_scrape,
 };
 
@@ -23,6 +23,7 @@ pub(crate) struct AgentStats {
     pub(crate) agent: Arc<str>,
     pub(crate) source: Source,
     pub(crate) started: Timestamp,
+    pub(crate) clock: Time,
     pub(crate) outbox: Arc<dyn Outbox>,
     pub(crate) sender: Arc<SenderStats>,
     pub(crate) scheduler: Arc<SchedulerStats>,
@@ -35,6 +36,7 @@ impl AgentStats {
         let gap = outbox.last_gap.as_ref();
         let reason = gap.map(|gap| gap.reason.to_string());
         let usage = process::usage();
+        let offset = self.clock.offset().map(|micros| micros as f64 / 1e6);
         let count = |count: u64| Value::Int(i64::try_from(count).unwrap_or(i64::MAX));
         let row = [()];
         full_scrape(measurement, self.source.clone(), now, &row, |(), column| {
@@ -60,6 +62,7 @@ impl AgentStats {
                 "queue_age" => Value::Float(outbox.oldest.map_or(0.0, |age| age.as_secs_f64())),
                 "pushes" => count(self.sender.pushes()),
                 "push_failures" => count(self.sender.failures()),
+                "clock_offset" => offset.map_or(Value::Null, Value::Float),
                 "gap_first" => gap.map_or(Value::Null, |gap| count(gap.first.0)),
                 "gap_last" => gap.map_or(Value::Null, |gap| count(gap.last.0)),
                 "gap_reason" => reason.as_deref().map_or(Value::Null, Value::Text),

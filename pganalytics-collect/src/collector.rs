@@ -21,7 +21,7 @@ pub struct CollectContext {
     pub deadline: Instant,
     /// Whether no other visit will follow, as with [`Agent::once`](crate::Agent::once): what might
     /// become more complete later is brought as it is.
-    pub alone: bool,
+    pub only_visit: bool,
 }
 
 impl CollectContext {
@@ -158,7 +158,7 @@ pub trait Collector: Send {
     /// What is wrong with the whole place, in the words in which the collector has
     /// logged it at its last visit; the scheduler does not log it again for each
     /// measurement that failed with these words.
-    fn said(&self) -> Option<String> {
+    fn already_logged(&self) -> Option<String> {
         None
     }
 

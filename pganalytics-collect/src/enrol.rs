@@ -73,7 +73,7 @@ pub struct Registered {
 }
 
 #[derive(Serialize)]
-struct Question<'a> {
+struct EnrolRequest<'a> {
     name: &'a str,
     hostname: &'a str,
     version: &'a str,
@@ -113,7 +113,7 @@ pub async fn register(config: &Config) -> Result<Registered, EnrolError> {
     let identity = HostIdentity::read(Path::new("/"));
     let hostname = config.hostname.as_deref().unwrap_or(identity.hostname.as_str());
     let question =
-        Question { name: config.name.as_deref().unwrap_or(hostname), hostname, version: env!("CARGO_PKG_VERSION") };
+        EnrolRequest { name: config.name.as_deref().unwrap_or(hostname), hostname, version: env!("CARGO_PKG_VERSION") };
     let url = format!("{}/api/v1/collectors/register", backend.url.trim_end_matches('/'));
     let url: Url =
         url.parse().map_err(|_| missing("backend.url", "it is no address; write as https://metrics.example.com"))?;

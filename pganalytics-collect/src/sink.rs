@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use pganalytics_core::{Position, PushReply, Ranges, RefusedRange, Seq, StreamId};
+use pganalytics_core::{Position, PushReply, Ranges, RefusedRange, Seq, StreamId, Timestamp};
 
 /// Encoded frames of one stream, in the order of their numbers.
 #[derive(Debug, Clone)]
@@ -184,6 +184,15 @@ pub enum SinkError {
     },
 }
 
+/// The time at the receiver, as far as it is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReceiverTime {
+    /// Now.
+    pub now: Timestamp,
+    /// By how much that may be wrong, either way.
+    pub within: Duration,
+}
+
 /// Takes frames: sends, stores or shows them.
 ///
 /// The agent calls it with one group at a time, and again with what was not
@@ -193,6 +202,12 @@ pub enum SinkError {
 pub trait Sink: Send + Sync {
     /// Delivers a group.
     async fn deliver(&self, frames: FrameGroup) -> Result<Delivery, SinkError>;
+
+    /// The receiver's time, where it is known. An agent whose host's clock is more
+    /// than two seconds off goes by it.
+    fn receiver_time(&self) -> Option<ReceiverTime> {
+        None
+    }
 }
 
 #[async_trait]
@@ -200,12 +215,20 @@ impl<S: Sink + ?Sized> Sink for std::sync::Arc<S> {
     async fn deliver(&self, frames: FrameGroup) -> Result<Delivery, SinkError> {
         (**self).deliver(frames).await
     }
+
+    fn receiver_time(&self) -> Option<ReceiverTime> {
+        (**self).receiver_time()
+    }
 }
 
 #[async_trait]
 impl<S: Sink + ?Sized> Sink for Box<S> {
     async fn deliver(&self, frames: FrameGroup) -> Result<Delivery, SinkError> {
         (**self).deliver(frames).await
+    }
+
+    fn receiver_time(&self) -> Option<ReceiverTime> {
+        (**self).receiver_time()
     }
 }
 

@@ -35,7 +35,8 @@ pub struct ScrapeClock {
 /// One visit to a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Scrape {
-    /// When the values were read, by the agent's clock.
+    /// When the values were read, by the agent's clock; by the receiver's where that is
+    /// known to be more than two seconds away (see [`ScrapeClock::offset_micros`]).
     pub collected_at: Timestamp,
     /// Planned time between two scrapes, in microseconds.
     pub interval_micros: u64,

@@ -5,8 +5,8 @@
 //! blocks that the hour has already: late frames are worked in. More than one
 //! block comes of an hour when
 //! * the schema or the server's name changed: each run of equal ones is a block;
-//! * it holds more than [`BLOCK_VALUES`]: a block is read whole by a worker that
-//!   has little memory.
+//! * it would take more than [`BLOCK_BYTES`] once decoded: what joins it, and a
+//!   worker that reads it, have little memory.
 //!
 //! Invariants: what a reader sees at each scrape is the same before and after;
 //! an hour without loose frames is left alone, so that compaction comes to rest;
@@ -20,8 +20,8 @@ use pganalytics_core::{
     frame::{self, Frame, FrameError, Limits},
 };
 
-/// Most values that are joined to one block: 64 MiB of numbers once decoded.
-pub const BLOCK_VALUES: u64 = 8 << 20;
+/// Most bytes, once decoded, that are joined to one block.
+pub const BLOCK_BYTES: u64 = 64 << 20;
 
 /// Blocks of more rows than this note what their rows say of each other: a reader of fewer is as
 /// fast without. The lives of the tests are short, and have them all the same.
@@ -49,24 +49,24 @@ pub struct Piece<K> {
     pub kind: K,
     /// Whether it is a block already.
     pub block: bool,
-    /// Rows × columns.
-    pub values: u64,
+    /// Bytes of all columns, decoded ([`Frame::decoded_bytes`]).
+    pub decoded: u64,
 }
 
 /// The runs of an hour's chunks (in order of their first scrape) that are to
 /// become a block each. Chunks that are in no run stay as they are.
 pub fn plan<K: PartialEq>(hour: &[Piece<K>]) -> Vec<Range<usize>> {
     let mut runs: Vec<Range<usize>> = Vec::new();
-    let (mut values, mut kind) = (0_u64, None);
+    let (mut decoded, mut kind) = (0_u64, None);
     for (at, piece) in hour.iter().enumerate() {
         match runs.last_mut() {
-            Some(run) if kind == Some(&piece.kind) && values.saturating_add(piece.values) <= BLOCK_VALUES => {
+            Some(run) if kind == Some(&piece.kind) && decoded.saturating_add(piece.decoded) <= BLOCK_BYTES => {
                 run.end = at + 1;
-                values += piece.values;
+                decoded += piece.decoded;
             }
             _ => {
                 runs.push(at..at + 1);
-                values = piece.values;
+                decoded = piece.decoded;
             }
         }
         kind = Some(&piece.kind);
@@ -103,8 +103,8 @@ mod tests {
     #![allow(clippy::single_range_in_vec_init)] // a plan of one run
     use super::*;
 
-    fn piece(kind: char, block: bool, values: u64) -> Piece<char> {
-        Piece { kind, block, values }
+    fn piece(kind: char, block: bool, decoded: u64) -> Piece<char> {
+        Piece { kind, block, decoded }
     }
 
     #[test]
@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn blocks_are_bounded() {
-        let third = BLOCK_VALUES / 3;
+        let third = BLOCK_BYTES / 3;
         let hour: Vec<_> = (0..7).map(|_| piece('a', false, third)).collect();
         assert_eq!(plan(&hour), [0..3, 3..6, 6..7]);
         assert_eq!(plan(&[piece('a', false, u64::MAX), piece('a', false, u64::MAX)]), [0..1, 1..2]);

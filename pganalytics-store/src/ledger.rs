@@ -2,8 +2,10 @@
 //!
 //! A ledger holds [`Ranges`] of one (tenant, collector, stream). Frames come
 //! almost in order, so the history of a healthy stream is one range however
-//! long it is: the ledger stays small for ever, which is what lets a store
-//! promise "at most once, for ever".
+//! long it is: the ledger stays small, which is what lets a store promise "at
+//! most once" without an end. Only of a stream that was silent for longer than
+//! anything that it sent can be kept ([`retention`](crate::retention)) it goes:
+//! what came again then would be dropped for its age.
 //!
 //! Invariants: a number once held stays held; the [`Changes`] of
 //! [`Ledger::insert_noting`] bring a copy that holds what was held before to

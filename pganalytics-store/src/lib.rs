@@ -113,6 +113,7 @@ pub mod sql;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 pub mod stored_schema;
+pub mod stream_account;
 pub mod unnumbered;
 
 pub use chunk::{Chunk, ChunkSelect, ChunkSource, Pick, StoredMeasurement};
@@ -124,4 +125,5 @@ pub use metric_store::{
 };
 pub use quota::Quotas;
 pub use sql::{RecordStream, SqlError, SqlQuery};
+pub use stream_account::StreamAccount;
 pub use unnumbered::{PushKey, Unnumbered};

@@ -13,6 +13,7 @@ use crate::{
     fork::{Fork, StoredFork},
     quota::Quotas,
     sql::{RecordStream, SqlQuery},
+    stream_account::StreamAccount,
     unnumbered::{MakeReply, PushKey, Unnumbered},
 };
 
@@ -213,6 +214,12 @@ pub trait MetricStore: Send + Sync {
     /// # Errors
     /// When the store can't be read.
     async fn gaps(&self, tenant: TenantId) -> Result<Vec<StoredGap>, StoreError>;
+
+    /// What became of the frames of each stream of a tenant, by collector and stream.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    async fn stream_accounts(&self, tenant: TenantId) -> Result<Vec<StreamAccount>, StoreError>;
 
     /// The streams of a tenant that two senders were seen to go on with, in order
     /// of time.

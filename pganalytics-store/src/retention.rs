@@ -8,6 +8,12 @@ use pganalytics_core::{MeasurementName, Schema, Timestamp};
 /// hear an hour late.
 pub(crate) const SCHEMA_MICROS: i64 = 86_400 * 1_000_000;
 
+/// How much longer than anything that it sent can be kept a stream is remembered
+/// that nobody sends any more, and how long at least. What it sent before and
+/// would be taken for new then is dropped at once for its age.
+const SILENT_MICROS: i64 = 30 * 86_400 * 1_000_000;
+const SILENT_AT_LEAST_MICROS: i64 = 400 * 86_400 * 1_000_000;
+
 /// Says what is too old: by the settings of a measurement, else by its schema,
 /// which travels with its frames, else by the default.
 #[derive(Debug, Clone)]
@@ -24,15 +30,34 @@ impl Retention {
         Self { now, default, own: own.into_iter().collect() }
     }
 
+    /// The present.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// Before which time nothing is kept by default; `None`: all is.
+    pub(crate) fn default_cutoff(&self) -> Option<Timestamp> {
+        before(self.now, self.default)
+    }
+
+    /// Streams that were silent since are forgotten, when nothing from before `oldest` is kept.
+    pub(crate) fn streams_before(now: Timestamp, oldest: Timestamp) -> Timestamp {
+        now.plus_micros(-SILENT_AT_LEAST_MICROS).min(oldest.plus_micros(-SILENT_MICROS))
+    }
+
     /// A chunk whose newest scrape is older than this is due; `None`: none is.
     /// `schema` is the newest one of the measurement.
     #[must_use]
     pub fn cutoff(&self, measurement: &MeasurementName, schema: Option<&Schema>) -> Option<Timestamp> {
         let own = self.own.get(measurement).copied();
         let keep = own.or_else(|| schema.and_then(Schema::retention)).unwrap_or(self.default);
-        let micros = i64::try_from(keep.as_micros()).ok()?;
-        Some(self.now.plus_micros(micros.checked_neg()?))
+        before(self.now, keep)
     }
+}
+
+fn before(now: Timestamp, keep: Duration) -> Option<Timestamp> {
+    let micros = i64::try_from(keep.as_micros()).ok()?;
+    Some(now.plus_micros(micros.checked_neg()?))
 }
 
 #[cfg(test)]

@@ -45,6 +45,7 @@ pub(super) const KEYS: &[Key] = &[
     key("collector.config_pull_interval", "CONFIG_PULL_INTERVAL", "300"),
     key("collector.data_dir", "", "/var/lib/pganalytics-agent"),
     key("collector.buffer_size", "METRICS_BUFFER_SIZE", "104857600"),
+    key("collector.backlog", "", "oldest_first"),
     key("collector.catalog_dir", "", ""),
     key("collector.host_root", "", "/"),
     key("collector.log_level", "LOG_LEVEL", "info"),

@@ -6,7 +6,7 @@ use pganalytics_core::Secret;
 use toml::Value;
 
 use super::{file::ConfigFile, keys};
-use crate::{error::CollectError, postgres::Environment};
+use crate::{delivery::Backlog, error::CollectError, postgres::Environment};
 
 /// Where a setting comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -195,6 +195,15 @@ impl<'a> Layers<'a> {
 
     pub(super) fn duration(&self, path: &str) -> Result<Duration, CollectError> {
         Ok(self.typed(path, duration)?.unwrap_or_default())
+    }
+
+    pub(super) fn backlog(&self, path: &str) -> Result<Backlog, CollectError> {
+        let backlog = self.typed(path, |value| match value.as_str() {
+            Some("oldest_first") => Ok(Backlog::OldestFirst),
+            Some("newest_first") => Ok(Backlog::NewestFirst),
+            _ => Err("oldest_first or newest_first"),
+        })?;
+        Ok(backlog.unwrap_or_default())
     }
 
     pub(super) fn bytes(&self, path: &str) -> Result<usize, CollectError> {

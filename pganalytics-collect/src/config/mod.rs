@@ -12,6 +12,7 @@
 //! push_interval = 1             # how long a frame waits for others to travel with it
 //! data_dir = "/var/lib/pganalytics-agent" # what waits for delivery, how far logs were read
 //! buffer_size = 104857600       # bytes that wait for delivery
+//! backlog = "oldest_first"      # of what waited during an outage; or "newest_first"
 //! catalog_dir = "/etc/pganalytics/measurements" # your own SQL, see own_sql
 //!
 //! [backend]
@@ -74,7 +75,7 @@ use self::{
 use crate::{
     agent::{Agent, AgentBuilder},
     collector::Collector,
-    delivery::{Backoff, HttpSink, HttpSinkBuilder, Spool, SpoolError, Token},
+    delivery::{Backlog, Backoff, HttpSink, HttpSinkBuilder, Spool, SpoolError, Token},
     enrol,
     error::CollectError,
     exporter::{Exporter, ExporterSettings},
@@ -136,6 +137,8 @@ pub struct Config {
     pub host_root: PathBuf,
     /// Most bytes that wait for delivery.
     pub buffer_size: usize,
+    /// What of an outage's frames goes first.
+    pub backlog: Backlog,
     /// How long a frame waits for others to travel with it.
     pub push_interval: Duration,
     /// Pause between two looks at the settings that the server has.
@@ -214,6 +217,7 @@ impl Config {
             data_dir: layers.path("collector.data_dir")?.unwrap_or_default(),
             host_root: layers.path("collector.host_root")?.unwrap_or_default(),
             buffer_size: layers.bytes("collector.buffer_size")?,
+            backlog: layers.backlog("collector.backlog")?,
             push_interval: layers.duration("collector.push_interval")?,
             config_pull_interval: layers.duration("collector.config_pull_interval")?,
             log_level: layers.text("collector.log_level")?.unwrap_or_default(),
@@ -264,14 +268,14 @@ impl Config {
         let wanted = || self.catalog.iter().filter(|measurement| self.plan.interval_of(measurement).is_some()).cloned();
         self.postgres
             .iter()
-            .map(|config| PostgresServer::new(config.clone(), wanted()).telling(&self.folders))
+            .map(|config| PostgresServer::new(config.clone(), wanted()).reporting_folders_to(&self.folders))
             .collect()
     }
 
     /// The collector of the host's figures.
     #[must_use]
     pub fn host(&self) -> HostCollector {
-        let host = HostCollector::new(&self.host_root).listening(&self.folders);
+        let host = HostCollector::new(&self.host_root).folders_from(&self.folders);
         match &self.hostname {
             Some(name) => host.named(name),
             None => host,
@@ -312,7 +316,7 @@ impl Config {
     /// # Errors
     /// When the folder can't be used, or another agent uses it.
     pub fn spool(&self) -> Result<Spool, SpoolError> {
-        Spool::open(self.data_dir.join("spool"), self.buffer_size)
+        Spool::open_with(self.data_dir.join("spool"), self.buffer_size, self.backlog)
     }
 
     /// What answers Prometheus, when it is switched on; for

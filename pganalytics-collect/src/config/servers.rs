@@ -27,7 +27,7 @@ const VARIABLES: &[(&str, &str)] = &[
 ];
 
 /// A server as it was written, and which of its settings came from where.
-struct Written {
+struct ServerEntry {
     settings: PostgresSettings,
     origin: Origin,
     keys: Vec<(String, Origin)>,
@@ -47,7 +47,7 @@ pub(super) fn servers(layers: &Layers<'_>, urls: &[Secret<String>]) -> Result<Ve
     let libpq = ["PGHOST", "PGSERVICE"].iter().any(|name| variable(name).is_some());
     if written.is_empty() && (!set.is_empty() || libpq) {
         let origin = Origin::Environment(set.first().map_or("PGHOST", |(name, _)| name).to_owned());
-        written.push(Written { settings: PostgresSettings::default(), origin, keys: Vec::new() });
+        written.push(ServerEntry { settings: PostgresSettings::default(), origin, keys: Vec::new() });
     }
     for server in &mut written {
         for (name, key) in &set {
@@ -60,7 +60,7 @@ pub(super) fn servers(layers: &Layers<'_>, urls: &[Secret<String>]) -> Result<Ve
         }
     }
     let mut servers: Vec<PostgresConfig> = Vec::with_capacity(written.len());
-    for Written { settings, origin, keys } in written {
+    for ServerEntry { settings, origin, keys } in written {
         let given = settings.clone();
         let config = settings.resolve(layers.environment).map_err(|error| match error {
             CollectError::Config { key, message } => wrong(&origin, &key, message),
@@ -73,19 +73,19 @@ pub(super) fn servers(layers: &Layers<'_>, urls: &[Secret<String>]) -> Result<Ve
     Ok(servers)
 }
 
-fn of_flags(urls: &[Secret<String>]) -> Result<Vec<Written>, CollectError> {
+fn of_flags(urls: &[Secret<String>]) -> Result<Vec<ServerEntry>, CollectError> {
     let origin = Origin::Flag(String::from("--postgres"));
     let parse = |url: &Secret<String>| match PostgresSettings::from_url(url.expose()) {
-        Ok(settings) => Ok(Written { settings, origin: origin.clone(), keys: Vec::new() }),
+        Ok(settings) => Ok(ServerEntry { settings, origin: origin.clone(), keys: Vec::new() }),
         Err(CollectError::Config { message, .. }) => Err(wrong(&origin, "postgres", message)),
         Err(other) => Err(other),
     };
     urls.iter().map(parse).collect()
 }
 
-fn of_file(layers: &Layers<'_>) -> Result<Vec<Written>, CollectError> {
+fn of_file(layers: &Layers<'_>) -> Result<Vec<ServerEntry>, CollectError> {
     let listed = lists::read::<PostgresSettings>(layers, "postgres")?;
-    Ok(listed.into_iter().map(|Listed { settings, origin, keys }| Written { settings, origin, keys }).collect())
+    Ok(listed.into_iter().map(|Listed { settings, origin, keys }| ServerEntry { settings, origin, keys }).collect())
 }
 
 fn is_open(settings: &PostgresSettings, key: &str) -> bool {

@@ -8,14 +8,18 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use pganalytics_core::{PushReply, Secret, StreamRange, frame};
+use pganalytics_core::{PushReply, Secret, StreamRange, Timestamp, frame};
 use reqwest::{Certificate, Client, Identity, Response, StatusCode, Url, header, redirect};
 use serde::Deserialize;
+use tokio::time::Instant;
 
-use super::schemas::{CutGroup, ToldSchemas};
+use super::{
+    receiver_clock::ReceiverClock,
+    schemas::{CutGroup, ToldSchemas},
+};
 use crate::{
     error::CollectError,
-    sink::{Delivery, FrameGroup, Sink, SinkError, one_line},
+    sink::{Delivery, FrameGroup, ReceiverTime, Sink, SinkError, one_line},
 };
 
 /// Where frames are pushed to, below the server's address.
@@ -115,6 +119,7 @@ impl HttpSinkBuilder {
             bearer: Mutex::new(bearer),
             token_file,
             told: ToldSchemas::default(),
+            receiver: ReceiverClock::default(),
         })
     }
 
@@ -163,6 +168,7 @@ pub struct HttpSink {
     bearer: Mutex<Option<Secret<String>>>,
     token_file: Option<PathBuf>,
     told: ToldSchemas,
+    receiver: ReceiverClock,
 }
 
 impl HttpSink {
@@ -256,23 +262,35 @@ impl Sink for HttpSink {
         self.told.taken(&cut);
         Delivery::of_reply(&group, &reply).map_err(|message| self.bad_reply(&message))
     }
+
+    fn receiver_time(&self) -> Option<ReceiverTime> {
+        self.receiver.now()
+    }
 }
 
 impl HttpSink {
     /// Pushes a body, with a new token if the one that it has was refused.
     async fn push(&self, body: Bytes) -> Result<PushReply, SinkError> {
+        let mut sent = Instant::now();
         let mut response = self.post(body.clone()).await?;
         if response.status() == StatusCode::UNAUTHORIZED && self.renew_token().await {
+            sent = Instant::now();
             response = self.post(body).await?;
         }
-        let status = response.status();
+        let (status, answered, date) = (response.status(), Instant::now(), date(&response));
         // Of a push that is refused as a whole the reply says why, frame by frame.
         if !status.is_success() && status != StatusCode::UNPROCESSABLE_ENTITY {
             return Err(self.refusal(response).await);
         }
         let body = read_body(response).await.map_err(|message| self.bad_reply(&message))?;
         match serde_json::from_slice(&body) {
-            Ok(reply) => Ok(reply),
+            Ok(reply) => {
+                // Not before the reply is known to be the server's own, and not a proxy's.
+                if let Some(date) = date {
+                    self.receiver.note(date, sent, answered);
+                }
+                Ok(reply)
+            }
             Err(_) if status == StatusCode::UNPROCESSABLE_ENTITY => {
                 let message = format!("{}: {status}: {}", self.server, words_of_problem(&body));
                 Err(SinkError::Unreadable { message })
@@ -332,6 +350,13 @@ fn words_of_problem(body: &[u8]) -> String {
     let problem = serde_json::from_slice::<Problem>(body).unwrap_or_default();
     let words = problem.detail.or(problem.message).or(problem.error.and_then(|error| error.message));
     one_line(&words.unwrap_or_else(|| String::from_utf8_lossy(body).into_owned()))
+}
+
+/// When the server wrote its answer, by its own clock.
+fn date(response: &Response) -> Option<Timestamp> {
+    let text = response.headers().get(header::DATE)?.to_str().ok()?;
+    let date = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
+    Some(Timestamp::from_micros(date.as_microsecond()))
 }
 
 fn retry_after(response: &Response) -> Option<Duration> {

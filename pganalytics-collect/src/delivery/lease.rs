@@ -30,6 +30,12 @@ impl Stream {
     /// reach are left for later.
     pub(super) fn lease(&mut self, limits: GroupLimits, backlog: Backlog, now: Moment) -> Lease {
         self.read_again(now);
+        if let Some(first) = self.unsafe_end {
+            match self.disk.sync(&segment::name(first)) {
+                Ok(()) => self.unsafe_end = None,
+                Err(error) => self.note_unreadable(&error),
+            }
+        }
         loop {
             let live = self.live_from(now);
             let order = lane::order(&self.waiting, live, backlog);
@@ -102,7 +108,8 @@ impl Stream {
     /// Where a frame stands, unless its segment is out of reach.
     fn find(&self, seq: u64, now: Moment) -> Option<(u64, Entry)> {
         let (&first, segment) = self.segments.range(..=seq).next_back()?;
-        let entries = segment.entries.as_ref().filter(|_| segment.not_before <= now.steady)?;
+        let is_in_reach = segment.not_before <= now.steady && self.unsafe_end != Some(first);
+        let entries = segment.entries.as_ref().filter(|_| is_in_reach)?;
         let at = entries.binary_search_by_key(&seq, |entry| entry.seq).ok()?;
         Some((first, *entries.get(at)?))
     }
@@ -122,7 +129,7 @@ impl Stream {
 
     fn note_unreadable(&mut self, error: &io::Error) {
         if self.unreadable.is_none() {
-            error!(%error, "frames of the spool can't be read now; they are kept, and tried again");
+            error!(%error, "frames of the spool are out of reach now; they are kept, and tried again");
         }
         self.unreadable = Some(error.to_string());
     }

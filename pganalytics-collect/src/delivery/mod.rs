@@ -35,6 +35,7 @@ mod os_disk;
 mod outbox;
 mod quarantine;
 mod quota;
+mod receiver_clock;
 mod record;
 mod recover;
 mod retry;

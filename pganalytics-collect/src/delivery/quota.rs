@@ -12,7 +12,7 @@ use super::{
 const LEFT_TO_OTHERS: u64 = 20;
 
 impl Stream {
-    /// Bytes that may be kept now: the quota, and never the last 5 % of the disk.
+    /// Bytes that may be kept now: the quota, and not the last 5 % of the disk.
     fn allowed(&self, used: u64) -> u64 {
         match self.disk.space() {
             Ok(Some(space)) => {
@@ -36,10 +36,7 @@ impl Stream {
         if used <= allowed || !self.disk.is_there() {
             return;
         }
-        let saved = self.save_account();
-        if saved {
-            self.remove_empty();
-        }
+        let saved = self.tidy();
         let mut left = self.used();
         let mut lost = Ranges::new();
         let mut gone = Vec::new();
@@ -84,12 +81,14 @@ impl Stream {
         self.save_account();
     }
 
-    /// Notes what became of frames, and removes segments that nobody needs.
-    pub(super) fn tidy(&mut self) {
+    /// Notes what became of frames, and removes segments that nobody needs. Whether it
+    /// could be noted: else nothing is removed.
+    pub(super) fn tidy(&mut self) -> bool {
         let saved = self.save_account();
         if saved {
             self.remove_empty();
         }
+        saved
     }
 
     /// Removes segments of which nothing waits. The newest one stays.

@@ -70,6 +70,7 @@ impl Stream {
             && let Err(error) = stream.begin_segment(&[], now.wall.as_micros())
         {
             warn!(%error, "the spool can't be written now");
+            stream.unsafe_end = firsts.last().copied();
         }
         stream.declare(now);
         stream.tidy();
@@ -99,6 +100,7 @@ impl Stream {
             stats: OutboxStats::default(),
             losses: Vec::new(),
             unreadable: None,
+            unsafe_end: None,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::dice::Dice;
+use crate::rng::Rng;
 
 /// Pauses that grow: full jitter between nothing and a bound that doubles.
 ///
@@ -14,7 +14,7 @@ pub struct Backoff {
     max: Duration,
     jitter: bool,
     bound: Duration,
-    dice: Dice,
+    rng: Rng,
 }
 
 impl Default for Backoff {
@@ -28,14 +28,14 @@ impl Backoff {
     /// is its bound.
     #[must_use]
     pub fn new(initial: Duration, max: Duration, jitter: bool) -> Self {
-        Self { initial, max, jitter, bound: initial, dice: Dice::new() }
+        Self { initial, max, jitter, bound: initial, rng: Rng::new() }
     }
 
     /// The next pause, never shorter than what the receiver asked for.
     pub fn next_pause(&mut self, retry_after: Option<Duration>) -> Duration {
         let bound = self.bound.min(self.max);
         self.bound = bound.saturating_mul(2).min(self.max);
-        let pause = if self.jitter { bound.mul_f64(self.dice.fraction()) } else { bound };
+        let pause = if self.jitter { bound.mul_f64(self.rng.next_f64()) } else { bound };
         match retry_after {
             // Those who were told the same time should not all come at it.
             Some(asked) => asked.min(MAX_RETRY_AFTER) + pause,

@@ -133,8 +133,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Spool {
     /// Opens the spool in this folder, which is made if there is none. At most
-    /// about `quota` bytes are kept, and never the last 5 % of the disk. Of a backlog
-    /// the oldest goes first.
+    /// about `quota` bytes are kept, and the last 5 % of the disk are left to others, but
+    /// for one segment. Of a backlog the oldest goes first.
     ///
     /// # Errors
     /// When another process or user has it, or it can't be read or written.

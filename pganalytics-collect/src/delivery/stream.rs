@@ -139,6 +139,10 @@ pub(super) struct Stream {
     pub(super) losses: Vec<Loss>,
     /// Why something could not be read.
     pub(super) unreadable: Option<String>,
+    /// The segment that was the last one when the stream was opened, as long as its end
+    /// may vanish with the machine's power, and no later one says which numbers were
+    /// given out: if its frames left, their numbers could be given out again.
+    pub(super) unsafe_end: Option<u64>,
 }
 
 impl Stream {
@@ -270,6 +274,7 @@ impl Stream {
             return Err(error);
         }
         self.current = Some(Current { first, size: bytes.len() as u64 });
+        self.unsafe_end = None;
         let new = Segment { bytes: bytes.len() as u64, entries: Some(Vec::new()), not_before: Duration::ZERO };
         self.segments.insert(first, new);
         Ok((first, places.into_iter().map(|place| MAGIC.len() + place).collect()))

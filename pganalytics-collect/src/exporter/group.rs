@@ -7,7 +7,7 @@ use pganalytics_core::{Batch, Schema, Value};
 
 use super::{
     page::{FamilyId, Meta, Page, Seen},
-    scene::Scene,
+    server_view::ServerView,
     text::{Labels, Number},
 };
 
@@ -99,13 +99,13 @@ impl Group {
     /// summed up in one series.
     pub(super) fn write(
         &self,
-        scene: &Scene<'_>,
+        view: &ServerView<'_>,
         page: &mut Page,
         seen: &mut Seen,
         labels: &mut Labels,
         budget: usize,
     ) {
-        let batches = scene.batches(&self.measurement);
+        let batches = view.batches(&self.measurement);
         let rows: usize = batches.iter().map(|kept| kept.batch.rows.len()).sum();
         if rows == 0 {
             return;
@@ -118,7 +118,7 @@ impl Group {
         let mut rest = Rest { sums: vec![None; self.metrics.len()], rows: 0 };
         for kept in batches {
             let batch = &*kept.batch;
-            let Some(bound) = self.bind(scene, batch) else { continue };
+            let Some(bound) = self.bind(view, batch) else { continue };
             let rows = self.rows(batch);
             for row in rows {
                 if !self.takes(batch, row) {
@@ -128,7 +128,7 @@ impl Group {
                 for (name, label) in &bound.labels {
                     write_label(labels, name, label, batch, row);
                 }
-                self.finish(scene, labels);
+                self.finish(view, labels);
                 let hash = labels.hash();
                 if !seen.insert(hash) {
                     continue;
@@ -138,7 +138,7 @@ impl Group {
                 rest.rows += u64::from(!keep);
                 let parts = bound.sources.iter().zip(&families).zip(&self.metrics).zip(&mut rest.sums);
                 for (((source, family), metric), sum) in parts {
-                    let (Some(family), Some(value)) = (*family, source.value(batch, row, scene.now)) else { continue };
+                    let (Some(family), Some(value)) = (*family, source.value(batch, row, view.now)) else { continue };
                     if keep {
                         page.push(family, labels, value);
                     } else if metric.additive {
@@ -148,13 +148,13 @@ impl Group {
             }
         }
         if rest.rows > 0 {
-            self.write_rest(scene, page, labels, &families, &rest);
+            self.write_rest(view, page, labels, &families, &rest);
         }
     }
 
     fn write_rest(
         &self,
-        scene: &Scene<'_>,
+        view: &ServerView<'_>,
         page: &mut Page,
         labels: &mut Labels,
         families: &[Option<FamilyId>],
@@ -164,7 +164,7 @@ impl Group {
         for (name, _) in &self.labels {
             labels.add(name, "other");
         }
-        self.finish(scene, labels);
+        self.finish(view, labels);
         for (family, sum) in families.iter().zip(&rest.sums) {
             let Some(family) = *family else { continue };
             page.overflow(family, rest.rows);
@@ -175,9 +175,9 @@ impl Group {
     }
 
     /// The server's label, where there is none of that name yet.
-    fn finish(&self, scene: &Scene<'_>, labels: &mut Labels) {
+    fn finish(&self, view: &ServerView<'_>, labels: &mut Labels) {
         if !self.labels.iter().any(|(name, _)| name == "server") {
-            scene.finish_labels(labels);
+            view.finish_labels(labels);
         }
     }
 
@@ -209,14 +209,14 @@ impl Group {
 
     /// Finds labels and figures in a batch. A catalog file of the user may lack
     /// what ours has.
-    fn bind<'a>(&'a self, scene: &'a Scene<'_>, batch: &'a Batch) -> Option<Bound<'a>> {
+    fn bind<'a>(&'a self, view: &'a ServerView<'_>, batch: &'a Batch) -> Option<Bound<'a>> {
         let schema = &batch.schema;
         let label = |(name, from): &'a (String, LabelFrom)| {
             let label = match from {
                 LabelFrom::Column(column) => Label::At(schema.position(column)?),
                 LabelFrom::Inet(column) => Label::Inet(schema.position(column)?),
                 LabelFrom::Database => Label::Text(batch.source.database.as_deref().unwrap_or_default()),
-                LabelFrom::Address => Label::Text(scene.label.as_deref().unwrap_or(scene.address)),
+                LabelFrom::Address => Label::Text(view.label.as_deref().unwrap_or(view.address)),
             };
             Some((name.as_str(), label))
         };

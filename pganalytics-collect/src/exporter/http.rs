@@ -26,9 +26,9 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    audience::Topic,
     page::Format,
-    scrape::{Exporter, Wish},
+    page_contents::PageKind,
+    scrape::{Exporter, ScrapeRequest},
 };
 use crate::error::CollectError;
 
@@ -46,7 +46,7 @@ const WAY: Duration = Duration::from_millis(500);
 /// A listener of an [`Exporter`].
 pub struct Listener {
     exporter: Exporter,
-    topic: Topic,
+    topic: PageKind,
     tcp: TcpListener,
     tls: Option<TlsAcceptor>,
     address: SocketAddr,
@@ -59,10 +59,10 @@ impl std::fmt::Debug for Listener {
 }
 
 impl Listener {
-    pub(super) async fn bind(exporter: Exporter, topic: Topic, address: SocketAddr) -> Result<Self, CollectError> {
+    pub(super) async fn bind(exporter: Exporter, topic: PageKind, address: SocketAddr) -> Result<Self, CollectError> {
         let key = match topic {
-            Topic::Postgres => "exporter.listen",
-            Topic::Pgbouncer => "exporter.pgbouncer_listen",
+            PageKind::Postgres => "exporter.listen",
+            PageKind::Pgbouncer => "exporter.pgbouncer_listen",
         };
         let wrong = |message: String| CollectError::Config { key: key.to_owned(), message };
         let bound = TcpListener::bind(address).await.and_then(|tcp| Ok((tcp.local_addr()?, tcp)));
@@ -112,7 +112,7 @@ impl Listener {
     }
 }
 
-async fn connection(exporter: Exporter, topic: Topic, tcp: TcpStream, tls: Option<TlsAcceptor>) {
+async fn connection(exporter: Exporter, topic: PageKind, tcp: TcpStream, tls: Option<TlsAcceptor>) {
     let _ = tcp.set_nodelay(true);
     match tls {
         None => serve(exporter, topic, tcp).await,
@@ -124,7 +124,7 @@ async fn connection(exporter: Exporter, topic: Topic, tcp: TcpStream, tls: Optio
     }
 }
 
-async fn serve(exporter: Exporter, topic: Topic, stream: impl AsyncRead + AsyncWrite + Unpin) {
+async fn serve(exporter: Exporter, topic: PageKind, stream: impl AsyncRead + AsyncWrite + Unpin) {
     let service = service_fn(move |request| {
         let exporter = exporter.clone();
         async move { Ok::<_, Infallible>(answer(&exporter, topic, &request).await) }
@@ -141,7 +141,7 @@ async fn serve(exporter: Exporter, topic: Topic, stream: impl AsyncRead + AsyncW
     }
 }
 
-async fn answer(exporter: &Exporter, topic: Topic, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+async fn answer(exporter: &Exporter, topic: PageKind, request: &Request<Incoming>) -> Response<Full<Bytes>> {
     let path = request.uri().path();
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "only GET\n");
@@ -183,7 +183,7 @@ async fn answer(exporter: &Exporter, topic: Topic, request: &Request<Incoming>) 
         },
     };
     let format = format(request.headers());
-    let page = exporter.scrape(Wish { topic, server, format }, patience(request.headers())).await;
+    let page = exporter.scrape(ScrapeRequest { topic, server, format }, patience(request.headers())).await;
     if page.is_empty() {
         return plain(StatusCode::INTERNAL_SERVER_ERROR, "the page could not be made; see the agent's log\n");
     }
@@ -199,7 +199,7 @@ fn plain(status: StatusCode, text: &'static str) -> Response<Full<Bytes>> {
     response
 }
 
-fn front(exporter: &Exporter, topic: Topic) -> Response<Full<Bytes>> {
+fn front(exporter: &Exporter, topic: PageKind) -> Response<Full<Bytes>> {
     let escaped = |text: &str| text.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;");
     let encoded = |text: &str| -> String {
         let keep = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');

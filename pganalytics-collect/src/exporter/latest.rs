@@ -10,7 +10,7 @@ use pganalytics_core::{Batch, MeasurementName, Presence, Source};
 use tokio::{sync::mpsc, time::Instant};
 
 use super::{
-    refresh::{Ask, Asker},
+    refresh::{RefreshHandle, RefreshRequest},
     texts,
 };
 use crate::collector::{Outcome, Report};
@@ -21,13 +21,13 @@ const WAITING: usize = 16;
 /// A measurement at a server, by the name that people gave it: a server that is
 /// replaced by another of its name leaves nothing behind.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct Place {
+pub(super) struct SeriesKey {
     pub(super) measurement: MeasurementName,
     pub(super) server: Arc<str>,
     pub(super) database: Option<Arc<str>>,
 }
 
-impl Place {
+impl SeriesKey {
     fn of(measurement: &MeasurementName, source: &Source) -> Self {
         Self { measurement: measurement.clone(), server: Arc::clone(&source.server), database: source.database.clone() }
     }
@@ -35,14 +35,14 @@ impl Place {
 
 /// A full scrape, and when it came.
 #[derive(Debug, Clone)]
-pub(super) struct Kept {
+pub(super) struct LatestBatch {
     pub(super) batch: Arc<Batch>,
     pub(super) at: Instant,
 }
 
 /// How the last visit for a measurement went.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Account {
+pub(super) struct LastVisit {
     pub(super) failed: bool,
     pub(super) elapsed: Duration,
     pub(super) at: Instant,
@@ -50,9 +50,9 @@ pub(super) struct Account {
 
 #[derive(Debug, Default)]
 pub(super) struct State {
-    pub(super) kept: HashMap<Place, Kept>,
-    pub(super) accounts: HashMap<Place, Account>,
-    askers: Vec<Arc<Asker>>,
+    pub(super) kept: HashMap<SeriesKey, LatestBatch>,
+    pub(super) accounts: HashMap<SeriesKey, LastVisit>,
+    handles: Vec<Arc<RefreshHandle>>,
     /// Whether texts of statements are kept, too.
     keeps_texts: bool,
 }
@@ -79,23 +79,23 @@ impl Latest {
         self.with(|state| {
             for report in reports {
                 let Some(source) = &report.source else { continue };
-                let place = Place::of(&report.measurement, source);
+                let place = SeriesKey::of(&report.measurement, source);
                 let failed = matches!(report.outcome, Outcome::Failed { .. });
                 let unsupported = matches!(report.outcome, Outcome::Unsupported { .. });
                 if failed || unsupported {
                     state.kept.remove(&place);
                 }
-                let account = Account { failed, elapsed: report.elapsed, at: now };
+                let account = LastVisit { failed, elapsed: report.elapsed, at: now };
                 state.accounts.insert(place, account);
             }
             for batch in batches {
-                let place = Place::of(batch.schema.measurement(), &batch.source);
+                let place = SeriesKey::of(batch.schema.measurement(), &batch.source);
                 // Facts that are told once are no series.
                 if batch.schema.presence() == Presence::Append {
                     if state.keeps_texts && place.measurement.as_str() == texts::MEASUREMENT {
                         let older = state.kept.get(&place).map(|kept| &*kept.batch);
                         if let Ok(batch) = texts::joined(batch, older) {
-                            state.kept.insert(place, Kept { batch: Arc::new(batch), at: now });
+                            state.kept.insert(place, LatestBatch { batch: Arc::new(batch), at: now });
                         }
                     }
                     continue;
@@ -103,7 +103,7 @@ impl Latest {
                 if batch.rows.is_empty() {
                     state.kept.remove(&place);
                 } else {
-                    state.kept.insert(place, Kept { batch: Arc::new(batch.clone()), at: now });
+                    state.kept.insert(place, LatestBatch { batch: Arc::new(batch.clone()), at: now });
                 }
             }
         });
@@ -135,17 +135,20 @@ impl Latest {
     }
 
     /// A collector that can be asked for fresh figures.
-    pub(crate) fn register(&self, measurements: HashSet<MeasurementName>) -> (Arc<Asker>, mpsc::Receiver<Ask>) {
+    pub(crate) fn register(
+        &self,
+        measurements: HashSet<MeasurementName>,
+    ) -> (Arc<RefreshHandle>, mpsc::Receiver<RefreshRequest>) {
         let (sender, receiver) = mpsc::channel(WAITING);
-        let asker = Arc::new(Asker::new(sender, measurements));
-        self.with(|state| state.askers.push(Arc::clone(&asker)));
-        (asker, receiver)
+        let handle = Arc::new(RefreshHandle::new(sender, measurements));
+        self.with(|state| state.handles.push(Arc::clone(&handle)));
+        (handle, receiver)
     }
 
-    pub(super) fn askers(&self) -> Vec<Arc<Asker>> {
+    pub(super) fn handles(&self) -> Vec<Arc<RefreshHandle>> {
         self.with(|state| {
-            state.askers.retain(|asker| !asker.is_closed());
-            state.askers.clone()
+            state.handles.retain(|handle| !handle.is_closed());
+            state.handles.clone()
         })
     }
 

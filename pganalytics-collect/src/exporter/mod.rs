@@ -1,7 +1,7 @@
 //! Answers Prometheus: `/metrics` of PostgreSQL, host and agent, and of PgBouncer.
 //!
 //! ```text
-//! scheduler -> Latest -> a scene for each server -> groups, made families -> Page -> HTTP
+//! scheduler -> Latest -> a view for each server -> groups, made families -> Page -> HTTP
 //!     ^                                                                              |
 //!     +---------------- ask: what is too old is visited again <--------- scrape -----+
 //! ```
@@ -38,7 +38,6 @@
 //! // Agent::builder().server(…).exporter(exporter).build()?.run(stop)
 //! ```
 
-mod audience;
 mod auth;
 mod drop_in;
 mod group;
@@ -48,9 +47,10 @@ pub(crate) mod names;
 mod native;
 mod own;
 mod page;
+mod page_contents;
 mod refresh;
-mod scene;
 mod scrape;
+mod server_view;
 mod settings;
 mod text;
 mod texts;
@@ -63,12 +63,12 @@ pub use latest::Latest;
 pub use scrape::Exporter;
 pub use settings::{DEFAULT_EXCLUDE, ExporterSettings, Listen};
 
-pub(crate) use refresh::{Ask, Asker, Read};
+pub(crate) use refresh::{Read, RefreshHandle, RefreshRequest};
 
 /// Names of the parts that the drop-in names have, for settings.
 #[must_use]
 pub fn collectors() -> Vec<String> {
-    audience::collectors().into_iter().collect()
+    page_contents::collectors().into_iter().collect()
 }
 
 /// The native name of a column's family; `None` where it has none, as texts.

@@ -1,10 +1,10 @@
 //! Figures of the exporter itself, under the names that its users know.
 
 use super::{
-    audience::{Audience, Topic},
-    drop_in::Sheet,
+    drop_in::FamilyWriter,
     page::Kind,
-    scene::Scene,
+    page_contents::{PageContents, PageKind},
+    server_view::ServerView,
 };
 
 /// How the scrape went.
@@ -18,31 +18,31 @@ pub(super) struct Scrape {
 }
 
 /// Whether a server is up, and how its collectors did.
-pub(super) fn server(scene: &Scene<'_>, audience: &Audience, sheet: &mut Sheet<'_>) {
+pub(super) fn server(view: &ServerView<'_>, contents: &PageContents, writer: &mut FamilyWriter<'_>) {
     let help =
         "Whether the last scrape of metrics from PostgreSQL was able to connect to the server (1 for yes, 0 for no).";
-    sheet.put(scene, ("pg_up", Kind::Gauge, help), &[], f64::from(u8::from(scene.up)));
-    for (collector, measurements) in &audience.collectors {
-        let accounts = measurements.iter().filter_map(|name| scene.accounts.get(name.as_str())).flatten();
+    writer.put(view, ("pg_up", Kind::Gauge, help), &[], f64::from(u8::from(view.up)));
+    for (collector, measurements) in &contents.collectors {
+        let accounts = measurements.iter().filter_map(|name| view.accounts.get(name.as_str())).flatten();
         let (seconds, failed) = accounts.fold((0.0, false), |(seconds, failed), account| {
             (seconds + account.elapsed.as_secs_f64(), failed || account.failed)
         });
         let labels = [("collector", collector.as_str())];
         let head =
             ("pg_scrape_collector_duration_seconds", Kind::Gauge, "postgres_exporter: Duration of a collector scrape.");
-        sheet.put(scene, head, &labels, seconds);
+        writer.put(view, head, &labels, seconds);
         let head = ("pg_scrape_collector_success", Kind::Gauge, "postgres_exporter: Whether a collector succeeded.");
-        sheet.put(scene, head, &labels, f64::from(u8::from(scene.up && !failed)));
+        writer.put(view, head, &labels, f64::from(u8::from(view.up && !failed)));
     }
 }
 
 /// The scrape and the process. Last of all: it tells what was left out.
-pub(super) fn exporter(topic: Topic, drop_in: bool, scrape: &Scrape, sheet: &mut Sheet<'_>) {
-    let nobody = Scene::default();
-    for (family, over) in sheet.page.overflows() {
+pub(super) fn exporter(topic: PageKind, drop_in: bool, scrape: &Scrape, writer: &mut FamilyWriter<'_>) {
+    let nobody = ServerView::default();
+    for (family, over) in writer.page.overflows() {
         let help = "Series of a family beyond max_series_per_family; they are summed up in one, labelled other";
         #[allow(clippy::cast_precision_loss)]
-        sheet.put(&nobody, ("pg_exporter_series_overflow", Kind::Gauge, help), &[("family", &family)], over as f64);
+        writer.put(&nobody, ("pg_exporter_series_overflow", Kind::Gauge, help), &[("family", &family)], over as f64);
     }
     let version = env!("CARGO_PKG_VERSION");
     let build = [
@@ -55,14 +55,14 @@ pub(super) fn exporter(topic: Topic, drop_in: bool, scrape: &Scrape, sheet: &mut
         ("version", version),
     ];
     let (name, help) = match topic {
-        Topic::Postgres => (
+        PageKind::Postgres => (
             "postgres_exporter_build_info",
             "A metric with a constant '1' value labeled by the version of pganalytics-agent, which answers for it.",
         ),
-        Topic::Pgbouncer => ("pgbouncer_exporter_build_info", "build info"),
+        PageKind::Pgbouncer => ("pgbouncer_exporter_build_info", "build info"),
     };
     if drop_in {
-        sheet.put(&nobody, (name, Kind::Gauge, help), &build, 1.0);
+        writer.put(&nobody, (name, Kind::Gauge, help), &build, 1.0);
     }
     #[allow(clippy::cast_precision_loss)]
     let count = scrape.count as f64;
@@ -86,26 +86,26 @@ pub(super) fn exporter(topic: Topic, drop_in: bool, scrape: &Scrape, sheet: &mut
             count,
         ),
     ] {
-        if topic == Topic::Postgres {
-            sheet.put(&nobody, (name, kind, help), &[], value);
+        if topic == PageKind::Postgres {
+            writer.put(&nobody, (name, kind, help), &[], value);
         }
     }
-    if drop_in && topic == Topic::Postgres {
+    if drop_in && topic == PageKind::Postgres {
         let help = "Postgres exporter config loaded successfully.";
-        sheet.put(&nobody, ("postgres_exporter_config_last_reload_successful", Kind::Gauge, help), &[], 1.0);
+        writer.put(&nobody, ("postgres_exporter_config_last_reload_successful", Kind::Gauge, help), &[], 1.0);
         let help = "Timestamp of the last successful configuration reload.";
         let name = "postgres_exporter_config_last_reload_success_timestamp_seconds";
-        sheet.put(&nobody, (name, Kind::Gauge, help), &[], scrape.started);
+        writer.put(&nobody, (name, Kind::Gauge, help), &[], scrape.started);
     }
-    process(sheet);
+    process(writer);
 }
 
 /// What this process costs, as client libraries tell it.
-fn process(sheet: &mut Sheet<'_>) {
-    let nobody = Scene::default();
+fn process(writer: &mut FamilyWriter<'_>) {
+    let nobody = ServerView::default();
     let mut put = |name: &str, kind: Kind, help: &str, value: Option<f64>| {
         if let Some(value) = value {
-            sheet.put(&nobody, (name, kind, help), &[], value);
+            writer.put(&nobody, (name, kind, help), &[], value);
         }
     };
     let usage = crate::host::process::usage();

@@ -23,14 +23,14 @@ const CHEAP: Duration = Duration::from_secs(60);
 
 /// A scrape's wish.
 #[derive(Debug)]
-pub(crate) struct Ask {
+pub(crate) struct RefreshRequest {
     wanted: Arc<HashSet<MeasurementName>>,
     max_age: Duration,
     /// Dropped when it has been done.
     _done: oneshot::Sender<()>,
 }
 
-impl Ask {
+impl RefreshRequest {
     /// Whether a measurement that was read at this time must be read again.
     /// `interval` is how often it is taken by the plan.
     pub(crate) fn wants(
@@ -63,15 +63,15 @@ pub(crate) struct Read {
 
 /// The exporter's end of a collector's task.
 #[derive(Debug)]
-pub(crate) struct Asker {
-    sender: mpsc::Sender<Ask>,
+pub(crate) struct RefreshHandle {
+    sender: mpsc::Sender<RefreshRequest>,
     measurements: Mutex<HashSet<MeasurementName>>,
     /// Servers that it brought something of.
     servers: Mutex<BTreeSet<Arc<str>>>,
 }
 
-impl Asker {
-    pub(super) fn new(sender: mpsc::Sender<Ask>, measurements: HashSet<MeasurementName>) -> Self {
+impl RefreshHandle {
+    pub(super) fn new(sender: mpsc::Sender<RefreshRequest>, measurements: HashSet<MeasurementName>) -> Self {
         Self { sender, measurements: Mutex::new(measurements), servers: Mutex::default() }
     }
 
@@ -112,16 +112,16 @@ pub(super) async fn refresh(
     max_age: Duration,
     deadline: Instant,
 ) -> bool {
-    let ask = |asker: Arc<Asker>| async move {
+    let ask = |handle: Arc<RefreshHandle>| async move {
         let (done, finished) = oneshot::channel();
-        let ask = Ask { wanted: Arc::clone(wanted), max_age, _done: done };
-        if asker.sender.try_send(ask).is_err() {
+        let ask = RefreshRequest { wanted: Arc::clone(wanted), max_age, _done: done };
+        if handle.sender.try_send(ask).is_err() {
             // It is stopping, or hangs with a queue of asks before it.
-            return asker.is_closed();
+            return handle.is_closed();
         }
         timeout_at(deadline, finished).await.is_ok()
     };
-    let askers = latest.askers().into_iter();
-    let askers = askers.filter(|asker| asker.may_have(server) && asker.has_any_of(wanted));
-    join_all(askers.map(ask)).await.into_iter().all(|in_time| in_time)
+    let handles = latest.handles().into_iter();
+    let handles = handles.filter(|handle| handle.may_have(server) && handle.has_any_of(wanted));
+    join_all(handles.map(ask)).await.into_iter().all(|in_time| in_time)
 }

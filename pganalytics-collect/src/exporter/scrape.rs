@@ -19,14 +19,14 @@ use pganalytics_core::{Batch, catalog::Catalog};
 use tokio::time::Instant;
 
 use super::{
-    audience::{Audience, Topic},
-    drop_in::{self, Sheet},
+    drop_in::{self, FamilyWriter},
     http::Listener,
-    latest::{Account, Kept, Latest},
+    latest::{LastVisit, Latest, LatestBatch},
     own,
     page::{Format, Page, Seen},
+    page_contents::{PageContents, PageKind},
     refresh::refresh,
-    scene::Scene,
+    server_view::ServerView,
     settings::ExporterSettings,
     text::Labels,
 };
@@ -37,14 +37,14 @@ const STALE: Duration = Duration::from_secs(300);
 
 /// What is asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Wish {
-    pub(super) topic: Topic,
+pub(super) struct ScrapeRequest {
+    pub(super) topic: PageKind,
     /// Only this server.
     pub(super) server: Option<Arc<str>>,
     pub(super) format: Format,
 }
 
-type Flight = Shared<BoxFuture<'static, Bytes>>;
+type InFlight = Shared<BoxFuture<'static, Bytes>>;
 
 /// Serves what agents collect to Prometheus; see [the module](super).
 #[derive(Clone)]
@@ -56,21 +56,21 @@ struct Inner {
     settings: ExporterSettings,
     latest: Latest,
     /// What the two pages have; exchanged with the catalog.
-    postgres: Mutex<Arc<Audience>>,
-    pgbouncer: Mutex<Arc<Audience>>,
+    postgres: Mutex<Arc<PageContents>>,
+    pgbouncer: Mutex<Arc<PageContents>>,
     /// Names and addresses of the watched servers and poolers.
     servers: BTreeMap<Arc<str>, String>,
     poolers: BTreeMap<Arc<str>, String>,
     started: f64,
     scrapes: AtomicU64,
     /// Scrapes that run: who comes meanwhile waits for the same page.
-    flights: Mutex<HashMap<Wish, Flight>>,
+    flights: Mutex<HashMap<ScrapeRequest, InFlight>>,
     /// A page and its memory, to be used again.
-    spare: Mutex<HashMap<Topic, Spare>>,
+    spare: Mutex<HashMap<PageKind, Spare>>,
 }
 
 struct Spare {
-    audience: Arc<Audience>,
+    contents: Arc<PageContents>,
     page: Page,
     seen: Vec<Seen>,
 }
@@ -85,14 +85,14 @@ impl Exporter {
     /// An exporter of the measurements of this catalog.
     #[must_use]
     pub fn new(settings: ExporterSettings, catalog: &Catalog) -> Self {
-        let audience = |topic| Mutex::new(Arc::new(Audience::new(topic, catalog, &settings)));
+        let contents = |topic| Mutex::new(Arc::new(PageContents::new(topic, catalog, &settings)));
         let latest = Latest::new();
         if settings.drop_in && settings.collectors.iter().any(|collector| collector == drop_in::TEXTS) {
             latest.keep_texts();
         }
         let inner = Inner {
-            postgres: audience(Topic::Postgres),
-            pgbouncer: audience(Topic::Pgbouncer),
+            postgres: contents(PageKind::Postgres),
+            pgbouncer: contents(PageKind::Pgbouncer),
             latest,
             servers: BTreeMap::new(),
             poolers: BTreeMap::new(),
@@ -126,9 +126,9 @@ impl Exporter {
 
     /// Goes on with another catalog.
     pub fn adopt(&self, catalog: &Catalog) {
-        for topic in [Topic::Postgres, Topic::Pgbouncer] {
-            let audience = Arc::new(Audience::new(topic, catalog, &self.inner.settings));
-            *self.inner.place(topic).lock().unwrap_or_else(PoisonError::into_inner) = audience;
+        for topic in [PageKind::Postgres, PageKind::Pgbouncer] {
+            let contents = Arc::new(PageContents::new(topic, catalog, &self.inner.settings));
+            *self.inner.place(topic).lock().unwrap_or_else(PoisonError::into_inner) = contents;
         }
     }
 
@@ -144,7 +144,7 @@ impl Exporter {
     /// When an address can't be listened on, or a certificate can't be read.
     pub async fn listen(&self) -> Result<Vec<Listener>, CollectError> {
         let settings = &self.inner.settings;
-        let pages = [(Topic::Postgres, settings.listen), (Topic::Pgbouncer, settings.pgbouncer_listen)];
+        let pages = [(PageKind::Postgres, settings.listen), (PageKind::Pgbouncer, settings.pgbouncer_listen)];
         let mut listeners = Vec::new();
         for (topic, listen) in pages {
             let Some(listen) = listen else { continue };
@@ -161,12 +161,12 @@ impl Exporter {
         &self.inner.settings
     }
 
-    pub(super) fn names(&self, topic: Topic) -> Vec<Arc<str>> {
+    pub(super) fn names(&self, topic: PageKind) -> Vec<Arc<str>> {
         self.inner.known(topic).keys().cloned().collect()
     }
 
     /// The page. Whoever asks for the same while it is made gets it too.
-    pub(super) async fn scrape(&self, wish: Wish, timeout: Duration) -> Bytes {
+    pub(super) async fn scrape(&self, wish: ScrapeRequest, timeout: Duration) -> Bytes {
         let flight = {
             let mut flights = self.inner.flights.lock().unwrap_or_else(PoisonError::into_inner);
             flights.retain(|_, flight| flight.peek().is_none());
@@ -176,13 +176,13 @@ impl Exporter {
     }
 
     /// A task of its own: it goes on when its first client is gone.
-    fn begin(&self, wish: Wish, timeout: Duration) -> Flight {
+    fn begin(&self, wish: ScrapeRequest, timeout: Duration) -> InFlight {
         let inner = Arc::clone(&self.inner);
         let task = tokio::spawn(async move {
             let began = Instant::now();
             let settings = &inner.settings;
             let deadline = began + timeout.min(settings.timeout);
-            let wanted = Arc::clone(&inner.audience(wish.topic).wanted);
+            let wanted = Arc::clone(&inner.contents(wish.topic).wanted);
             let in_time = refresh(&inner.latest, &wanted, wish.server.as_deref(), settings.max_age, deadline).await;
             let inner = Arc::clone(&inner);
             let made = tokio::task::spawn_blocking(move || inner.page(&wish, began, in_time)).await;
@@ -193,44 +193,44 @@ impl Exporter {
 }
 
 impl Inner {
-    fn audience(&self, topic: Topic) -> Arc<Audience> {
+    fn contents(&self, topic: PageKind) -> Arc<PageContents> {
         Arc::clone(&self.place(topic).lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn place(&self, topic: Topic) -> &Mutex<Arc<Audience>> {
+    fn place(&self, topic: PageKind) -> &Mutex<Arc<PageContents>> {
         match topic {
-            Topic::Postgres => &self.postgres,
-            Topic::Pgbouncer => &self.pgbouncer,
+            PageKind::Postgres => &self.postgres,
+            PageKind::Pgbouncer => &self.pgbouncer,
         }
     }
 
-    fn known(&self, topic: Topic) -> &BTreeMap<Arc<str>, String> {
+    fn known(&self, topic: PageKind) -> &BTreeMap<Arc<str>, String> {
         match topic {
-            Topic::Postgres => &self.servers,
-            Topic::Pgbouncer => &self.poolers,
+            PageKind::Postgres => &self.servers,
+            PageKind::Pgbouncer => &self.poolers,
         }
     }
 
-    fn page(&self, wish: &Wish, began: Instant, in_time: bool) -> Bytes {
-        let audience = self.audience(wish.topic);
+    fn page(&self, wish: &ScrapeRequest, began: Instant, in_time: bool) -> Bytes {
+        let contents = self.contents(wish.topic);
         self.latest.forget(stale_after);
-        let scenes = self.scenes(wish, &audience, began);
+        let views = self.views(wish, &contents, began);
         let spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner).remove(&wish.topic);
-        let (mut page, mut seen) = match spare.filter(|spare| Arc::ptr_eq(&spare.audience, &audience)) {
+        let (mut page, mut seen) = match spare.filter(|spare| Arc::ptr_eq(&spare.contents, &contents)) {
             Some(spare) => (spare.page, spare.seen),
-            None => (Page::default(), audience.seen()),
+            None => (Page::default(), contents.seen()),
         };
         page.clear();
         seen.iter_mut().for_each(Seen::clear);
         let known = self.known(wish.topic);
         let mut labels = Labels::default();
         let mut failed = !in_time;
-        for (name, scene) in &scenes {
-            audience.write(scene, &mut page, &mut seen, self.settings.max_series);
+        for (name, view) in &views {
+            contents.write(view, &mut page, &mut seen, self.settings.max_series);
             if known.contains_key(name) {
-                failed |= !scene.up;
-                if wish.topic == Topic::Postgres {
-                    own::server(scene, &audience, &mut Sheet { page: &mut page, labels: &mut labels });
+                failed |= !view.up;
+                if wish.topic == PageKind::Postgres {
+                    own::server(view, &contents, &mut FamilyWriter { page: &mut page, labels: &mut labels });
                 }
             }
         }
@@ -240,28 +240,38 @@ impl Inner {
             count: self.scrapes.fetch_add(1, Ordering::Relaxed) + 1,
             started: self.started,
         };
-        own::exporter(wish.topic, self.settings.drop_in, &scrape, &mut Sheet { page: &mut page, labels: &mut labels });
+        own::exporter(
+            wish.topic,
+            self.settings.drop_in,
+            &scrape,
+            &mut FamilyWriter { page: &mut page, labels: &mut labels },
+        );
         let bytes = Bytes::from(page.render(wish.format));
-        drop(scenes);
-        let spare = Spare { audience, page, seen };
+        drop(views);
+        let spare = Spare { contents, page, seen };
         self.spare.lock().unwrap_or_else(PoisonError::into_inner).insert(wish.topic, spare);
         bytes
     }
 
     /// What there is of each server.
-    fn scenes<'a>(&'a self, wish: &Wish, audience: &'a Audience, began: Instant) -> BTreeMap<Arc<str>, Scene<'a>> {
+    fn views<'a>(
+        &'a self,
+        wish: &ScrapeRequest,
+        contents: &'a PageContents,
+        began: Instant,
+    ) -> BTreeMap<Arc<str>, ServerView<'a>> {
         let known = self.known(wish.topic);
         let several = known.len() > 1 && wish.server.is_none();
         let is_asked = |server: &Arc<str>| wish.server.as_ref().is_none_or(|asked| asked == server);
-        let new = |server: &Arc<str>| Scene {
+        let new = |server: &Arc<str>| ServerView {
             label: several.then(|| Arc::clone(server)),
             address: known.get(server).map_or("", String::as_str),
             now: wall_clock(),
-            ..Scene::default()
+            ..ServerView::default()
         };
-        let mut scenes: BTreeMap<Arc<str>, Scene<'a>> =
+        let mut views: BTreeMap<Arc<str>, ServerView<'a>> =
             known.keys().filter(|server| is_asked(server)).map(|server| (Arc::clone(server), new(server))).collect();
-        let mut names: Vec<&'a str> = audience.wanted.iter().map(pganalytics_core::MeasurementName::as_str).collect();
+        let mut names: Vec<&'a str> = contents.wanted.iter().map(pganalytics_core::MeasurementName::as_str).collect();
         names.sort_unstable();
         let name_of = |name: &str| names.binary_search(&name).ok().and_then(|at| names.get(at).copied());
         self.latest.with(|state| {
@@ -270,25 +280,25 @@ impl Inner {
             kept.sort_unstable_by_key(|(place, _)| *place);
             for (place, kept) in kept {
                 let Some(name) = name_of(place.measurement.as_str()) else { continue };
-                let scene = scenes.entry(Arc::clone(&place.server)).or_insert_with(|| new(&place.server));
-                scene.kept.entry(name).or_default().push(Kept { batch: Arc::clone(&kept.batch), at: kept.at });
+                let view = views.entry(Arc::clone(&place.server)).or_insert_with(|| new(&place.server));
+                view.kept.entry(name).or_default().push(LatestBatch { batch: Arc::clone(&kept.batch), at: kept.at });
             }
             for (place, account) in &state.accounts {
                 let Some(name) = name_of(place.measurement.as_str()) else { continue };
-                if let Some(scene) = scenes.get_mut(&place.server) {
-                    let account: Account = *account;
-                    scene.accounts.entry(name).or_default().push(account);
+                if let Some(view) = views.get_mut(&place.server) {
+                    let account: LastVisit = *account;
+                    view.accounts.entry(name).or_default().push(account);
                 }
             }
         });
         let oldest = self.settings.max_age;
-        for scene in scenes.values_mut() {
-            let up = scene.row(wish.topic.up()).and_then(|row| row.number("up"));
+        for view in views.values_mut() {
+            let up = view.row(wish.topic.up()).and_then(|row| row.number("up"));
             // It answered this scrape, or lately enough that nobody asked again.
-            let fresh = scene.batches(wish.topic.up()).iter().any(|kept| kept.at + oldest >= began);
-            scene.up = fresh && up.is_some_and(|up| up.as_f64() == 1.0);
+            let fresh = view.batches(wish.topic.up()).iter().any(|kept| kept.at + oldest >= began);
+            view.up = fresh && up.is_some_and(|up| up.as_f64() == 1.0);
         }
-        scenes
+        views
     }
 }
 

@@ -25,13 +25,13 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// Tablespaces of one server that are looked at.
 const MOST_LINKS: usize = 1_000;
 
-/// What servers told of their folders; clones share it.
+/// What servers reported of their folders; clones share it.
 #[derive(Debug, Clone, Default)]
-pub struct Folders(Arc<Mutex<BTreeMap<Arc<str>, Told>>>);
+pub struct Folders(Arc<Mutex<BTreeMap<Arc<str>, ServerFolders>>>);
 
 /// What a server says of itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Told {
+pub(crate) struct ServerFolders {
     pub(crate) data: PathBuf,
     /// Further folders with their roles; relative to the data directory.
     pub(crate) others: Vec<(PathBuf, &'static str)>,
@@ -39,11 +39,11 @@ pub(crate) struct Told {
 
 impl Folders {
     /// Takes what a server on this host says of itself.
-    pub(crate) fn tell(&self, server: &Arc<str>, told: Told) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(Arc::clone(server), told);
+    pub(crate) fn report(&self, server: &Arc<str>, reported: ServerFolders) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(Arc::clone(server), reported);
     }
 
-    fn told(&self) -> Vec<Told> {
+    fn reported(&self) -> Vec<ServerFolders> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 }
@@ -68,11 +68,11 @@ impl Finder {
         }
         let (sender, answer) = oneshot::channel();
         let came_back = Arc::new(AtomicBool::new(false));
-        let (root, heads, told) = (root.to_owned(), Arc::clone(heads), folders.told());
+        let (root, heads, reported) = (root.to_owned(), Arc::clone(heads), folders.reported());
         let flag = Arc::clone(&came_back);
         // Not a thread of the runtime's pool: that would keep it from shutting down.
         let thread = std::thread::Builder::new().name("folders".to_owned()).spawn(move || {
-            let _ = sender.send(look(&root, &heads, &told));
+            let _ = sender.send(look(&root, &heads, &reported));
             flag.store(true, Ordering::Release);
         });
         if thread.is_ok() {
@@ -86,23 +86,23 @@ impl Finder {
 }
 
 /// All folders of the servers that run here, each once.
-fn look(root: &Path, heads: &[Postmaster], told: &[Told]) -> Roles {
+fn look(root: &Path, heads: &[Postmaster], reported: &[ServerFolders]) -> Roles {
     let mut roles = Roles::new();
     for head in heads.iter().filter(|head| !head.data_directory.is_empty()) {
         roles.extend(folders_of(root, Path::new(&head.data_directory)));
     }
     // A server that only seems to be here (a port that is passed on) names
     // folders of elsewhere; then no postmaster has them.
-    let is_here = |told: &&Told| {
-        let data = resolve(root, &told.data).ok();
+    let is_here = |reported: &&ServerFolders| {
+        let data = resolve(root, &reported.data).ok();
         heads.iter().any(|head| {
             let folder = Path::new(&head.data_directory);
-            folder == told.data || (data.is_some() && resolve(root, folder).ok() == data)
+            folder == reported.data || (data.is_some() && resolve(root, folder).ok() == data)
         })
     };
-    for told in told.iter().filter(is_here) {
-        for (folder, role) in &told.others {
-            if let Some(folder) = existing(root, &told.data.join(folder)) {
+    for reported in reported.iter().filter(is_here) {
+        for (folder, role) in &reported.others {
+            if let Some(folder) = existing(root, &reported.data.join(folder)) {
                 roles.push((folder, (*role).to_owned()));
             }
         }
@@ -189,12 +189,12 @@ mod tests {
     async fn links_are_followed_and_servers_of_elsewhere_are_not_believed() {
         let host = host();
         let folders = Folders::default();
-        let told = |data: &str| Told {
+        let reported = |data: &str| ServerFolders {
             data: data.into(),
             others: vec![("/var/log/pg".into(), "log"), ("/no/such".into(), "log"), ("pg_wal".into(), "wal")],
         };
-        folders.tell(&"main".into(), told("/data/main"));
-        folders.tell(&"in a container".into(), told("/var/lib/postgresql/data"));
+        folders.report(&"main".into(), reported("/data/main"));
+        folders.report(&"in a container".into(), reported("/var/lib/postgresql/data"));
         let heads = heads(host.path());
         let found = Finder::default().find(host.path(), &heads, &folders).await;
         let expected =

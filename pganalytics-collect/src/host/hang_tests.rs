@@ -8,7 +8,7 @@ use super::*;
 
 fn context(due: &[&str], deadline: Instant) -> CollectContext {
     let due = due.iter().map(|name| MeasurementName::new(name).unwrap()).collect();
-    CollectContext { due, now: Timestamp::from_secs(1_800_000_000), deadline, alone: false }
+    CollectContext { due, now: Timestamp::from_secs(1_800_000_000), deadline, only_visit: false }
 }
 
 fn outcome(collected: &Collected, measurement: &str) -> Outcome {

@@ -21,7 +21,7 @@ mod usage;
 use std::{
     io,
     path::{Path, PathBuf},
-    sync::{Arc, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 
@@ -30,10 +30,13 @@ use pganalytics_core::{
     Batch, Epoch, ModelError, Source, Timestamp, Value,
     catalog::{Catalog, Measurement},
 };
-use tokio::time::{Instant, timeout};
+use tokio::{
+    sync::Mutex,
+    time::{Instant, timeout},
+};
 
 pub use folders::Folders;
-pub(crate) use folders::Told;
+pub(crate) use folders::ServerFolders;
 pub use identity::HostIdentity;
 
 use self::{
@@ -41,7 +44,7 @@ use self::{
     inventory::Inventory,
     kernel::boot_time,
     mounts::{Mount, real_mounts},
-    pg_processes::{Ledger, Scan},
+    pg_processes::{ProcessAccounts, Scan},
     servers::Postmaster,
     usage::{Answer, Prober},
 };
@@ -72,10 +75,9 @@ pub struct HostCollector {
     folders: Folders,
     finder: Finder,
     prober: Prober,
-    ledger: Arc<std::sync::Mutex<Ledger>>,
     /// Held while files are read that may not answer: a process that hangs in the kernel holds
     /// up who reads its command line.
-    reading: Arc<tokio::sync::Mutex<()>>,
+    accounts: Arc<Mutex<ProcessAccounts>>,
 }
 
 impl std::fmt::Debug for HostCollector {
@@ -106,8 +108,7 @@ impl HostCollector {
             folders: Folders::default(),
             finder: Finder::default(),
             prober: Prober::new(),
-            ledger: Arc::default(),
-            reading: Arc::default(),
+            accounts: Arc::default(),
             root,
         }
     }
@@ -128,10 +129,10 @@ impl HostCollector {
     }
 
     /// Takes what servers tell of their folders; give the same to
-    /// [`PostgresServer::telling`](crate::postgres::PostgresServer::telling).
+    /// [`PostgresServer::reporting_folders_to`](crate::postgres::PostgresServer::reporting_folders_to).
     /// Data directories of servers that run here are found without.
     #[must_use]
-    pub fn listening(mut self, folders: &Folders) -> Self {
+    pub fn folders_from(mut self, folders: &Folders) -> Self {
         self.folders = folders.clone();
         self
     }
@@ -230,7 +231,7 @@ impl HostCollector {
     /// answer in time is not waited for, and not joined by another until it has one.
     async fn reading<T: Send + 'static>(
         &self,
-        read: impl FnOnce(&Path) -> T + Send + 'static,
+        read: impl FnOnce(&Path, &mut ProcessAccounts) -> T + Send + 'static,
     ) -> Result<T, CollectError> {
         let failed = |source| CollectError::Host { path: self.root.join("proc").display().to_string(), source };
         let no_answer = || {
@@ -238,21 +239,16 @@ impl HostCollector {
                 format!("no answer within {} s; a process that hangs in the kernel holds it up", READING.as_secs());
             failed(io::Error::new(io::ErrorKind::TimedOut, why))
         };
-        let turn = Arc::clone(&self.reading).try_lock_owned().map_err(|_| no_answer())?;
+        let mut accounts = Arc::clone(&self.accounts).try_lock_owned().map_err(|_| no_answer())?;
         let root = self.root.clone();
-        let reading = tokio::task::spawn_blocking(move || {
-            let read = read(&root);
-            drop(turn);
-            read
-        });
+        let reading = tokio::task::spawn_blocking(move || read(&root, &mut accounts));
         let read = timeout(READING, reading).await.map_err(|_| no_answer())?;
         read.map_err(|error| failed(io::Error::other(error)))
     }
 
     /// The processes of PostgreSQL as they are now.
     async fn scan(&self) -> Result<Arc<Scan>, CollectError> {
-        let ledger = Arc::clone(&self.ledger);
-        self.reading(move |root| Arc::new(lock(&ledger).scan(root))).await
+        self.reading(|root, accounts| Arc::new(accounts.scan(root))).await
     }
 
     async fn cgroup(
@@ -263,7 +259,7 @@ impl HostCollector {
     ) -> Result<Batch, CollectError> {
         let heads = Arc::clone(heads);
         let groups =
-            self.reading(move |root| cgroup::groups(root, &heads)).await?.map_err(CollectError::Unsupported)?;
+            self.reading(move |root, _| cgroup::groups(root, &heads)).await?.map_err(CollectError::Unsupported)?;
         Ok(full_scrape(measurement, self.source.clone(), now, &groups, cgroup::Group::value)?)
     }
 
@@ -273,8 +269,7 @@ impl HostCollector {
         now: Timestamp,
         scan: Arc<Scan>,
     ) -> Result<Batch, CollectError> {
-        let ledger = Arc::clone(&self.ledger);
-        let rows = self.reading(move |_| lock(&ledger).look(&scan, now)).await?;
+        let rows = self.reading(move |_, accounts| accounts.look(&scan, now)).await?;
         Ok(full_scrape(measurement, self.source.clone(), now, &rows, pg_processes::Row::value)?)
     }
 
@@ -288,7 +283,7 @@ impl HostCollector {
         let mut roles = self.all_roles(heads).await;
         roles.retain(|(_, role)| role == "data");
         let inventory = self
-            .reading(move |root| {
+            .reading(move |root, _| {
                 let holds = |mount: &&Mount| !roles_of(mount, &mounts, &roles).is_empty();
                 Inventory::read(root, &mounts.iter().filter(holds).collect::<Vec<_>>())
             })
@@ -306,11 +301,6 @@ impl HostCollector {
             },
         )?)
     }
-}
-
-/// A panic while it was held left it as it was before a process was looked at.
-fn lock(ledger: &std::sync::Mutex<Ledger>) -> std::sync::MutexGuard<'_, Ledger> {
-    ledger.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 struct Row<'a> {

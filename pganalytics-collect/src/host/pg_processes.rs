@@ -153,7 +153,7 @@ pub(super) struct Scan {
 
 /// Keeps the sums from look to look.
 #[derive(Debug, Default)]
-pub(super) struct Ledger {
+pub(super) struct ProcessAccounts {
     /// When the sums began.
     started: Option<Timestamp>,
     looks: u64,
@@ -162,7 +162,7 @@ pub(super) struct Ledger {
     sums: BTreeMap<(String, &'static str), Sums>,
 }
 
-impl Ledger {
+impl ProcessAccounts {
     /// The processes of the host below `root`.
     pub(super) fn scan(&self, root: &Path) -> Scan {
         // Before their children: one that ends in between is then counted at the

@@ -34,9 +34,9 @@ impl Host {
         fs::remove_dir_all(self.0.path().join("proc").join(pid.to_string())).unwrap();
     }
 
-    fn look(&self, ledger: &mut Ledger) -> BTreeMap<&'static str, Row> {
-        ledger
-            .look(&ledger.scan(self.0.path()), Timestamp::from_secs(1))
+    fn look(&self, accounts: &mut ProcessAccounts) -> BTreeMap<&'static str, Row> {
+        accounts
+            .look(&accounts.scan(self.0.path()), Timestamp::from_secs(1))
             .into_iter()
             .map(|row| (row.kind, row))
             .collect()
@@ -51,11 +51,11 @@ fn cpu(rows: &BTreeMap<&str, Row>, kind: &str) -> f64 {
 
 #[test]
 fn sums_begin_at_the_first_look_and_never_fall() {
-    let (host, mut ledger) = (Host::new(), Ledger::default());
+    let (host, mut accounts) = (Host::new(), ProcessAccounts::default());
     host.put(100, 1, "", 9, 50, 1000);
     host.put(101, 100, "postgres: checkpointer ", 30, 0, 0);
     host.put(102, 100, BACKEND, 5, 0, 700);
-    let rows = host.look(&mut ledger);
+    let rows = host.look(&mut accounts);
     for kind in ["postmaster", "checkpointer", "client backend", "ended"] {
         assert_eq!(rows.get(kind).map(|row| row.used), Some(Sums::default()), "{kind}");
     }
@@ -67,7 +67,7 @@ fn sums_begin_at_the_first_look_and_never_fall() {
     // One works on, one comes.
     host.put(102, 100, BACKEND, 7, 0, 1000);
     host.put(103, 100, BACKEND, 4, 0, 10);
-    let rows = host.look(&mut ledger);
+    let rows = host.look(&mut accounts);
     assert_eq!((cpu(&rows, "client backend"), cpu(&rows, "checkpointer")), (6.0, 0.0));
     assert_eq!(rows.get("client backend").map(|row| (row.processes, row.used.read)), Some((2, 310.0)));
 
@@ -75,14 +75,14 @@ fn sums_begin_at_the_first_look_and_never_fall() {
     // and took 3 seconds.
     host.end(103);
     host.put(100, 1, "", 9, 50 + 5 + 3, 1000 + 10 + 8);
-    let rows = host.look(&mut ledger);
+    let rows = host.look(&mut accounts);
     assert_eq!((cpu(&rows, "client backend"), cpu(&rows, "ended")), (6.0, 4.0));
     assert_eq!(rows.get("ended").map(|row| (row.processes, row.used.read)), Some((0, 8.0)));
 
     // A type without a process keeps its sum.
     host.end(102);
     host.put(100, 1, "", 9, 58 + 7, 1018 + 1000);
-    let rows = host.look(&mut ledger);
+    let rows = host.look(&mut accounts);
     assert_eq!((cpu(&rows, "client backend"), cpu(&rows, "ended")), (6.0, 4.0));
     assert_eq!(rows.get("client backend").map(|row| (row.processes, row.knows_moved)), Some((0, true)));
     // The same id, another process: it counts from its start.
@@ -90,43 +90,43 @@ fn sums_begin_at_the_first_look_and_never_fall() {
     let stat = host.0.path().join("proc/102/stat");
     let later = fs::read_to_string(&stat).unwrap().replace(" 102 4096", " 999 4096");
     fs::write(&stat, later).unwrap();
-    assert_eq!(cpu(&host.look(&mut ledger), "client backend"), 7.0);
+    assert_eq!(cpu(&host.look(&mut accounts), "client backend"), 7.0);
 }
 
 #[test]
 fn an_end_that_is_counted_later_is_not_counted_twice() {
-    let (host, mut ledger) = (Host::new(), Ledger::default());
+    let (host, mut accounts) = (Host::new(), ProcessAccounts::default());
     host.put(100, 1, "", 0, 0, 0);
     host.put(102, 100, BACKEND, 5, 0, 0);
-    host.look(&mut ledger);
+    host.look(&mut accounts);
     // Gone from the list, and the postmaster has not noticed yet.
     host.end(102);
-    assert_eq!(cpu(&host.look(&mut ledger), "ended"), 0.0);
+    assert_eq!(cpu(&host.look(&mut accounts), "ended"), 0.0);
     host.put(100, 1, "", 0, 6, 0);
-    assert_eq!(cpu(&host.look(&mut ledger), "ended"), 1.0);
-    assert_eq!(cpu(&host.look(&mut ledger), "ended"), 1.0);
+    assert_eq!(cpu(&host.look(&mut accounts), "ended"), 1.0);
+    assert_eq!(cpu(&host.look(&mut accounts), "ended"), 1.0);
 }
 
 #[test]
 fn a_process_without_a_title_yet_is_charged_when_it_has_one() {
-    let (host, mut ledger) = (Host::new(), Ledger::default());
+    let (host, mut accounts) = (Host::new(), ProcessAccounts::default());
     host.put(100, 1, "", 0, 0, 0);
-    host.look(&mut ledger);
+    host.look(&mut accounts);
     host.put(102, 100, "/usr/bin/postgres", 2, 0, 0);
-    assert!(!host.look(&mut ledger).contains_key("client backend"));
+    assert!(!host.look(&mut accounts).contains_key("client backend"));
     host.put(102, 100, BACKEND, 3, 0, 0);
-    assert_eq!(cpu(&host.look(&mut ledger), "client backend"), 3.0);
+    assert_eq!(cpu(&host.look(&mut accounts), "client backend"), 3.0);
 }
 
 #[test]
 fn two_servers_of_one_folder_are_told_apart_and_a_restart_goes_on() {
-    let (host, mut ledger) = (Host::new(), Ledger::default());
+    let (host, mut accounts) = (Host::new(), ProcessAccounts::default());
     host.put(100, 1, "", 0, 0, 0);
     host.put(200, 1, "", 0, 0, 0);
     host.put(101, 100, "postgres: one: checkpointer ", 0, 0, 0);
     host.put(201, 200, "postgres: two: checkpointer ", 0, 0, 0);
     host.put(202, 200, "postgres: two: walwriter ", 0, 0, 0);
-    let rows = ledger.look(&ledger.scan(host.0.path()), Timestamp::from_secs(1));
+    let rows = accounts.look(&accounts.scan(host.0.path()), Timestamp::from_secs(1));
     let mut folders: Vec<_> = rows.iter().map(|row| (row.data_directory.as_str(), row.kind)).collect();
     folders.retain(|(_, kind)| !matches!(*kind, "ended" | "postmaster"));
     let second = "/data/main (process 200)";
@@ -134,24 +134,24 @@ fn two_servers_of_one_folder_are_told_apart_and_a_restart_goes_on() {
 
     host.put(101, 100, "postgres: one: checkpointer ", 8, 0, 0);
     host.end(200);
-    host.look(&mut ledger);
+    host.look(&mut accounts);
     for pid in [100, 101, 201, 202] {
         host.end(pid);
     }
-    assert!(host.look(&mut ledger).is_empty());
+    assert!(host.look(&mut accounts).is_empty());
     host.put(300, 1, "", 0, 0, 0);
     host.put(301, 300, "postgres: one: checkpointer ", 1, 0, 0);
-    assert_eq!(cpu(&host.look(&mut ledger), "checkpointer"), 9.0);
+    assert_eq!(cpu(&host.look(&mut accounts), "checkpointer"), 9.0);
 }
 
 #[test]
 fn without_permission_what_was_moved_is_not_known() {
-    let (host, mut ledger) = (Host::new(), Ledger::default());
+    let (host, mut accounts) = (Host::new(), ProcessAccounts::default());
     host.put(100, 1, "", 0, 0, 0);
     host.put(101, 100, BACKEND, 0, 0, 0);
     fs::remove_file(host.0.path().join("proc/100/io")).unwrap();
     fs::remove_file(host.0.path().join("proc/101/io")).unwrap();
-    let rows = host.look(&mut ledger);
+    let rows = host.look(&mut accounts);
     assert!(rows.values().all(|row| !row.knows_moved && row.pss_processes == 0), "{rows:?}");
 }
 
@@ -160,11 +160,11 @@ fn without_permission_what_was_moved_is_not_known() {
 #[ignore = "it measures"]
 #[cfg(target_os = "linux")]
 fn cost_of_a_look() {
-    let mut ledger = Ledger::default();
+    let mut accounts = ProcessAccounts::default();
     let own = || crate::host::process::usage().cpu.unwrap_or_default();
     for look in 0..4 {
         let (began, before) = (std::time::Instant::now(), own());
-        let rows = ledger.look(&ledger.scan(Path::new("/")), Timestamp::from_secs(1));
+        let rows = accounts.look(&accounts.scan(Path::new("/")), Timestamp::from_secs(1));
         let processes: u32 = rows.iter().map(|row| row.processes).sum();
         eprintln!("look {look}: {processes} processes, {:?}, {:.2} s of processor", began.elapsed(), own() - before);
     }

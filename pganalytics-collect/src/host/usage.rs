@@ -43,11 +43,11 @@ pub(super) enum Answer {
     Silent,
 }
 
-type Ask = Arc<dyn Fn(&Path) -> io::Result<Space> + Send + Sync>;
+type StatFn = Arc<dyn Fn(&Path) -> io::Result<Space> + Send + Sync>;
 
 /// Asks file systems how full they are.
 pub(super) struct Prober {
-    ask: Ask,
+    ask: StatFn,
     /// Mounts that hold a thread, and whether it came back.
     silent: HashMap<PathBuf, Arc<AtomicBool>>,
 }
@@ -66,7 +66,7 @@ impl Prober {
         }))
     }
 
-    fn with(ask: Ask) -> Self {
+    fn with(ask: StatFn) -> Self {
         Self { ask, silent: HashMap::new() }
     }
 

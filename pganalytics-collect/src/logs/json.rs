@@ -42,9 +42,9 @@ impl Scalar<'_> {
 
 impl<'de: 'a, 'a> Deserialize<'de> for Scalar<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct OfScalar;
+        struct ScalarVisitor;
 
-        impl<'de> Visitor<'de> for OfScalar {
+        impl<'de> Visitor<'de> for ScalarVisitor {
             type Value = Scalar<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -89,7 +89,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Scalar<'a> {
             }
         }
 
-        deserializer.deserialize_any(OfScalar)
+        deserializer.deserialize_any(ScalarVisitor)
     }
 }
 
@@ -104,9 +104,9 @@ macro_rules! line {
 
         impl<'de> Deserialize<'de> for JsonLine<'de> {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                struct OfLine;
+                struct LineVisitor;
 
-                impl<'de> Visitor<'de> for OfLine {
+                impl<'de> Visitor<'de> for LineVisitor {
                     type Value = JsonLine<'de>;
 
                     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -125,7 +125,7 @@ macro_rules! line {
                     }
                 }
 
-                deserializer.deserialize_map(OfLine)
+                deserializer.deserialize_map(LineVisitor)
             }
         }
     };

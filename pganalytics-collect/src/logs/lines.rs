@@ -31,14 +31,14 @@ pub(super) struct Line<'a> {
     pub(super) cut: bool,
     pub(super) text: &'a [u8],
     /// What syslog or journald say about it.
-    pub(super) outer: Outer,
+    pub(super) outer: WrapperFields,
     /// How it hangs on the line before when it begins with neither prefix nor tab.
     pub(super) join: Join,
 }
 
 /// What syslog or journald say about a line.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Outer {
+pub(super) struct WrapperFields {
     pub(super) time: Option<Timestamp>,
     pub(super) pid: Option<i32>,
 }
@@ -62,7 +62,7 @@ struct Open {
     /// `None`: not an entry.
     head: Option<Head>,
     key: Option<i32>,
-    outer: Outer,
+    outer: WrapperFields,
     text: String,
     /// Where the message ends in the text; parts follow.
     message_end: usize,

@@ -21,6 +21,7 @@ mod lines;
 mod parser;
 pub(crate) mod pattern;
 mod prefix;
+pub(crate) mod progress;
 mod redact;
 mod scan;
 mod severity_words;

@@ -19,7 +19,11 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{Entry, Format, Options, Parser, pattern::Pattern};
+use super::{
+    Entry, Format, Options, Parser,
+    pattern::Pattern,
+    progress::{Progress, Visit},
+};
 
 /// Bytes at the begin of a file that tell it from another one.
 pub(crate) const HEAD: u64 = 1024;
@@ -29,8 +33,6 @@ const PIECE: usize = 256 * 1024;
 pub(crate) const MOST_FILES: usize = 64;
 /// Files of a folder that are looked at.
 const MOST_LISTED: usize = 20_000;
-/// Visits without news after which a file that is not the newest is closed.
-pub(crate) const QUIET: u32 = 6;
 /// Fewer bytes at the begin of a file may be those of another one too.
 const LEAST_HEAD: u64 = 64;
 
@@ -43,14 +45,14 @@ pub(crate) struct Budget {
 
 /// Where the files are and how they are written.
 #[derive(Debug, Clone)]
-pub(crate) struct Place {
+pub(crate) struct LogLocation {
     pub(crate) patterns: Vec<Pattern>,
     pub(crate) format: Format,
     pub(crate) options: Options,
     /// Begin with what is there already, where nothing was read yet.
     pub(crate) from_start: bool,
     /// No other visit will follow: entries that might get a `DETAIL` are handed over without.
-    pub(crate) alone: bool,
+    pub(crate) only_visit: bool,
 }
 
 /// How far all files were read.
@@ -97,13 +99,7 @@ pub(crate) struct Tail {
 #[derive(Debug)]
 struct Open {
     file: File,
-    parser: Parser,
-    /// How far it was read: the parser may hold the begin of an entry.
-    read: u64,
-    /// Visits since it had something new.
-    quiet: u32,
-    /// Its last entries were handed over because nobody wrote for a while.
-    flushed: bool,
+    progress: Progress,
 }
 
 struct Found {
@@ -137,14 +133,14 @@ impl Tail {
     /// When a folder can't be listed; nothing was read then.
     pub(crate) fn visit(
         &mut self,
-        place: &Place,
+        location: &LogLocation,
         budget: Budget,
         each: &mut dyn FnMut(&str, &Entry<'_>),
     ) -> Result<Visited, (PathBuf, io::Error)> {
         let began = Instant::now();
-        let found = list(&place.patterns)?;
+        let found = list(&location.patterns)?;
         let mut visited = Visited::default();
-        self.take_up(place, &found, &mut visited);
+        self.add_new_files(location, &found, &mut visited);
         visited.nothing = self.state.files.is_empty() && !found.iter().any(|file| file.matches);
         let mut left = budget.bytes;
         let newest = self.state.files.last().map(|file| (file.device, file.inode));
@@ -168,7 +164,7 @@ impl Tail {
                         gone.push(at);
                         continue;
                     };
-                    match open(&there.path, file, place) {
+                    match open(&there.path, file, location) {
                         Ok(open) => vacant.insert(open),
                         Err(error) => {
                             visited.faults.push((there.path.clone(), error));
@@ -184,44 +180,29 @@ impl Tail {
                     continue;
                 }
             };
-            if size < open.read || !is_same(&open.file, file) {
+            if size < open.progress.read || !is_same(&open.file, file) {
                 // It was cut and is written anew: what came in between is gone.
                 let name = file.name.clone();
-                open.parser.finish(&mut |entry| each(&name, entry));
+                open.progress.parser.finish(&mut |entry| each(&name, entry));
                 *file =
                     FileState { head: 0, hash: xxh3_64(&[]), offset: 0, name: new_name(&file.name), ..file.clone() };
-                open.parser = Parser::new(place.format.clone(), place.options.clone(), 0);
-                (open.read, open.flushed) = (0, false);
+                open.progress = progress(0, location);
             }
-            let before = open.read;
+            let before = open.progress.read;
             let name = file.name.clone();
             let result = read_on(open, &name, began + budget.time, &mut left, each);
+            let read = open.progress.read;
             // Only bytes that were there can tell it from others.
-            if file.head < HEAD && open.read > file.head {
-                (file.head, file.hash) = head(&open.file, HEAD.min(open.read)).unwrap_or((file.head, file.hash));
+            if file.head < HEAD && read > file.head {
+                (file.head, file.hash) = head(&open.file, HEAD.min(read)).unwrap_or((file.head, file.hash));
             }
             if let Err(error) = result {
                 visited.faults.push((there.map(|there| there.path.clone()).unwrap_or_default(), error));
-            } else if open.read > before {
-                open.quiet = 0;
-                open.flushed = false;
-                if place.alone {
-                    open.parser.flush(&mut |entry| each(&name, entry));
-                } else {
-                    // What was there at the visit before waits for nothing any more: on a server that
-                    // logs all the time no visit would be quiet.
-                    open.parser.flush_before(before, &mut |entry| each(&name, entry));
-                }
-            } else if left > 0 && began.elapsed() < budget.time {
-                open.quiet += 1;
-                if !open.flushed {
-                    open.parser.flush(&mut |entry| each(&name, entry));
-                    open.flushed = true;
-                }
-                // The newest is written, even when it has no name any more.
-                if open.quiet >= QUIET && Some(id) != newest {
-                    open.parser.finish(&mut |entry| each(&name, entry));
-                    file.offset = open.read;
+            } else {
+                let cut_short = left == 0 || began.elapsed() >= budget.time;
+                let visit = Visit { before, only_visit: location.only_visit, cut_short, newest: Some(id) == newest };
+                if open.progress.end_visit(&visit, &mut |entry| each(&name, entry)) {
+                    file.offset = read;
                     self.open.remove(&id);
                     if there.is_none() {
                         gone.push(at);
@@ -229,7 +210,7 @@ impl Tail {
                     continue;
                 }
             }
-            file.offset = open.parser.resume_offset();
+            file.offset = open.progress.parser.resume_offset();
         }
         for at in gone.into_iter().rev() {
             self.state.files.remove(at);
@@ -239,7 +220,7 @@ impl Tail {
     }
 
     /// Begins with the files that are new.
-    fn take_up(&mut self, place: &Place, all: &[Found], visited: &mut Visited) {
+    fn add_new_files(&mut self, location: &LogLocation, all: &[Found], visited: &mut Visited) {
         let first = self.state.old.is_none();
         let old = *self.state.old.get_or_insert(i64::MIN);
         for found in all.iter().filter(|found| found.matches) {
@@ -270,7 +251,7 @@ impl Tail {
                 written: found.written,
             };
             // What was there before is not news: the first time, and of files from elsewhere.
-            if brought || (first && !place.from_start) {
+            if brought || (first && !location.from_start) {
                 file.offset = found.size;
                 match File::open(&found.path).and_then(|opened| head(&opened, HEAD.min(found.size))) {
                     Ok((bytes, hash)) => (file.head, file.hash) = (bytes, hash),
@@ -325,10 +306,14 @@ impl Tail {
 }
 
 /// Opens a file where it was left.
-fn open(path: &Path, state: &FileState, place: &Place) -> io::Result<Open> {
+fn open(path: &Path, state: &FileState, location: &LogLocation) -> io::Result<Open> {
     let file = File::open(path)?;
-    let parser = Parser::new(place.format.clone(), place.options.clone(), state.offset);
-    Ok(Open { file, parser, read: state.offset, quiet: 0, flushed: false })
+    Ok(Open { file, progress: progress(state.offset, location) })
+}
+
+/// Reads on from an offset.
+fn progress(offset: u64, location: &LogLocation) -> Progress {
+    Progress::new(Parser::new(location.format.clone(), location.options.clone(), offset), offset)
 }
 
 /// Reads on from where it is, as far as there is budget.
@@ -342,14 +327,15 @@ fn read_on(
     let mut piece = vec![0; PIECE];
     while *left > 0 && Instant::now() < until {
         let wanted = usize::try_from(*left).unwrap_or(PIECE).min(PIECE);
-        let read = match open.file.read_at(piece.get_mut(..wanted).unwrap_or_default(), open.read) {
+        let progress = &mut open.progress;
+        let read = match open.file.read_at(piece.get_mut(..wanted).unwrap_or_default(), progress.read) {
             Ok(0) => return Ok(()),
             Ok(read) => read,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => return Err(error),
         };
-        open.parser.push(piece.get(..read).unwrap_or_default(), &mut |entry| each(name, entry));
-        open.read += read as u64;
+        progress.parser.push(piece.get(..read).unwrap_or_default(), &mut |entry| each(name, entry));
+        progress.read += read as u64;
         *left -= read as u64;
     }
     Ok(())

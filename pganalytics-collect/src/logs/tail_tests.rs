@@ -9,7 +9,7 @@ const BUDGET: Budget = Budget { bytes: 1 << 20, time: Duration::from_secs(10) };
 /// A folder with a log in it, and an agent that reads it.
 struct Log {
     folder: tempfile::TempDir,
-    place: Place,
+    location: LogLocation,
     state: TailState,
     tail: Tail,
 }
@@ -20,8 +20,9 @@ impl Log {
         let pattern = Pattern::new(folder.path().join("*.log").to_str().unwrap()).unwrap();
         let prefix = crate::logs::Prefix::new("%m [%p] ");
         let (patterns, options) = (vec![pattern], Options::default());
-        let place = Place { patterns, format: Format::Stderr(prefix), options, from_start: true, alone: true };
-        Self { folder, place, state: TailState::default(), tail: Tail::default() }
+        let location =
+            LogLocation { patterns, format: Format::Stderr(prefix), options, from_start: true, only_visit: true };
+        Self { folder, location, state: TailState::default(), tail: Tail::default() }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -38,7 +39,7 @@ impl Log {
     /// What a visit brings.
     fn read(&mut self) -> Vec<String> {
         let mut read = Vec::new();
-        self.tail.visit(&self.place, BUDGET, &mut |_, entry| read.push(entry.message.to_string())).unwrap();
+        self.tail.visit(&self.location, BUDGET, &mut |_, entry| read.push(entry.message.to_string())).unwrap();
         self.state = self.tail.state().clone();
         read
     }
@@ -146,7 +147,7 @@ fn a_copy_beside_the_log_is_not_read_again() {
 #[test]
 fn the_newest_entries_of_a_server_that_logs_all_the_time_wait_for_one_visit() {
     let mut log = Log::new();
-    log.place.alone = false;
+    log.location.only_visit = false;
     let line = |number: u32, pid: u32| {
         let mut file = fs::OpenOptions::new().create(true).append(true).open(log.path("a.log")).unwrap();
         writeln!(file, "2026-01-01 00:00:00.000 UTC [{pid}] LOG:  entry {number} of a.log").unwrap();
@@ -156,7 +157,7 @@ fn the_newest_entries_of_a_server_that_logs_all_the_time_wait_for_one_visit() {
     let mut tail = Tail::default();
     let mut visit = || {
         let mut read = Vec::new();
-        tail.visit(&log.place, BUDGET, &mut |_, entry| read.push(entry.message.to_string())).unwrap();
+        tail.visit(&log.location, BUDGET, &mut |_, entry| read.push(entry.message.to_string())).unwrap();
         read
     };
     assert_eq!(visit(), Vec::<String>::new(), "a DETAIL may come");

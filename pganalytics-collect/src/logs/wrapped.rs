@@ -7,14 +7,14 @@ use serde::Deserialize;
 
 use super::{
     json::Scalar,
-    lines::{Join, Outer},
+    lines::{Join, WrapperFields},
     zone::days,
 };
 
 /// What is inside.
 #[derive(Debug)]
 pub(super) struct Unwrapped<'a> {
-    pub(super) outer: Outer,
+    pub(super) outer: WrapperFields,
     pub(super) join: Join,
     pub(super) text: Cow<'a, str>,
 }
@@ -32,7 +32,7 @@ pub(super) fn syslog(line: &str, now: Timestamp) -> Option<Unwrapped<'_>> {
     let (_name, pid) = program.rsplit_once('[')?;
     let pid = pid.parse().ok()?;
     let (join, text) = numbered(rest);
-    Some(Unwrapped { outer: Outer { time, pid: Some(pid) }, join, text: unescaped(text) })
+    Some(Unwrapped { outer: WrapperFields { time, pid: Some(pid) }, join, text: unescaped(text) })
 }
 
 /// `[5-2] `: second piece of the fifth entry of a process.
@@ -127,5 +127,5 @@ pub(super) fn journal(line: &str) -> Option<Unwrapped<'_>> {
         Cow::Borrowed(text) => Cow::Borrowed(text.get(start..)?),
         Cow::Owned(text) => Cow::Owned(text.get(start..)?.to_owned()),
     };
-    Some(Unwrapped { outer: Outer { time: time.number().map(Timestamp::from_micros), pid }, join, text })
+    Some(Unwrapped { outer: WrapperFields { time: time.number().map(Timestamp::from_micros), pid }, join, text })
 }

@@ -42,7 +42,7 @@ pub struct CatalogFile {
 
 /// A version of a file that holds.
 #[derive(Debug, Clone)]
-struct Good {
+struct ValidVersion {
     text: Arc<str>,
     measurement: MeasurementName,
     loaded_at: Timestamp,
@@ -53,7 +53,7 @@ struct Good {
 struct Known {
     stamp: Result<Stamp, String>,
     text: Result<Arc<str>, String>,
-    good: Option<Good>,
+    good: Option<ValidVersion>,
     fault: Option<Fault>,
 }
 
@@ -264,7 +264,7 @@ impl CatalogFolder {
                 && let Ok(measurement) = Measurement::parse(text, name)
             {
                 let measurement = measurement.name().clone();
-                known.good = Some(Good { text: Arc::clone(text), measurement, loaded_at: now });
+                known.good = Some(ValidVersion { text: Arc::clone(text), measurement, loaded_at: now });
             }
         }
         self.catalog = Arc::new(catalog);

@@ -49,10 +49,10 @@ impl LiveCatalog {
     }
 
     /// A follower that takes the catalog as it is now for known.
-    pub(crate) fn follow(&self) -> Following {
+    pub(crate) fn follow(&self) -> CatalogFollower {
         let mut receiver = self.0.subscribe();
         let known = Arc::clone(&receiver.borrow_and_update());
-        Following { known, receiver: Some(receiver) }
+        CatalogFollower { known, receiver: Some(receiver) }
     }
 }
 
@@ -100,12 +100,12 @@ impl CatalogChange {
 
 /// Somebody who goes along with a [`LiveCatalog`], or with none.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Following {
+pub(crate) struct CatalogFollower {
     known: Arc<Catalog>,
     receiver: Option<watch::Receiver<Arc<Catalog>>>,
 }
 
-impl Following {
+impl CatalogFollower {
     /// Whether there is a catalog that may change.
     pub(crate) fn is_live(&self) -> bool {
         self.receiver.is_some()

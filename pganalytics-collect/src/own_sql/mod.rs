@@ -24,9 +24,9 @@ mod report;
 mod watch;
 
 pub use folder::{CatalogFile, CatalogFolder, MAX_FILE_BYTES, MAX_FILES, Reloader};
-pub(crate) use live::Following;
+pub(crate) use live::CatalogFollower;
 pub use live::{CatalogChange, LiveCatalog};
-pub(crate) use watch::Watched;
+pub(crate) use watch::WatchedFolder;
 
 #[cfg(test)]
 mod tests;

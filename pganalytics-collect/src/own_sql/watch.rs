@@ -21,13 +21,13 @@ const EVERY: Duration = Duration::from_secs(2);
 
 /// A folder whose catalog an agent follows.
 #[derive(Debug)]
-pub(crate) struct Watched {
+pub(crate) struct WatchedFolder {
     folder: CatalogFolder,
     live: LiveCatalog,
     files: Files,
 }
 
-impl Watched {
+impl WatchedFolder {
     pub(crate) fn new(folder: CatalogFolder) -> Self {
         let live = LiveCatalog::new(Arc::clone(folder.catalog()));
         let files = Arc::new(Mutex::new(folder.files()));
@@ -48,7 +48,7 @@ impl Watched {
     pub(crate) async fn watch(self) {
         let Self { mut folder, live, files } = self;
         let reload = folder.reload_wanted();
-        let mut said = Said::of(&folder);
+        let mut said = LoggedState::of(&folder);
         loop {
             let at_once = tokio::select! {
                 () = reload.notified() => true,
@@ -81,12 +81,12 @@ impl Watched {
 }
 
 /// What was said of the files, so that each change is said once.
-struct Said {
+struct LoggedState {
     trouble: Option<String>,
     errors: BTreeMap<String, String>,
 }
 
-impl Said {
+impl LoggedState {
     fn of(folder: &CatalogFolder) -> Self {
         let error = |file: super::CatalogFile| Some((file.name, file.error?));
         Self {

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{
-    console::{Console, Door, Fault},
+    console::{Console, ConsoleConnector, Fault},
     local::Figures,
     shape::{self, SHAPES, Shape},
     summary::{Summary, SummaryRow},
@@ -31,7 +31,7 @@ pub struct PgBouncerCollector {
     name: String,
     config: Arc<PostgresConfig>,
     source: Source,
-    door: Door,
+    connector: ConsoleConnector,
     /// The session of the visit before.
     console: Option<Console>,
 }
@@ -43,33 +43,33 @@ impl std::fmt::Debug for PgBouncerCollector {
 }
 
 /// What one measurement brought.
-type Found = Result<Batch, Miss>;
+type Found = Result<Batch, NoBatch>;
 
 /// Why it brought nothing.
-enum Miss {
+enum NoBatch {
     Console(Fault),
     Unsupported(String),
     Model(ModelError),
 }
 
-impl From<Fault> for Miss {
+impl From<Fault> for NoBatch {
     fn from(fault: Fault) -> Self {
         Self::Console(fault)
     }
 }
 
-impl From<ModelError> for Miss {
+impl From<ModelError> for NoBatch {
     fn from(error: ModelError) -> Self {
         Self::Model(error)
     }
 }
 
-impl From<Miss> for Outcome {
-    fn from(miss: Miss) -> Self {
+impl From<NoBatch> for Outcome {
+    fn from(miss: NoBatch) -> Self {
         match miss {
-            Miss::Console(fault) => Self::failed(fault.message()),
-            Miss::Unsupported(reason) => Self::Unsupported { reason },
-            Miss::Model(error) => Self::failed(error),
+            NoBatch::Console(fault) => Self::failed(fault.message()),
+            NoBatch::Unsupported(reason) => Self::Unsupported { reason },
+            NoBatch::Model(error) => Self::failed(error),
         }
     }
 }
@@ -88,8 +88,8 @@ impl PgBouncerCollector {
             database: None,
         };
         let config = Arc::new(config);
-        let door = Door::new(Arc::clone(&config));
-        Self { name: format!("pgbouncer {}", config.name), config, source, door, console: None }
+        let connector = ConsoleConnector::new(Arc::clone(&config));
+        Self { name: format!("pgbouncer {}", config.name), config, source, connector, console: None }
     }
 
     /// The source of its batches.
@@ -99,7 +99,7 @@ impl PgBouncerCollector {
     }
 
     /// A session that has just answered, and how long that took.
-    async fn enter(&mut self) -> Result<(Console, Duration), String> {
+    async fn live_console(&mut self) -> Result<(Console, Duration), String> {
         let began = Instant::now();
         if let Some(mut console) = self.console.take().filter(Console::is_good)
             && console.ask_version().await.is_ok()
@@ -107,7 +107,7 @@ impl PgBouncerCollector {
             return Ok((console, began.elapsed()));
         }
         let began = Instant::now();
-        let opened = Box::pin(self.door.open()).await;
+        let opened = Box::pin(self.connector.open()).await;
         opened.map(|console| (console, began.elapsed())).map_err(|problem| problem.message)
     }
 
@@ -162,10 +162,10 @@ impl PgBouncerCollector {
         let Some(process) = console.process else {
             let reason = "PgBouncer runs on another host, or has no pidfile that the agent may read; \
                           set pidfile in pgbouncer.ini where both are on one host";
-            return Err(Miss::Unsupported(reason.to_owned()));
+            return Err(NoBatch::Unsupported(reason.to_owned()));
         };
         let Some(figures) = process.figures().await else {
-            return Err(Miss::Unsupported(format!("process {} has ended or can't be read", process.pid)));
+            return Err(NoBatch::Unsupported(format!("process {} has ended or can't be read", process.pid)));
         };
         let row = [figures];
         Ok(full_scrape(measurement, self.source.clone(), cx.now, &row, Figures::value)?)
@@ -189,7 +189,7 @@ impl Collector for PgBouncerCollector {
     async fn collect(&mut self, cx: &CollectContext) -> Result<Collected, CollectError> {
         let mut collected = Collected::default();
         let began = Instant::now();
-        let entered = self.enter().await;
+        let entered = self.live_console().await;
         let is_due = |measurement: &Arc<Measurement>| cx.due.contains(measurement.name());
         let (ups, others): (Vec<_>, Vec<_>) =
             self.measurements().into_iter().filter(is_due).partition(|measurement| measurement.name().as_str() == UP);
@@ -212,7 +212,7 @@ impl Collector for PgBouncerCollector {
                 (_, Some(message)) => Err(Fault::Refused(message.clone()).into()),
                 _ => Err(Fault::Refused(String::from("the visit's time was over; it is tried again")).into()),
             };
-            if let Err(Miss::Console(Fault::Lost(message))) = &found {
+            if let Err(NoBatch::Console(Fault::Lost(message))) = &found {
                 lost = Some(message.clone());
             }
             collected.add(measurement, &self.source, began.elapsed(), found.map_err(Outcome::from));

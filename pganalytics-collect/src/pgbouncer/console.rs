@@ -54,13 +54,13 @@ pub(super) struct Console {
 }
 
 /// Opens sessions; never more than one at a time.
-pub(super) struct Door {
+pub(super) struct ConsoleConnector {
     connector: Connector,
     permit: Arc<Semaphore>,
     config: Arc<PostgresConfig>,
 }
 
-impl Door {
+impl ConsoleConnector {
     pub(super) fn new(config: Arc<PostgresConfig>) -> Self {
         Self { connector: Connector::without_options(Arc::clone(&config)), permit: Arc::new(Semaphore::new(1)), config }
     }

@@ -39,42 +39,18 @@
 //! A kept session makes `DROP DATABASE` wait: use `DROP DATABASE … WITH
 //! (FORCE)`, or name the database in `exclude_databases` before.
 
-mod catalog_watch;
 mod check;
-mod cluster;
-mod config;
-mod connect;
-mod databases;
-mod decode;
-mod discover;
-mod epochs;
-mod events;
-mod fault;
-mod folders;
-mod follow;
-mod home;
-mod journal;
-mod keeper;
-mod lack;
-mod lifetime;
-mod measure;
-mod numeric;
-mod query_fault;
-mod resolve;
-mod rows;
-mod sampling;
+mod collectors;
+mod query;
 mod server;
-mod server_log;
 mod session;
-mod stream;
-mod text;
-mod tls;
-mod visit;
+mod settings;
 
 pub use check::ServerCheck;
-pub use config::{Host, LogConfig, PasswordSource, PostgresConfig, SslMode};
-pub(crate) use connect::{Connector, Link};
-pub use fault::{ConnectFault, ConnectProblem};
-pub(crate) use fault::{NOT_AS_POSTGRES, one_line};
-pub use resolve::{Environment, Length, Port, PostgresSettings};
 pub use server::PostgresServer;
+pub(crate) use session::connect::{Connector, Link};
+pub use session::fault::{ConnectFault, ConnectProblem};
+pub(crate) use session::fault::{NOT_AS_POSTGRES, one_line};
+pub use settings::{
+    Environment, Host, Length, LogConfig, PasswordSource, Port, PostgresConfig, PostgresSettings, SslMode,
+};

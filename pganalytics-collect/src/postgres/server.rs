@@ -6,14 +6,16 @@ use pganalytics_core::catalog::{Measurement, Scope};
 
 use super::{
     check::{self, ServerCheck},
-    cluster::ClusterCollector,
-    config::PostgresConfig,
-    databases::DatabasesCollector,
-    events::Events,
-    folders::Teller,
-    sampling::{self, SamplingCollector},
-    server_log::{self, LogCollector},
-    visit::Shared,
+    collectors::{
+        cluster::ClusterCollector,
+        databases::DatabasesCollector,
+        events::Events,
+        folder_reporter::FolderReporter,
+        sampling::{self, SamplingCollector},
+        server_log::{self, LogCollector},
+    },
+    query::context::ServerContext,
+    settings::PostgresConfig,
 };
 use crate::{collector::Collector, host::Folders, logs};
 
@@ -24,7 +26,7 @@ const EVENTS: &str = "pg_event";
 
 /// A watched server: its settings and what is collected from it.
 pub struct PostgresServer {
-    shared: Arc<Shared>,
+    context: Arc<ServerContext>,
     cluster: Vec<Arc<Measurement>>,
     databases: Vec<Arc<Measurement>>,
     up: Option<Arc<Measurement>>,
@@ -37,7 +39,7 @@ pub struct PostgresServer {
 
 impl fmt::Debug for PostgresServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PostgresServer").field("config", &self.shared.config).finish_non_exhaustive()
+        f.debug_struct("PostgresServer").field("config", &self.context.config).finish_non_exhaustive()
     }
 }
 
@@ -63,14 +65,14 @@ impl PostgresServer {
         if !sampling.iter().any(|measurement| measurement.name().as_str() == sampling::PROFILE) {
             sampling.clear();
         }
-        let shared = Arc::new(Shared::new(config, !sampling.is_empty()));
-        Self { shared, cluster, databases, up, events, folders: None, sampling, log }
+        let context = Arc::new(ServerContext::new(config, !sampling.is_empty()));
+        Self { context, cluster, databases, up, events, folders: None, sampling, log }
     }
 
     /// Tells where it keeps what, if it runs on this host; give the same to
-    /// [`HostCollector::listening`](crate::HostCollector::listening).
+    /// [`HostCollector::folders_from`](crate::HostCollector::folders_from).
     #[must_use]
-    pub fn telling(mut self, folders: &Folders) -> Self {
+    pub fn reporting_folders_to(mut self, folders: &Folders) -> Self {
         self.folders = Some(folders.clone());
         self
     }
@@ -78,7 +80,7 @@ impl PostgresServer {
     /// Its settings.
     #[must_use]
     pub fn config(&self) -> &PostgresConfig {
-        &self.shared.config
+        &self.context.config
     }
 
     /// The collectors, each with a rhythm of its own: one for the cluster, one
@@ -88,30 +90,30 @@ impl PostgresServer {
     pub fn collectors(self) -> Vec<Box<dyn Collector>> {
         let events = self.events.clone();
         let mut collectors: Vec<Box<dyn Collector>> = vec![Box::new(ClusterCollector::new(
-            Arc::clone(&self.shared),
+            Arc::clone(&self.context),
             self.cluster,
             self.up,
             Events::of_cluster(self.events),
-            self.folders.map(Teller::new),
+            self.folders.map(FolderReporter::new),
         ))];
         if !self.log.is_empty() {
-            collectors.push(Box::new(LogCollector::new(Arc::clone(&self.shared), self.log)));
+            collectors.push(Box::new(LogCollector::new(Arc::clone(&self.context), self.log)));
         }
-        collectors.push(Box::new(DatabasesCollector::new(Arc::clone(&self.shared), self.databases, events)));
+        collectors.push(Box::new(DatabasesCollector::new(Arc::clone(&self.context), self.databases, events)));
         if !self.sampling.is_empty() {
-            collectors.push(Box::new(SamplingCollector::new(self.shared, self.sampling)));
+            collectors.push(Box::new(SamplingCollector::new(self.context, self.sampling)));
         }
         collectors
     }
 
     /// Tries everything once and says what works, what does not, and what to do.
     pub async fn check(&self) -> ServerCheck {
-        let mut check = Box::pin(check::check(&self.shared, &self.cluster, &self.databases)).await;
+        let mut check = Box::pin(check::check(&self.context, &self.cluster, &self.databases)).await;
         if check.reached() {
             if !self.log.is_empty() {
-                check.findings.extend(Box::pin(server_log::check(&self.shared)).await);
+                check.findings.extend(Box::pin(server_log::check(&self.context)).await);
             }
-            check.measurements.extend(sampling::check(&self.shared, &self.sampling).await);
+            check.measurements.extend(sampling::check(&self.context, &self.sampling).await);
         }
         check
     }

@@ -125,7 +125,7 @@ const NO_SETTINGS_OF_OBJECTS: &[&str] = &["tablespace", "publication", "schema"]
 /// is another system's, and such a statement is logged when it is refused.
 const BEFORE_SECRETS: &[&str] = &["password", "identified", "connection"];
 /// Values of options that tell nothing.
-const SAID_BY_ANYBODY: &[&str] = &["true", "false", "on", "off", "none", "null", "csv", "text", "binary"];
+const HARMLESS_WORDS: &[&str] = &["true", "false", "on", "off", "none", "null", "csv", "text", "binary"];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Form {
@@ -334,7 +334,7 @@ impl Statement {
                 Verdict::Keep
             }
             (Kind::Word | Kind::Name, Place::Option) => self.go(Place::OptionName),
-            (Kind::Word, _) if is_one_of(text, SAID_BY_ANYBODY) => self.go(Place::OptionValue),
+            (Kind::Word, _) if is_one_of(text, HARMLESS_WORDS) => self.go(Place::OptionValue),
             (Kind::Word | Kind::Name | Kind::Parameter, _) => {
                 self.place = Place::OptionValue;
                 Verdict::Value

@@ -20,7 +20,7 @@ use crate::{
 
 /// What the tasks of an agent share.
 #[derive(Clone)]
-pub(crate) struct Shared {
+pub(crate) struct RunnerContext {
     pub outbox: Arc<dyn Outbox>,
     pub clock: Time,
     pub stats: Arc<SchedulerStats>,
@@ -84,7 +84,7 @@ pub(super) fn encode(
 
 /// Puts the frames of a visit and its account into the outbox.
 pub(super) async fn deliver(
-    shared: &Shared,
+    shared: &RunnerContext,
     fallback: &Source,
     mut frames: Vec<NewFrame>,
     reports: Vec<Report>,
@@ -105,7 +105,8 @@ pub(super) async fn deliver(
     if !shared.delivers {
         return;
     }
-    for batch in batches {
+    for mut batch in batches {
+        batch.scrape.clock.offset_micros = shared.clock.offset();
         match encode(filter, batch, Instant::now()) {
             Ok((new, _)) => frames.extend(new),
             Err(error) => {

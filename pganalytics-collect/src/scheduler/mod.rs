@@ -23,7 +23,7 @@ mod split;
 mod time;
 
 pub(crate) use accounts::Accounts;
-pub(crate) use handover::{Losses, Shared};
+pub(crate) use handover::{Losses, RunnerContext};
 pub use plan::Plan;
 pub(crate) use runner::Runner;
 pub(crate) use time::Time;

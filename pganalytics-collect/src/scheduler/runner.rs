@@ -21,7 +21,7 @@ use super::{
     Plan, SchedulerStats,
     accounts::{lines, replaced, unknown_source},
     change_log::ChangeLog,
-    handover::{Losses, Shared, deliver, encode},
+    handover::{Losses, RunnerContext, deliver, encode},
     rhythm::Grid,
     slots::Slots,
 };
@@ -30,8 +30,8 @@ use crate::{
     collector::{CollectContext, Collected, Collector, Outcome, Report},
     delivery::{Backoff, NewFrame, Remembered},
     error::CollectError,
-    exporter::{Ask, Asker},
-    own_sql::Following,
+    exporter::{RefreshHandle, RefreshRequest},
+    own_sql::CatalogFollower,
     panics::words_of,
     scrape::empty_scrape,
 };
@@ -55,9 +55,9 @@ enum Cause {
 pub(crate) struct Runner {
     name: Arc<str>,
     collector: Box<dyn Collector>,
-    shared: Shared,
+    shared: RunnerContext,
     plan: Plan,
-    catalog: Following,
+    catalog: CatalogFollower,
     slots: Slots,
     filter: ChangeFilter,
     losses: Losses,
@@ -71,7 +71,7 @@ pub(crate) struct Runner {
     fallback: Source,
     backoff: Backoff,
     not_before: Instant,
-    asks: Option<(Arc<Asker>, mpsc::Receiver<Ask>)>,
+    asks: Option<(Arc<RefreshHandle>, mpsc::Receiver<RefreshRequest>)>,
     log: ChangeLog,
 }
 
@@ -81,8 +81,8 @@ impl Runner {
         collector: Box<dyn Collector>,
         plan: &Plan,
         agent: &str,
-        shared: Shared,
-        catalog: Following,
+        shared: RunnerContext,
+        catalog: CatalogFollower,
     ) -> Self {
         let name: Arc<str> = collector.name().into();
         let phase = xxhash_rust::xxh3::xxh3_64(format!("{agent}\n{name}").as_bytes());
@@ -128,8 +128,8 @@ impl Runner {
     /// Takes in what the collector brings and where it goes on.
     async fn begin(&mut self) {
         self.slots.fill(&self.collector.measurements(), &self.plan, Instant::now());
-        if let Some((asker, _)) = &self.asks {
-            asker.has(self.slots.names());
+        if let Some((handle, _)) = &self.asks {
+            handle.has(self.slots.names());
         }
         self.resume().await;
     }
@@ -195,8 +195,8 @@ impl Runner {
         let there = self.collector.measurements();
         let ended = self.slots.take_out(&change);
         self.slots.fill(&there, &self.plan, Instant::now());
-        if let (Some(latest), Some((asker, _))) = (&self.shared.latest, &self.asks) {
-            asker.has(self.slots.names());
+        if let (Some(latest), Some((handle, _))) = (&self.shared.latest, &self.asks) {
+            handle.has(self.slots.names());
             ended.iter().for_each(|measurement| latest.end(measurement.name()));
         }
         let mut frames = Vec::new();
@@ -208,7 +208,7 @@ impl Runner {
                 continue;
             }
             info!(collector = %self.name, measurement = %name, "the measurement is not taken any more");
-            frames.extend(self.farewell(&measurement));
+            frames.extend(self.all_gone(&measurement));
             let sources = self.seen.remove(name).unwrap_or_default();
             let mut guard = self.shared.accounts.lock().await;
             let (accounts, ..) = &mut *guard;
@@ -218,7 +218,7 @@ impl Runner {
     }
 
     /// Says that all rows of a measurement are gone.
-    fn farewell(&mut self, measurement: &Measurement) -> Vec<NewFrame> {
+    fn all_gone(&mut self, measurement: &Measurement) -> Vec<NewFrame> {
         let name = measurement.name();
         let mut frames = Vec::new();
         for source in self.alive.remove(name).unwrap_or_default() {
@@ -239,7 +239,7 @@ impl Runner {
             due: self.slots.names_of(due),
             now: self.shared.clock.now(),
             deadline: started + longest.clamp(SHORTEST_VISIT, LONGEST_VISIT),
-            alone: false,
+            only_visit: false,
         };
         let collected = {
             let mut warn_at = cx.deadline + Duration::from_secs(1);
@@ -298,10 +298,10 @@ impl Runner {
 
     /// Gives the exporter what was collected, whole.
     fn show(&self, batches: &[Batch], reports: &[Report]) {
-        let (Some(latest), Some((asker, _))) = (&self.shared.latest, &self.asks) else { return };
+        let (Some(latest), Some((handle, _))) = (&self.shared.latest, &self.asks) else { return };
         let sources = batches.iter().map(|batch| &batch.source);
         let reported = reports.iter().filter_map(|report| report.source.as_ref());
-        sources.chain(reported).for_each(|source| asker.saw(&source.server));
+        sources.chain(reported).for_each(|source| handle.saw(&source.server));
         latest.take(batches, reports);
     }
 
@@ -320,7 +320,7 @@ impl Runner {
             self.collector.lost(&loss);
         }
         let now = Instant::now();
-        let stepped = self.stepped(&batches);
+        let (stepped, offset) = (self.stepped(&batches), self.shared.clock.offset());
         let mut frames = Vec::with_capacity(batches.len());
         for mut batch in batches {
             if stepped.contains(batch.schema.measurement()) {
@@ -328,6 +328,7 @@ impl Runner {
                 batch.scrape.clock.stepped = true;
                 self.filter.force_keyframe_of(batch.schema.measurement(), &batch.source);
             }
+            batch.scrape.clock.offset_micros = offset;
             if let Some(interval) = self.slots.interval_of(batch.schema.measurement()) {
                 batch.scrape.interval_micros = u64::try_from(interval.as_micros()).unwrap_or(u64::MAX);
             }
@@ -384,13 +385,13 @@ impl Runner {
     }
 
     fn log(&mut self, reports: &[Report]) {
-        let failures = self.log.note(&self.name, self.collector.said().as_deref(), reports);
+        let failures = self.log.note(&self.name, self.collector.already_logged().as_deref(), reports);
         SchedulerStats::add(&self.shared.stats.failures, failures);
     }
 }
 
 /// The next wish of a scraper.
-async fn asked(asks: &mut Option<(Arc<Asker>, mpsc::Receiver<Ask>)>) -> Ask {
+async fn asked(asks: &mut Option<(Arc<RefreshHandle>, mpsc::Receiver<RefreshRequest>)>) -> RefreshRequest {
     if let Some((_, asks)) = asks
         && let Some(ask) = asks.recv().await
     {

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     collector::{Outcome, Report},
-    exporter::{Ask, Read},
+    exporter::{Read, RefreshRequest},
     own_sql::CatalogChange,
 };
 
@@ -96,7 +96,7 @@ impl Slots {
     }
 
     /// Those that a scraper wants fresh and that are not.
-    pub(super) fn wanted(&self, ask: &Ask, now: Instant) -> Vec<usize> {
+    pub(super) fn wanted(&self, ask: &RefreshRequest, now: Instant) -> Vec<usize> {
         let slots = self.slots.iter().enumerate();
         slots
             .filter(|(_, slot)| ask.wants(&slot.measurement, slot.interval, slot.read, now))

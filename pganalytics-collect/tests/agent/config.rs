@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, io, path::Path, time::Duration};
 use pganalytics_collect::{
     CollectError, Config,
     config::{Flags, Origin},
+    delivery::Backlog,
     postgres::{Environment, PasswordSource, PostgresConfig},
 };
 use pganalytics_core::{Secret, catalog::Catalog};
@@ -53,6 +54,14 @@ fn flag_before_environment_before_file_before_default() {
     let config = load("", &[], &[]).unwrap();
     assert!(config.backend.is_none());
     assert_eq!((config.buffer_size, origin(&config, "collector.buffer_size")), (104_857_600, "default".into()));
+}
+
+#[test]
+fn what_of_a_backlog_goes_first_is_a_choice_of_two() {
+    assert_eq!(load("", &[], &[]).unwrap().backlog, Backlog::OldestFirst);
+    assert_eq!(load("[collector]\nbacklog = \"newest_first\"\n", &[], &[]).unwrap().backlog, Backlog::NewestFirst);
+    let error = error("[collector]\nbacklog = \"newest\"\n");
+    assert!(error.contains("agent.toml:2") && error.contains("oldest_first or newest_first"), "{error}");
 }
 
 #[test]

@@ -179,6 +179,20 @@ async fn outbox(frames: &[&'static str]) -> Arc<MemoryOutbox> {
 }
 
 #[tokio::test]
+async fn the_servers_time_is_known_from_its_replies_and_not_from_a_proxys() {
+    const DATE: &str = "date: Sat, 28 Nov 2026 03:00:00 GMT\r\n";
+    let date: Timestamp = "2026-11-28T03:00:00Z".parse().unwrap();
+    let proxy = Server::start(|_| (200, DATE, String::from("<html>Sign in</html>"))).await.sink();
+    assert!(proxy.deliver(group(&["f"])).await.is_err());
+    assert_eq!(proxy.receiver_time(), None);
+    let server = Server::start(|request| (200, DATE, accepted(request).2)).await.sink();
+    server.deliver(group(&["f"])).await.unwrap();
+    let told = server.receiver_time().unwrap();
+    let off = told.now.micros_since(date);
+    assert!((0..=3_000_000).contains(&off) && told.within < Duration::from_secs(2), "{off} {told:?}");
+}
+
+#[tokio::test]
 async fn a_push_is_as_the_contract_says() {
     let fate = |index| ["stored", "refused", "duplicate"][index];
     let server = Server::start(move |request| (200, "", reply(request, fate))).await;

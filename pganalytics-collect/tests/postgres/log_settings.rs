@@ -124,7 +124,7 @@ async fn a_visit_alone_brings_the_newest_entries_too() {
         cluster.sql("postgres", rights).await.unwrap();
         let mut watch = Watch::with(config, only(&["pg_log"]));
         let log = watch.collectors.iter_mut().find(|collector| collector.name().starts_with("log ")).unwrap();
-        let cx = CollectContext { alone: true, ..context(&**log, Duration::from_secs(30)) };
+        let cx = CollectContext { only_visit: true, ..context(&**log, Duration::from_secs(30)) };
         let collected = log.collect(&cx).await.unwrap();
         let found = batches(&collected, "pg_log").any(|batch| {
             (0..batch.rows.len()).any(|row| {

@@ -16,6 +16,7 @@ mod hostile_settings;
 mod indexes;
 mod io;
 mod locks;
+mod log_kills;
 mod log_lines;
 mod log_provocations;
 mod log_settings;

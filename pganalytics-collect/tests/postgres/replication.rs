@@ -184,6 +184,12 @@ async fn a_subscription_works_and_then_fails() {
         let publications = batch(&publications, "pg_publication");
         assert_eq!((text(publications, 0, "pubname"), int(publications, 0, "tables")), (Some("pub"), Some(1)));
 
+        // Once the first copy of the table is over; until then the copy would fail instead.
+        let observer = subscriber.client("postgres").await.unwrap();
+        let copying = "select count(*) from pg_subscription_rel where srsubstate <> 'r'";
+        while observer.query_one(copying, &[]).await.unwrap().get::<_, i64>(0) > 0 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
         // A row that is there already can't be applied, and is tried again and again.
         subscriber.sql("postgres", "insert into p values (7)").await.unwrap();
         publisher.sql("postgres", "insert into p values (7)").await.unwrap();

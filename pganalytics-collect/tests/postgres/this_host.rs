@@ -102,10 +102,10 @@ async fn a_servers_folders_are_marked_at_their_mounts() {
     let Some(version) = versions().last().copied() else { return };
     let cluster = Cluster::builder(version).setting("logging_collector", "on").start().await.unwrap();
     let folders = Folders::default();
-    let mut host = HostCollector::default().listening(&folders);
+    let mut host = HostCollector::default().folders_from(&folders);
     let mut settings = config(&cluster.monitor_url("postgres"));
     settings.hosts[0].name = cluster.socket_dir().to_str().unwrap().to_owned();
-    let mut server = PostgresServer::new(settings, []).telling(&folders).collectors();
+    let mut server = PostgresServer::new(settings, []).reporting_folders_to(&folders).collectors();
     let cx = context(&*server[0], Duration::from_secs(60));
     server[0].collect(&cx).await.unwrap();
 

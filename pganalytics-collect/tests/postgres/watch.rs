@@ -102,7 +102,7 @@ impl Watch {
 
 pub(crate) fn context(collector: &dyn Collector, time: Duration) -> CollectContext {
     let due = collector.measurements().iter().map(|measurement| measurement.name().clone()).collect();
-    CollectContext { due, now: now(), deadline: Instant::now() + time, alone: false }
+    CollectContext { due, now: now(), deadline: Instant::now() + time, only_visit: false }
 }
 
 pub(crate) fn now() -> Timestamp {

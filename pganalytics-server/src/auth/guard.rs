@@ -13,7 +13,7 @@ use super::{
     authenticate::{AuthError, Authenticator, Credential},
     cookie::{CSRF_HEADER, is_foreign},
     device::Device,
-    permission::{Door, Permission},
+    permission::{AnonymousAccess, Permission},
     random,
 };
 use crate::{
@@ -59,11 +59,11 @@ impl Guard {
     async fn admit(&self, parts: &Parts, peer: &Peer) -> ApiResult<Principal> {
         let app = &*self.app;
         // Open routes look at no credential: a stale cookie must not hinder a log-in.
-        if self.permission.door() == Door::Open {
+        if self.permission.anonymous_access() == AnonymousAccess::Open {
             self.count_open(parts, peer)?;
             return Ok(Principal::anonymous());
         }
-        if self.permission.door() == Door::RegistrationSecret {
+        if self.permission.anonymous_access() == AnonymousAccess::RegistrationSecret {
             self.count_stranger(peer, self.class)?;
             self.check_registration_secret(parts)?;
             return Ok(Principal::anonymous());
@@ -140,9 +140,9 @@ impl Guard {
     }
 
     fn passes_without_login(&self, credential: &Credential<'_>, peer: &Peer) -> bool {
-        match (self.permission.door(), credential) {
-            (Door::Local | Door::LocalOrScrapeToken, Credential::None) => peer.is_local(),
-            (Door::LocalOrScrapeToken, Credential::Bearer(text)) => {
+        match (self.permission.anonymous_access(), credential) {
+            (AnonymousAccess::Local | AnonymousAccess::LocalOrScrapeToken, Credential::None) => peer.is_local(),
+            (AnonymousAccess::LocalOrScrapeToken, Credential::Bearer(text)) => {
                 let expected = self.app.settings.scrape_token.as_ref();
                 expected.is_some_and(|expected| random::same(expected.expose().as_bytes(), text.as_bytes()))
             }

@@ -39,7 +39,7 @@ pub enum Permission {
 
 /// What comes without a login.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Door {
+pub(crate) enum AnonymousAccess {
     /// Everybody.
     Open,
     /// Requests from this machine.
@@ -54,7 +54,7 @@ pub(crate) enum Door {
 
 /// A line of the table.
 struct Line {
-    without_login: Door,
+    without_login: AnonymousAccess,
     /// Least role of a person, or of the user that a token acts as.
     role: Role,
     /// Scope that a user's token needs; `None`: tokens can't.
@@ -80,7 +80,7 @@ impl Permission {
 
     #[rustfmt::skip]
     const fn line(self) -> Line {
-        use Door::{Closed, Local, LocalOrScrapeToken, Open, RegistrationSecret};
+        use AnonymousAccess::{Closed, Local, LocalOrScrapeToken, Open, RegistrationSecret};
         use Role::{User, Viewer};
         let (without_login, role, scope, collector) = match self {
             Self::Public           => (Open,               Viewer, Some(Scope::Read),  true),
@@ -97,7 +97,7 @@ impl Permission {
         Line { without_login, role, scope, collector }
     }
 
-    pub(crate) const fn door(self) -> Door {
+    pub(crate) const fn anonymous_access(self) -> AnonymousAccess {
         self.line().without_login
     }
 
@@ -106,10 +106,10 @@ impl Permission {
     pub fn allows(self, principal: &Principal) -> bool {
         let line = self.line();
         match line.without_login {
-            Door::Open => return true,
+            AnonymousAccess::Open => return true,
             // A login is no registration secret.
-            Door::RegistrationSecret => return false,
-            Door::Local | Door::LocalOrScrapeToken | Door::Closed => {}
+            AnonymousAccess::RegistrationSecret => return false,
+            AnonymousAccess::Local | AnonymousAccess::LocalOrScrapeToken | AnonymousAccess::Closed => {}
         }
         match &principal.kind {
             PrincipalKind::Anonymous => false,

@@ -14,7 +14,7 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
 use super::{
     guard::{Guard, guard},
-    permission::{Door, Permission},
+    permission::{AnonymousAccess, Permission},
 };
 use crate::{rate::Class, state::App};
 
@@ -99,20 +99,20 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = (Method, &mut Operati
 /// Puts into the document what the permission means.
 fn describe(operation: &mut Operation, permission: Permission) {
     let scheme = |name: &str| SecurityRequirement::new(name, Vec::<String>::new());
-    operation.security = Some(match permission.door() {
-        Door::Open => vec![],
-        Door::RegistrationSecret => vec![scheme("registration_secret")],
-        Door::Local | Door::LocalOrScrapeToken => {
+    operation.security = Some(match permission.anonymous_access() {
+        AnonymousAccess::Open => vec![],
+        AnonymousAccess::RegistrationSecret => vec![scheme("registration_secret")],
+        AnonymousAccess::Local | AnonymousAccess::LocalOrScrapeToken => {
             vec![SecurityRequirement::default(), scheme("bearer"), scheme("cookie")]
         }
-        Door::Closed => vec![scheme("bearer"), scheme("cookie")],
+        AnonymousAccess::Closed => vec![scheme("bearer"), scheme("cookie")],
     });
     let problem = |text: &str| {
         let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("ProblemDocument"))).build();
         ResponseBuilder::new().description(text).content("application/problem+json", content).build()
     };
     let mut answers = vec![("400", "The request makes no sense"), ("429", "Too many requests; see Retry-After")];
-    if permission.door() != Door::Open {
+    if permission.anonymous_access() != AnonymousAccess::Open {
         answers.push(("401", "No login, or one that has ended"));
         answers.push(("403", "The login does not allow this"));
     }

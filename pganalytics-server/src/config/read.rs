@@ -59,7 +59,7 @@ pub type Flags = BTreeMap<String, Vec<String>>;
 
 /// What one layer says of a setting.
 #[derive(Default)]
-struct Said {
+struct LayerValue {
     texts: Option<(Vec<String>, Origin)>,
     /// The file that a secret is in, and the name that it was given by.
     file: Option<(PathBuf, String)>,
@@ -103,8 +103,8 @@ impl Gathered {
     }
 
     /// One layer's word on a setting; a secret's file is read here.
-    fn settle(&mut self, key: &'static Key, said: Said) -> Result<Option<(Vec<String>, Origin)>, ServerError> {
-        match (said.texts, said.file) {
+    fn settle(&mut self, key: &'static Key, given: LayerValue) -> Result<Option<(Vec<String>, Origin)>, ServerError> {
+        match (given.texts, given.file) {
             (Some(_), Some((_, named_by))) => {
                 Err(ServerError::setting(named_by, "the secret itself is set too; choose one of them"))
             }
@@ -180,27 +180,27 @@ impl Gathered {
     }
 }
 
-fn of_flags(key: &Key, flags: &Flags) -> Said {
+fn of_flags(key: &Key, flags: &Flags) -> LayerValue {
     let file = flags.get(&key.file_name()).filter(|_| key.secret);
-    Said {
+    LayerValue {
         texts: flags.get(key.name).map(|values| (values.clone(), Origin::Flag)),
         file: file.and_then(|paths| Some((paths.last()?.into(), format!("--{}-file", key.flag())))),
     }
 }
 
-fn of_environment(key: &Key, environment: &dyn Fn(&str) -> Option<String>) -> Said {
+fn of_environment(key: &Key, environment: &dyn Fn(&str) -> Option<String>) -> LayerValue {
     // An empty variable is one that is not set: compose files write them so.
     let set = |name: &str| environment(name).filter(|text| !text.is_empty());
     let texts = key.env.iter().find_map(|name| Some((split(key, set(name)?), Origin::Environment(name))));
     let files = key.env.iter().filter(|_| key.secret).map(|name| format!("{name}_FILE"));
-    Said { texts, file: files.into_iter().find_map(|name| Some((set(&name)?.into(), name))) }
+    LayerValue { texts, file: files.into_iter().find_map(|name| Some((set(&name)?.into(), name))) }
 }
 
-fn of_file(key: &Key, in_file: &BTreeMap<String, Vec<String>>, path: Option<&Path>) -> Said {
-    let Some(path) = path else { return Said::default() };
+fn of_file(key: &Key, in_file: &BTreeMap<String, Vec<String>>, path: Option<&Path>) -> LayerValue {
+    let Some(path) = path else { return LayerValue::default() };
     let name = key.file_name();
     let file = in_file.get(&name).filter(|_| key.secret).and_then(|paths| paths.last());
-    Said {
+    LayerValue {
         texts: in_file.get(key.name).map(|values| (values.clone(), Origin::File(path.to_owned()))),
         file: file.map(|secret| (secret.into(), format!("{}: {name}", path.display()))),
     }

@@ -2,6 +2,7 @@
 //! certificates that are made for them, and a look at whether all is as it
 //! should be.
 
+pub mod audit;
 pub mod certs;
 pub mod doctor;
 pub mod local;

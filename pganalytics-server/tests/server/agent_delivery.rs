@@ -2,15 +2,19 @@
 
 use std::{fs, path::Path, sync::Arc, time::Duration};
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use pganalytics_collect::{
-    HttpSink, Outbox,
+    Agent, CollectError, Collector, HttpSink, Outbox, Plan,
+    clock::{Clock, SystemClock},
+    collector::{CollectContext, Collected},
     delivery::{Backoff, NewFrame, Sender, Spool as AgentSpool, Token},
 };
-use pganalytics_core::Secret;
+use pganalytics_core::{Secret, Timestamp, catalog::Measurement};
+use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use crate::fixture::{Running, Spool, now, start};
+use crate::fixture::{Running, Spool, eventually, now, start};
 
 /// Delivers until nothing waits.
 async fn drain(server: &Running, token: &str, spool: &Arc<AgentSpool>) {
@@ -102,4 +106,64 @@ async fn two_agents_with_one_folder_are_told_apart_and_nothing_is_lost() {
     drain(&server, &token, &second).await;
     assert_eq!((first.stats().rejected, second.stats().rejected), (0, 0));
     assert_eq!(stored(&server, &admin, "copied").await, (10, 10));
+}
+
+/// A host's clock that is so many microseconds ahead.
+#[derive(Debug)]
+struct Off(i64);
+
+impl Clock for Off {
+    fn now(&self) -> Timestamp {
+        SystemClock.now().plus_micros(self.0)
+    }
+}
+
+/// An agent needs something to collect; what is looked at are its own figures.
+struct Nothing;
+
+#[async_trait]
+impl Collector for Nothing {
+    fn name(&self) -> &'static str {
+        "nothing"
+    }
+
+    fn measurements(&self) -> Vec<Arc<Measurement>> {
+        Vec::new()
+    }
+
+    async fn collect(&mut self, _: &CollectContext) -> Result<Collected, CollectError> {
+        Ok(Collected::default())
+    }
+}
+
+#[tokio::test]
+async fn an_agent_whose_clock_is_an_hour_off_has_the_servers_time_from_its_first_reply_on() {
+    const HOUR: i64 = 3_600_000_000;
+    for (name, off, refused) in [("slow", -HOUR, false), ("fast", HOUR, true)] {
+        let server = start().await;
+        let admin = server.admin_token().await;
+        let (_, token) = server.collector(name).await;
+        let url = format!("http://{}", server.address);
+        let sink = HttpSink::builder(url).token(Token::Text(Secret::new(token))).build().unwrap();
+        let mut plan = Plan::default();
+        plan.set_interval("agent_stats", Duration::from_secs(1));
+        let agent = Agent::builder().name(name).collector(Nothing).clock(Off(off)).plan(plan).sink(sink);
+        let agent = agent.build().unwrap().start().unwrap();
+        let right = format!(
+            "select round(clock_offset), abs(extract(epoch from now() - time)) < 60 from agent_stats \
+             where agent = '{name}' and clock_offset is not null and time > now() - interval '1 minute' limit 1"
+        );
+        let row =
+            eventually(name, Duration::from_secs(30), async || server.rows(&admin, &right).await.first().cloned());
+        let expected = if off < 0 { 3600.0 } else { -3600.0 };
+        let row = row.await;
+        assert!((row[0].as_f64().unwrap() - expected).abs() <= 2.0, "{row}");
+        assert_eq!(row[1], json!(true));
+        // What came before is as the host had it: an hour old, or refused and declared lost.
+        let before =
+            format!("select count(*) from agent_stats where agent = '{name}' and time < now() - interval '50 minutes'");
+        let before = server.rows(&admin, &before).await[0][0].as_u64().unwrap();
+        assert_eq!((before > 0, agent.status().outbox.rejected > 0), (!refused, refused), "{name}: {before}");
+        agent.stop().await.unwrap();
+    }
 }

@@ -3,13 +3,12 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
     time::Duration,
 };
 
 use pganalytics_core::{
-    Batch, Epoch, Position, PushReply, Ranges, RowsBuilder, Scrape, ScrapeClock, ScrapeKind, Seq, Value,
-    frame::{CONTENT_TYPE, encode, encode_push},
+    Position, PushReply, Ranges, Seq,
+    frame::{CONTENT_TYPE, encode_push},
 };
 use reqwest::{RequestBuilder, StatusCode};
 use serde_json::{Value as Json, json};
@@ -84,23 +83,12 @@ const ROWS: u64 = 5_000;
 
 /// A frame of some 40 KiB that do not compress.
 fn large(spool: &Spool, number: u64) -> (Position, bytes::Bytes) {
-    let mut rows = RowsBuilder::new(&spool.schema);
     let mut random = number | 1;
-    for row in 0..ROWS {
+    let rows = (0..ROWS).map(|row| {
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let id = i64::try_from(number * 10_000 + row).unwrap();
-        rows.push(&[Value::Int(id), Value::Int((random >> 1).cast_signed())]).unwrap();
-    }
-    let scrape = Scrape {
-        collected_at: spool.start.plus_micros(i64::try_from(number).unwrap() * 1000),
-        interval_micros: 60_000_000,
-        kind: ScrapeKind::Delta,
-        epoch: Epoch::default(),
-        clock: ScrapeClock::default(),
-    };
-    let (schema, source) = (Arc::clone(&spool.schema), spool.source.clone());
-    let batch = Batch { schema, source, scrape, rows: rows.finish() };
-    (Seq(number).into(), encode(&batch).unwrap().into())
+        [i64::try_from(number * 10_000 + row).unwrap(), (random >> 1).cast_signed()]
+    });
+    spool.frame_of(number, spool.start.plus_micros(i64::try_from(number).unwrap() * 1000), rows)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -205,8 +205,20 @@ impl Spool {
     /// The frame of this number, collected at this time.
     pub(crate) fn frame_at(&self, number: u64, collected_at: Timestamp) -> (Position, Bytes) {
         let id = i64::try_from(number).unwrap();
+        self.frame_of(number, collected_at, [[id, 10 * id]])
+    }
+
+    /// The same with these rows.
+    pub(crate) fn frame_of(
+        &self,
+        number: u64,
+        collected_at: Timestamp,
+        values: impl IntoIterator<Item = [i64; 2]>,
+    ) -> (Position, Bytes) {
         let mut rows = RowsBuilder::new(&self.schema);
-        rows.push(&[Value::Int(id), Value::Int(10 * id)]).unwrap();
+        for row in values {
+            rows.push(&row.map(Value::Int)).unwrap();
+        }
         let scrape = Scrape {
             collected_at,
             interval_micros: 60_000_000,

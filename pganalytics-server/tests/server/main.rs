@@ -14,6 +14,7 @@ mod hostile;
 #[cfg(target_os = "linux")]
 mod hostile_sql;
 mod ingest;
+mod kills;
 mod monitoring;
 mod nesting;
 mod operations;

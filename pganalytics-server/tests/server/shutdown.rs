@@ -7,7 +7,7 @@ use pganalytics_core::{CollectorId, StreamId, TenantId, Timestamp, frame::Verifi
 use pganalytics_server::Server;
 use pganalytics_store::{
     AppendOutcome, Job, JobReport, MetricStore, Origin, Owned, PushKey, SeenSource, StoreError, StoredFork, StoredGap,
-    StoredMeasurement, Unnumbered,
+    StoredMeasurement, StreamAccount, Unnumbered,
     memory::MemoryStore,
     sql::{EngineOptions, RecordStream, SqlQuery},
     unnumbered::MakeReply,
@@ -84,6 +84,9 @@ impl MetricStore for Dead {
         Err(dead())
     }
     async fn query(&self, _: SqlQuery) -> Result<RecordStream, StoreError> {
+        Err(dead())
+    }
+    async fn stream_accounts(&self, _: TenantId) -> Result<Vec<StreamAccount>, StoreError> {
         Err(dead())
     }
     async fn measurements(&self, _: TenantId) -> Result<Vec<StoredMeasurement>, StoreError> {

@@ -47,7 +47,7 @@ CREATE UNIQUE INDEX series_key
 -- Counts what a collector has, and tells whether it has a measurement.
 CREATE INDEX series_by_collector ON series (tenant, collector, measurement);
 -- Tells whether anything hangs on a source.
-CREATE INDEX series_by_source ON series (tenant, server_id, instance_id);
+CREATE INDEX series_by_source ON series (tenant, server_id, instance_id, database);
 
 -- Each shape that a measurement had, in order of first arrival.
 CREATE TABLE schemas (
@@ -76,8 +76,8 @@ CREATE TABLE chunks (
     t_min       INTEGER NOT NULL,
     t_max       INTEGER NOT NULL,
     row_count   INTEGER NOT NULL,
-    value_count INTEGER NOT NULL,
     byte_count  INTEGER NOT NULL,
+    decoded     INTEGER NOT NULL, -- bytes of all columns, decoded
     keyframe    INTEGER, -- last scrape that had all rows
     stream      BLOB,
     seq         INTEGER,
@@ -89,7 +89,8 @@ CREATE INDEX chunks_by_time ON chunks (series, t_min, t_max);
 -- Finds what compaction has to do; blocks are not in it.
 CREATE INDEX chunks_to_compact ON chunks (series, t_min) WHERE level = 0;
 
--- Which frames were ever stored: ranges of sequence numbers. Stays for ever.
+-- Which frames were ever stored: ranges of sequence numbers. Stays until the stream has
+-- been silent for longer than anything that it sent can be kept.
 CREATE TABLE ledger (
     tenant    BLOB    NOT NULL,
     collector BLOB    NOT NULL,
@@ -99,14 +100,16 @@ CREATE TABLE ledger (
     PRIMARY KEY (tenant, collector, stream, first)
 ) WITHOUT ROWID, STRICT;
 
--- Which opening of a stream gave out which of its numbers. Stays for ever.
+-- Which opening of a stream gave out which of its numbers.
 CREATE TABLE streams (
     tenant    BLOB    NOT NULL,
     collector BLOB    NOT NULL,
     stream    BLOB    NOT NULL,
     openings  BLOB    NOT NULL, -- of each: incarnation, first and last number; 8 bytes each, little-endian
+    heard_at  INTEGER NOT NULL, -- by this server's clock, up to a day late
     PRIMARY KEY (tenant, collector, stream)
 ) WITHOUT ROWID, STRICT;
+CREATE INDEX streams_by_age ON streams (heard_at);
 
 -- Digests of the last frames of each stream, 64 a row.
 CREATE TABLE digests (
@@ -154,6 +157,17 @@ CREATE TABLE gaps (
     body      BLOB    NOT NULL, -- the frame
     PRIMARY KEY (tenant, collector, stream, seq)
 ) WITHOUT ROWID, STRICT;
+CREATE INDEX gaps_by_age ON gaps (t_max);
+
+-- Which frames were ever declared lost. Stays as long as the ledger.
+CREATE TABLE declared (
+    tenant    BLOB    NOT NULL,
+    collector BLOB    NOT NULL,
+    stream    BLOB    NOT NULL,
+    first     INTEGER NOT NULL,
+    last      INTEGER NOT NULL,
+    PRIMARY KEY (tenant, collector, stream, first)
+) WITHOUT ROWID, STRICT;
 
 -- What frames brought, for ever counted.
 CREATE TABLE totals (
@@ -185,6 +199,7 @@ CREATE TABLE refresh_tokens (
 ) WITHOUT ROWID, STRICT;
 CREATE INDEX refresh_tokens_by_family ON refresh_tokens (family);
 CREATE INDEX refresh_tokens_by_user ON refresh_tokens (user);
+CREATE INDEX refresh_tokens_by_end ON refresh_tokens (expires_at);
 
 CREATE TABLE api_tokens (
     id         BLOB    NOT NULL PRIMARY KEY,

@@ -1,6 +1,6 @@
 //! Each frame is stored once.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use pganalytics_core::{Gap, GapReason, Seq, frame::VerifiedFrame};
 use tokio::task::JoinSet;
@@ -9,6 +9,7 @@ use super::{
     Candidate, Check, Property,
     fixture::{Spool, at, keys_to, stored_keys, tenant, word},
 };
+use crate::metric_store::Job;
 
 pub(super) async fn a_frame_is_stored_once_however_often_it_comes<S: Candidate>(store: Arc<S>) -> Check {
     let property = Property("a frame is stored once, however often it comes");
@@ -45,8 +46,23 @@ pub(super) async fn a_gap_is_kept_once_and_told_to_its_tenant<S: Candidate>(stor
     }
     let told = property.ok(store.gaps(tenant(1)).await)?;
     let told: Vec<_> = told.into_iter().map(|stored| (stored.stream, stored.seq, stored.gap)).collect();
-    property.equal("gaps", &told, &vec![(spool.stream, Seq(8), gap)])?;
-    property.equal("gaps of another tenant", &property.ok(store.gaps(tenant(2)).await)?, &Vec::new())
+    property.equal("gaps", &told, &vec![(spool.stream, Seq(8), gap.clone())])?;
+    property.equal("gaps of another tenant", &property.ok(store.gaps(tenant(2)).await)?, &Vec::new())?;
+    // A gap whose range touches another's, and a hole that nobody has declared.
+    let more = Gap { first: Seq(8), last: Seq(10), from: at(480), ..gap };
+    let mut frames = property.ok(spool.frames([14]))?;
+    frames.push(VerifiedFrame::of_gap(Seq(12), more));
+    property.ok(store.append(&spool.origin, spool.stream, frames).await)?;
+    let job = Job::Retain { now: at(300 * 86_400), default: Duration::from_secs(60), retention: Vec::new() };
+    property.ok(store.maintain(job).await)?;
+    let accounts = property.ok(store.stream_accounts(tenant(1)).await)?;
+    let account = accounts.iter().map(|account| {
+        (account.stream, account.stored.to_string(), account.lost().to_string(), account.missing().to_string())
+    });
+    let expected = [(spool.stream, "1, 8-9, 12, 14", "2-7, 10", "11, 13")]
+        .map(|(stream, stored, lost, missing)| (stream, stored.to_owned(), lost.to_owned(), missing.to_owned()));
+    property.equal("accounts, whatever is dropped", &account.collect::<Vec<_>>(), &expected.to_vec())?;
+    property.equal("accounts of another tenant", &property.ok(store.stream_accounts(tenant(2)).await)?, &Vec::new())
 }
 
 pub(super) async fn order_of_arrival_does_not_matter<S: Candidate>(store: Arc<S>) -> Check {

@@ -115,6 +115,8 @@ impl Metrics {
                 let refused = self.take(origin, Held { gaps: 1, ..more }, streams);
                 if refused.is_none() {
                     let (collector, gap) = (origin.collector, gap.clone());
+                    let declared = self.declared.entry((origin.tenant, collector, stream)).or_default();
+                    declared.insert_range(gap.first..=gap.last);
                     self.gaps.push((origin.tenant, StoredGap { collector, stream, seq, gap }));
                 }
                 refused

@@ -12,7 +12,7 @@ use futures::{
     stream::{self, BoxStream},
 };
 use pganalytics_core::{
-    CollectorId, InstanceId, MeasurementName, Schema, Seq, ServerId, Source, StreamId, TenantId, Timestamp,
+    CollectorId, InstanceId, MeasurementName, Ranges, Schema, Seq, ServerId, Source, StreamId, TenantId, Timestamp,
     frame::{Frame, VerifiedFrame},
 };
 
@@ -28,6 +28,7 @@ use crate::{
     retention::{Retention, SCHEMA_MICROS},
     sql::{RecordStream, SqlQuery},
     stored_schema,
+    stream_account::StreamAccount,
     unnumbered::{MakeReply, PushKey, Unnumbered},
 };
 
@@ -88,6 +89,8 @@ pub(super) struct Metrics {
     measured: BTreeMap<(TenantId, MeasurementName), Measured>,
     sources: BTreeMap<(TenantId, Source), Seen>,
     pub(super) gaps: Vec<(TenantId, StoredGap)>,
+    /// What was ever declared lost.
+    pub(super) declared: HashMap<(TenantId, CollectorId, StreamId), Ranges>,
     owners: HashMap<(TenantId, ServerId, InstanceId), Owner>,
     /// What collectors have, counted when it is asked for.
     held: HashMap<(TenantId, CollectorId), Held>,
@@ -308,7 +311,7 @@ impl Metrics {
 
 fn piece(stored: &Stored) -> Piece<(u64, &Source)> {
     let frame = &stored.frame;
-    Piece { kind: (frame.schema().fingerprint(), frame.source()), block: stored.block, values: frame.value_count() }
+    Piece { kind: (frame.schema().fingerprint(), frame.source()), block: stored.block, decoded: frame.decoded_bytes() }
 }
 
 #[async_trait]
@@ -361,6 +364,19 @@ impl MetricStore for MemoryStore {
         let mut gaps: Vec<StoredGap> = own.map(|(_, gap)| gap.clone()).collect();
         gaps.sort_by_key(|stored| (stored.gap.from, stored.collector, stored.stream, stored.seq));
         Ok(gaps)
+    }
+
+    async fn stream_accounts(&self, tenant: TenantId) -> Result<Vec<StreamAccount>, StoreError> {
+        let metrics = self.metrics();
+        let own =
+            metrics.ledgers.iter().filter(|((owner, ..), ledger)| *owner == tenant && !ledger.ranges().is_empty());
+        let account = own.map(|(key @ (tenant, collector, stream), ledger)| {
+            let declared = metrics.declared.get(key).cloned().unwrap_or_default();
+            StreamAccount::new(*tenant, *collector, *stream, ledger.ranges().clone(), declared)
+        });
+        let mut accounts: Vec<StreamAccount> = account.collect();
+        accounts.sort_by_key(|account| (account.collector, account.stream));
+        Ok(accounts)
     }
 
     async fn forks(&self, tenant: TenantId) -> Result<Vec<StoredFork>, StoreError> {

@@ -289,9 +289,9 @@ fn prepare(
     let part = if state { narrow(&chunk.frame, &scan.shape, &scan.keys, known.clone())? } else { None };
     let facts = if delta { facts_of(scan, &chunk.frame)? } else { None };
     let summed = facts.is_some() && may_be_summed(scan, &chunk.frame);
-    let whole = part.is_none();
-    let id = FactCache::id(&chunk, &scan.shape);
     let links = if state { chunk.frame.links().map_err(corrupt)?.into() } else { Arc::default() };
+    // What is known of a part, or of events, is of no use to others.
+    let mut whole = None;
     let decoded = if let Some((part, keys)) = part {
         Decoded::of_part(part, Arc::clone(&scan.shape), keys, memory)
     } else if scan.view == View::Rows && !state {
@@ -300,6 +300,8 @@ fn prepare(
     } else {
         // Of a block of which no row is looked at, only the keys are learned.
         let ends = summed && scan.keys.all.is_empty() && facts.as_ref().is_some_and(|facts| !facts.irregular.any());
+        let id = FactCache::id(&chunk, &scan.shape);
+        whole = Some(id);
         let keys = keys_of_chunk(scan, id, &chunk.frame, if ends { Rows::Ends } else { Rows::All }, known)?;
         Decoded::of_frame(chunk.frame, Arc::clone(&scan.shape), keys, memory)
     };
@@ -329,7 +331,7 @@ fn prepare(
     }
     // After the columns that are kept, so that none is decoded twice.
     if delta && !decoded.has_noted() {
-        learn_values(scan, whole.then_some(id), &decoded)?;
+        learn_values(scan, whole, &decoded)?;
     }
     Ok((Arc::new(decoded), wanted))
 }

@@ -12,7 +12,7 @@ use super::{
     error::Doing,
     gaps,
     names::{LedgerKey, Memory, Names},
-    streams::{self, Digests},
+    streams::{self, Digests, KnownStream},
     value::Id,
 };
 use crate::{
@@ -80,8 +80,10 @@ struct Append<'a> {
     origin: &'a Origin,
     key: LedgerKey,
     ledger: Ledger,
+    heard_at: Option<Timestamp>,
     changes: Changes,
-    /// Whether the ledger knows an opening that the file does not.
+    /// Whether the ledger knows an opening that the file does not, or the file
+    /// does not know that the stream is alive.
     opened: bool,
     tally: Tally,
     outcome: AppendOutcome,
@@ -95,12 +97,14 @@ impl<'a> Append<'a> {
         stream: StreamId,
     ) -> Result<Self, StoreError> {
         let key = (origin.tenant, origin.collector, stream);
-        let ledger = match memory.take_ledger(&key) {
+        let known = match memory.take_ledger(&key) {
             Some(known) => known,
             None => streams::read_ledger(connection, &key)?,
         };
+        let opened = known.is_late(origin.received_at);
+        let KnownStream { ledger, heard_at } = known;
         let (changes, tally, outcome) = (Changes::default(), Tally::default(), AppendOutcome::default());
-        Ok(Self { connection, memory, origin, key, ledger, changes, opened: false, tally, outcome })
+        Ok(Self { connection, memory, origin, key, ledger, heard_at, changes, opened, tally, outcome })
     }
 
     /// Stores a frame unless it is there, and notes what became of it.
@@ -139,18 +143,22 @@ impl<'a> Append<'a> {
         if !self.ledger.ranges().is_empty() {
             streams::put_fork(self.connection, &self.key, fork, self.origin.received_at)?;
         }
-        self.memory.put_ledger(self.key, self.ledger);
+        self.memory.put_ledger(self.key, KnownStream { ledger: self.ledger, heard_at: self.heard_at });
         Ok(AppendOutcome { fork: Some(fork), ..AppendOutcome::default() })
     }
 
     /// Writes what belongs to all frames together.
     fn finish(self) -> Result<AppendOutcome, StoreError> {
         streams::put_ledger(self.connection, &self.key, &self.changes)?;
-        if self.opened {
-            streams::put_openings(self.connection, &self.key, self.ledger.openings())?;
+        let mut heard_at = self.heard_at;
+        // Of a stream of which nothing is stored nothing is kept.
+        if self.opened && !self.ledger.ranges().is_empty() {
+            let now = self.origin.received_at;
+            streams::put_openings(self.connection, &self.key, self.ledger.openings(), now)?;
+            heard_at = Some(now);
         }
         self.tally.put(self.connection, self.origin)?;
-        self.memory.put_ledger(self.key, self.ledger);
+        self.memory.put_ledger(self.key, KnownStream { ledger: self.ledger, heard_at });
         Ok(self.outcome)
     }
 }
@@ -215,7 +223,7 @@ impl NewChunk<'_> {
             connection
                 .prepare_cached(
                     "INSERT INTO chunks (id, tenant, series, source, schema, level, t_min, t_max,
-                                         row_count, value_count, byte_count, keyframe, stream, seq, base, data)
+                                         row_count, byte_count, decoded, keyframe, stream, seq, base, data)
                      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
                 )?
                 .execute(params![
@@ -228,8 +236,8 @@ impl NewChunk<'_> {
                     from.as_micros(),
                     to.as_micros(),
                     count(self.frame.rows() as u64),
-                    count(self.frame.value_count()),
                     count(data.len() as u64),
+                    count(self.frame.decoded_bytes()),
                     self.frame.last_keyframe().map(Timestamp::as_micros),
                     self.link.map(|link| Id(link.stream.as_uuid())),
                     self.link.map(|link| link.seq.0.cast_signed()),

@@ -1,12 +1,12 @@
 //! What streams have lost, as their agents declared it.
 
 use pganalytics_core::{
-    CollectorId, Gap, Seq, StreamId, TenantId, Timestamp,
+    CollectorId, Gap, Seq, StreamId, TenantId,
     frame::{Content, Limits, encode_gap},
 };
 use rusqlite::{Connection, params};
 
-use super::{error::Doing, value::Id};
+use super::{accounts, error::Doing, value::Id};
 use crate::{
     error::StoreError,
     metric_store::{Origin, StoredGap},
@@ -35,7 +35,8 @@ pub(super) fn put(
                 encode_gap(gap),
             ])
     };
-    write().doing("writing a gap").map(|_| ())
+    write().doing("writing a gap")?;
+    accounts::note_declared(connection, origin, stream, gap.first, gap.last)
 }
 
 /// The gaps of a tenant, in order of time.
@@ -62,9 +63,4 @@ pub(super) fn read(connection: &Connection, tenant: TenantId) -> Result<Vec<Stor
         }
     });
     rows.collect()
-}
-
-/// Drops gaps that speak of what no measurement keeps by default any more.
-pub(super) fn drop_before(connection: &Connection, cutoff: Timestamp) -> Result<(), StoreError> {
-    connection.execute("DELETE FROM gaps WHERE t_max < ?1", [cutoff.as_micros()]).doing("dropping old gaps").map(|_| ())
 }

@@ -29,8 +29,8 @@ impl Inner {
         open::prepare(&file)?;
         let lock = WriteLock::take(&file)?;
         let connection = open::writer(&file)?;
+        let writer = Writer::start(&file, connection, lock, &options)?;
         let readers = Arc::new(Readers::new(file, options.idle_readers));
-        let writer = Writer::start(connection, lock, &options)?;
         let engine = Engine::new(options.engine)?;
         Ok(Self { writer, readers, schemas: Arc::default(), engine, jobs: Mutex::default() })
     }

@@ -34,11 +34,13 @@
 //! * Bytes flipped at rest: a frame's checksum finds it; queries that need the
 //!   frame fail with [`StoreError::Corrupt`] and say which.
 
+mod accounts;
 mod append;
+mod checkpoint;
+mod compact;
 mod error;
 mod gaps;
 mod inner;
-mod maintain;
 mod meta;
 mod meta_rows;
 mod names;
@@ -49,6 +51,8 @@ mod parts;
 mod pool;
 mod read;
 mod reader;
+mod retain;
+mod shrink;
 mod streams;
 #[cfg(test)]
 mod tests;
@@ -69,7 +73,9 @@ use crate::{
     error::StoreError,
     fork::StoredFork,
     metric_store::{AppendOutcome, Job, JobReport, MetricStore, Origin, Owned, SeenSource, StoredGap},
+    retention::Retention,
     sql::{RecordStream, SqlQuery},
+    stream_account::StreamAccount,
     unnumbered::{MakeReply, PushKey, Unnumbered},
 };
 
@@ -159,6 +165,10 @@ impl MetricStore for SqliteStore {
         self.losses(tenant).await
     }
 
+    async fn stream_accounts(&self, tenant: TenantId) -> Result<Vec<StreamAccount>, StoreError> {
+        self.inner.readers.run(move |connection| accounts::read(connection, Some(tenant))).await
+    }
+
     async fn forks(&self, tenant: TenantId) -> Result<Vec<StoredFork>, StoreError> {
         self.inner.readers.run(move |connection| streams::read_forks(connection, tenant)).await
     }
@@ -176,8 +186,10 @@ impl MetricStore for SqliteStore {
 
     async fn maintain(&self, job: Job) -> Result<JobReport, StoreError> {
         match job {
-            Job::Compact { before } => maintain::compact(&self.inner, before).await,
-            Job::Retain { now, default, retention } => maintain::retain(&self.inner, now, default, retention).await,
+            Job::Compact { before } => compact::compact(&self.inner, before).await,
+            Job::Retain { now, default, retention } => {
+                retain::retain(&self.inner, Retention::new(now, default, retention)).await
+            }
         }
     }
 

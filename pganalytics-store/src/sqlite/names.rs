@@ -16,10 +16,9 @@ use pganalytics_core::{
 };
 use rusqlite::{Connection, OptionalExtension, Params, params};
 
-use super::{error::Doing, value::Id};
+use super::{error::Doing, read, streams::KnownStream, value::Id};
 use crate::{
     error::StoreError,
-    ledger::Ledger,
     metric_store::{FrameOutcome, Origin},
     quota::{Held, Owner, Quotas},
 };
@@ -56,7 +55,7 @@ pub(super) struct Memory {
     next_chunk: i64,
     /// Pushes with a key so far.
     keys: u64,
-    ledgers: HashMap<LedgerKey, Ledger>,
+    ledgers: HashMap<LedgerKey, KnownStream>,
     sources: HashMap<(TenantId, Source), i64>,
     series: HashMap<SeriesKey, i64>,
     schemas: HashMap<(TenantId, u64), KnownSchema>,
@@ -121,11 +120,11 @@ impl Memory {
         self.keys
     }
 
-    pub(super) fn take_ledger(&mut self, key: &LedgerKey) -> Option<Ledger> {
+    pub(super) fn take_ledger(&mut self, key: &LedgerKey) -> Option<KnownStream> {
         self.ledgers.remove(key)
     }
 
-    pub(super) fn put_ledger(&mut self, key: LedgerKey, ledger: Ledger) {
+    pub(super) fn put_ledger(&mut self, key: LedgerKey, ledger: KnownStream) {
         if self.ledgers.len() >= MAX_LEDGERS {
             self.ledgers.clear();
         }
@@ -298,6 +297,91 @@ impl Memory {
     /// Owners were changed.
     pub(super) fn forget_owners(&mut self) {
         self.owners.clear();
+    }
+
+    /// What collectors have was dropped; it is counted when it is asked for.
+    pub(super) fn forget_counts(&mut self) {
+        self.held.clear();
+    }
+
+    /// A stream is dropped.
+    pub(super) fn forget_stream(&mut self, [tenant, collector, stream]: [Id; 3]) {
+        let (tenant, collector) = (TenantId::from_uuid(tenant.0), CollectorId::from_uuid(collector.0));
+        self.ledgers.remove(&(tenant, collector, StreamId::from_uuid(stream.0)));
+        self.held.remove(&(tenant, collector));
+    }
+
+    /// Drops a series.
+    pub(super) fn drop_series(&mut self, connection: &Connection, id: i64) -> Result<(), StoreError> {
+        let key = connection
+            .prepare_cached(
+                "DELETE FROM series WHERE id = ?1
+                 RETURNING tenant, measurement, server_id, instance_id, database, collector",
+            )
+            .and_then(|mut statement| {
+                statement.query_row([id], |row| {
+                    let ids = [row.get::<_, Id>(0)?, row.get(2)?, row.get(3)?, row.get(5)?].map(|id: Id| id.0);
+                    Ok((ids, row.get::<_, String>(1)?, row.get::<_, Option<String>>(4)?))
+                })
+            })
+            .doing("dropping what is too old")?;
+        let ([tenant, server, instance, collector], measurement, database) = key;
+        let key = SeriesKey {
+            tenant: TenantId::from_uuid(tenant),
+            measurement: read::measurement_name(&measurement)?,
+            server: ServerId::from_uuid(server),
+            instance: InstanceId::from_uuid(instance),
+            database: database.map(Into::into),
+            collector: CollectorId::from_uuid(collector),
+        };
+        self.held.remove(&(key.tenant, key.collector));
+        self.series.remove(&key);
+        Ok(())
+    }
+
+    /// Drops a source if it is still as `unused` says.
+    pub(super) fn drop_source(&mut self, connection: &Connection, id: i64, unused: &str) -> Result<(), StoreError> {
+        let dropped = connection
+            .prepare_cached(&format!("DELETE FROM sources WHERE id = ?1 AND {unused} RETURNING tenant, collector"))
+            .and_then(|mut statement| {
+                statement.query_row([id], |row| Ok([row.get::<_, Id>(0)?, row.get(1)?])).optional()
+            })
+            .doing("dropping what is too old")?;
+        if let Some([tenant, collector]) = dropped {
+            // Seldom: they are found again by their names.
+            self.sources.clear();
+            self.held.remove(&(TenantId::from_uuid(tenant.0), CollectorId::from_uuid(collector.0)));
+        }
+        Ok(())
+    }
+
+    /// Drops a schema if it was not used since, and the totals of its measurement
+    /// if it was the last one: of that nothing is known any more, as if it had
+    /// never been.
+    pub(super) fn drop_schema(&mut self, connection: &Connection, id: i64, used_at: i64) -> Result<(), StoreError> {
+        let mut write = || {
+            let dropped = connection
+                .prepare_cached(
+                    "DELETE FROM schemas WHERE id = ?1 AND used_at = ?2
+                     RETURNING tenant, measurement, fingerprint, collector",
+                )?
+                .query_row([id, used_at], |row| {
+                    Ok((row.get::<_, Id>(0)?, row.get::<_, String>(1)?, row.get::<_, i64>(2)?, row.get::<_, Id>(3)?))
+                })
+                .optional()?;
+            let Some((tenant, measurement, fingerprint, collector)) = dropped else { return Ok(()) };
+            let owner = TenantId::from_uuid(tenant.0);
+            self.schemas.remove(&(owner, fingerprint.cast_unsigned()));
+            self.held.remove(&(owner, CollectorId::from_uuid(collector.0)));
+            connection
+                .prepare_cached(
+                    "DELETE FROM totals WHERE tenant = ?1 AND measurement = ?2 AND NOT EXISTS (
+                         SELECT 1 FROM schemas s WHERE s.tenant = ?1 AND s.measurement = ?2)",
+                )?
+                .execute(params![tenant, measurement])
+                .map(|_| ())
+        };
+        write().doing("dropping schemas without use")
     }
 
     fn find_source(

@@ -18,12 +18,15 @@ const FILE: &str = "pganalytics.db";
 /// Says whose file this is (`PRAGMA application_id`).
 const APPLICATION: i64 = 0x7067_414e;
 
+/// How long a connection waits for another one's lock.
+pub(super) const BUSY_MILLIS: u64 = 10_000;
+
 /// All changes of the tables, oldest first; the version of a store is how many
 /// of them it has seen, and [`FORGOTTEN`] more.
 const MIGRATIONS: &[&str] = &[include_str!("../../migrations/sqlite/0001_initial.sql")];
 
 /// Versions from before the first release, whose frames or tables nobody reads any more.
-const FORGOTTEN: usize = 2;
+const FORGOTTEN: usize = 3;
 
 /// The file of a store that is given as a folder or as a file: what exists is
 /// taken as what it is, else a name that ends in `.db` or `.sqlite` is a file.
@@ -110,6 +113,7 @@ pub(super) fn writer(file: &Path) -> Result<Connection, StoreError> {
     // synchronous=FULL: a commit is synced before it returns, because "accepted"
     // is a promise that the sender throws its own copy away for. NORMAL would
     // sync at checkpoints only and lose the last commits with the power.
+    // Checkpoints are made beside the writer, see `checkpoint`.
     connection
         .execute_batch(
             "PRAGMA page_size = 16384;
@@ -118,12 +122,23 @@ pub(super) fn writer(file: &Path) -> Result<Connection, StoreError> {
              PRAGMA synchronous = FULL;
              PRAGMA temp_store = MEMORY;
              PRAGMA cache_size = -32768;
-             PRAGMA wal_autocheckpoint = 1000;
+             PRAGMA wal_autocheckpoint = 0;
              PRAGMA journal_size_limit = 67108864;
              PRAGMA busy_timeout = 10000;",
         )
         .doing(&what)?;
     migrate(&mut connection, found, &what)?;
+    Ok(connection)
+}
+
+/// Opens the connection that moves what was written from the log to the file.
+pub(super) fn checkpointer(file: &Path) -> Result<Connection, StoreError> {
+    let what = format!("opening {}", file.display());
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(file, flags).doing(&what)?;
+    connection
+        .execute_batch("PRAGMA synchronous = FULL; PRAGMA busy_timeout = 0; PRAGMA wal_autocheckpoint = 0;")
+        .doing(&what)?;
     Ok(connection)
 }
 

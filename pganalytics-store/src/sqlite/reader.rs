@@ -7,7 +7,7 @@ use futures::stream::BoxStream;
 use pganalytics_core::TenantId;
 
 use super::{
-    gaps, open,
+    accounts, gaps, open,
     pool::Readers,
     read::{self, SchemaCache},
 };
@@ -15,6 +15,7 @@ use crate::{
     chunk::{Chunk, ChunkSelect, ChunkSource, Pick, StoredMeasurement},
     error::StoreError,
     metric_store::StoredGap,
+    stream_account::StreamAccount,
 };
 
 /// A store that another process writes, open to read: for the SQL workers of that
@@ -42,6 +43,14 @@ impl SqliteReader {
         let readers = Arc::new(Readers::new(open::file_of(path.as_ref()), 4));
         open::check_version(&*readers.snapshot()?)?;
         Ok(Self { readers, schemas: Arc::default() })
+    }
+
+    /// What became of the frames of all streams, of all tenants.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub async fn stream_accounts(&self) -> Result<Vec<StreamAccount>, StoreError> {
+        self.readers.run(|connection| accounts::read(connection, None)).await
     }
 }
 

@@ -6,7 +6,12 @@ use std::collections::BTreeMap;
 use pganalytics_core::{CollectorId, Ranges, Seq, StreamId, TenantId, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::{error::Doing, names::LedgerKey, value::Id};
+use super::{
+    error::Doing,
+    names::{LedgerKey, Memory},
+    value::Id,
+    writer::Step,
+};
 use crate::{
     error::StoreError,
     fork::{Fork, ForkReason, Openings, REMEMBERED, StoredFork},
@@ -17,8 +22,25 @@ fn ids((tenant, collector, stream): &LedgerKey) -> (Id, Id, Id) {
     (Id(tenant.as_uuid()), Id(collector.as_uuid()), Id(stream.as_uuid()))
 }
 
+/// How late the file may say that a stream was heard, in microseconds.
+const HEARD_LATE: i64 = 86_400 * 1_000_000;
+
+/// What the writer knows of a stream.
+pub(super) struct KnownStream {
+    pub(super) ledger: Ledger,
+    /// As the file says; `None` where it does not.
+    pub(super) heard_at: Option<Timestamp>,
+}
+
+impl KnownStream {
+    /// Whether the file should say that it is heard now.
+    pub(super) fn is_late(&self, now: Timestamp) -> bool {
+        self.heard_at.is_none_or(|heard_at| now.micros_since(heard_at) >= HEARD_LATE)
+    }
+}
+
 /// The ledger of a stream.
-pub(super) fn read_ledger(connection: &Connection, key: &LedgerKey) -> Result<Ledger, StoreError> {
+pub(super) fn read_ledger(connection: &Connection, key: &LedgerKey) -> Result<KnownStream, StoreError> {
     let (tenant, collector, stream) = ids(key);
     let read = || {
         let mut statement = connection
@@ -28,16 +50,20 @@ pub(super) fn read_ledger(connection: &Connection, key: &LedgerKey) -> Result<Le
             Ok(Seq(first.cast_unsigned())..=Seq(last.cast_unsigned()))
         })?;
         let ranges = ranges.collect::<Result<Ranges, _>>()?;
-        let openings: Option<Vec<u8>> = connection
-            .prepare_cached("SELECT openings FROM streams WHERE tenant = ?1 AND collector = ?2 AND stream = ?3")?
-            .query_row(params![tenant, collector, stream], |row| row.get(0))
+        let known = connection
+            .prepare_cached(
+                "SELECT openings, heard_at FROM streams WHERE tenant = ?1 AND collector = ?2 AND stream = ?3",
+            )?
+            .query_row(params![tenant, collector, stream], |row| Ok((row.get::<_, Vec<u8>>(0)?, row.get(1)?)))
             .optional()?;
-        Ok((ranges, openings))
+        Ok((ranges, known))
     };
-    let (ranges, openings) = read().doing("reading the ledger")?;
+    let (ranges, known) = read().doing("reading the ledger")?;
+    let (openings, heard_at) = known.unzip();
     let bad = || StoreError::Corrupt(format!("the openings of stream {} make no sense", key.2));
     let openings = openings.map(|bytes| Openings::from_bytes(&bytes).ok_or_else(bad)).transpose()?;
-    Ok(Ledger::new(ranges, openings.unwrap_or_default()))
+    let heard_at = heard_at.map(Timestamp::from_micros);
+    Ok(KnownStream { ledger: Ledger::new(ranges, openings.unwrap_or_default()), heard_at })
 }
 
 /// Writes what changed in a ledger.
@@ -65,18 +91,60 @@ pub(super) fn put_ledger(connection: &Connection, key: &LedgerKey, changes: &Cha
     write().doing("writing the ledger")
 }
 
-/// Writes who numbered a stream's frames.
-pub(super) fn put_openings(connection: &Connection, key: &LedgerKey, openings: &Openings) -> Result<(), StoreError> {
+/// Writes who numbered a stream's frames, and when it was heard.
+pub(super) fn put_openings(
+    connection: &Connection,
+    key: &LedgerKey,
+    openings: &Openings,
+    heard_at: Timestamp,
+) -> Result<(), StoreError> {
     let (tenant, collector, stream) = ids(key);
     let write = || {
         connection
             .prepare_cached(
-                "INSERT INTO streams (tenant, collector, stream, openings) VALUES (?1, ?2, ?3, ?4)
-                 ON CONFLICT DO UPDATE SET openings = excluded.openings",
+                "INSERT INTO streams (tenant, collector, stream, openings, heard_at) VALUES (?1, ?2, ?3, ?4, ?5)
+                 ON CONFLICT DO UPDATE SET openings = excluded.openings, heard_at = excluded.heard_at",
             )?
-            .execute(params![tenant, collector, stream, openings.to_bytes()])
+            .execute(params![tenant, collector, stream, openings.to_bytes(), heard_at.as_micros()])
     };
     write().doing("writing the openings of a stream").map(|_| ())
+}
+
+/// Most ranges of a ledger that are dropped in one step.
+const DROP_RANGES: usize = 64;
+
+/// Forgets a stream that nobody has sent since a time, a part at a time.
+pub(super) fn drop_silent(connection: &Connection, memory: &mut Memory, before: &mut i64) -> Result<Step, StoreError> {
+    let mut write = || {
+        let silent = connection
+            .prepare_cached("SELECT tenant, collector, stream FROM streams WHERE heard_at < ?1 LIMIT 1")?
+            .query_row([*before], |row| Ok([row.get::<_, Id>(0)?, row.get(1)?, row.get(2)?]))
+            .optional()?;
+        let Some(key) = silent else { return Ok(Step::Done) };
+        memory.forget_stream(key);
+        let [tenant, collector, stream] = key;
+        let mut more = false;
+        for table in ["ledger", "declared"] {
+            let dropped = connection
+                .prepare_cached(&format!(
+                    "DELETE FROM {table} WHERE tenant = ?1 AND collector = ?2 AND stream = ?3 AND first IN (
+                         SELECT first FROM {table} WHERE tenant = ?1 AND collector = ?2 AND stream = ?3 LIMIT ?4)"
+                ))?
+                .execute(params![tenant, collector, stream, DROP_RANGES as i64])?;
+            more |= dropped == DROP_RANGES;
+        }
+        if !more {
+            for table in ["digests", "forks", "streams"] {
+                connection
+                    .prepare_cached(&format!(
+                        "DELETE FROM {table} WHERE tenant = ?1 AND collector = ?2 AND stream = ?3"
+                    ))?
+                    .execute(key)?;
+            }
+        }
+        Ok(Step::More(64 << 10))
+    };
+    write().doing("dropping streams that are silent")
 }
 
 /// Frames of a row of `digests`.
@@ -221,12 +289,4 @@ pub(super) fn read_forks(connection: &Connection, tenant: TenantId) -> Result<Ve
         rows.collect::<Result<Vec<_>, _>>()
     };
     read().doing("reading the forks")
-}
-
-/// Drops forks that were not seen since.
-pub(super) fn drop_forks_before(connection: &Connection, cutoff: Timestamp) -> Result<(), StoreError> {
-    connection
-        .execute("DELETE FROM forks WHERE last_at < ?1", [cutoff.as_micros()])
-        .doing("dropping old forks")
-        .map(|_| ())
 }

@@ -9,7 +9,7 @@ use pganalytics_core::{
 };
 use rusqlite::Connection;
 
-use super::{SqliteOptions, SqliteStore, error::Doing, maintain, names::Memory};
+use super::{SqliteOptions, SqliteStore, error::Doing, names::Memory, shrink};
 use crate::{ChunkSelect, ChunkSource, Job, MetaStore, MetricStore, Origin, StoreError};
 
 const ORIGIN: Origin =
@@ -196,7 +196,73 @@ async fn dropped_samples_give_their_pages_back() {
     let hour = std::time::Duration::from_secs(3600);
     let job = Job::Retain { now: Timestamp::from_secs(20 * 3600), default: hour, retention: vec![] };
     assert_eq!(store.maintain(job).await.unwrap().dropped, 40);
-    maintain::shrink(&store.inner, 0).await.unwrap();
+    shrink::shrink_all(&store.inner).await.unwrap();
     assert_eq!(pragma(&store, "PRAGMA freelist_count").await, 0);
     assert!(pragma(&store, "PRAGMA page_count").await < before / 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_series_are_retained_in_few_commits() {
+    let (_folder, store) = open();
+    const SERIES: u64 = 400;
+    let frames = (0..SERIES).flat_map(|series| {
+        let name = format!("m{series}");
+        [frame(&name, 2 * series + 1, 10), frame(&name, 2 * series + 2, 10)]
+    });
+    store.append(&ORIGIN, STREAM, frames.collect()).await.unwrap();
+    let before = store.inner.writer.commits();
+    let (hour, now) = (std::time::Duration::from_secs(3600), Timestamp::from_secs(500 * 3600));
+    let job = Job::Retain { now, default: hour, retention: vec![] };
+    assert_eq!(store.maintain(job).await.unwrap().dropped, 2 * SERIES);
+    let commits = store.inner.writer.commits() - before;
+    assert!(commits < SERIES / 4, "{commits} commits for {SERIES} series");
+    assert_eq!(pragma(&store, "SELECT count(*) FROM series").await, 0);
+    assert_eq!(pragma(&store, "SELECT count(*) FROM sources").await, 0);
+    // What the writer remembers went with it.
+    store.append(&ORIGIN, STREAM, vec![frame("m1", 5000, 10)]).await.unwrap();
+    assert_eq!(count(&store, "m1").await, 1);
+    assert_eq!(store.sources(TenantId::DEFAULT).await.unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_is_silent_for_longer_than_anything_is_kept_is_forgotten() {
+    let (_folder, store) = open();
+    let day = 86_400;
+    let retain = |days: i64| Job::Retain {
+        now: Timestamp::from_secs(days * day),
+        default: std::time::Duration::from_secs(7 * 86_400),
+        retention: vec![],
+    };
+    let at = |days: i64| Origin { received_at: Timestamp::from_secs(days * day), ..ORIGIN };
+    let other = StreamId::from_uuid(uuid::Uuid::from_u128(9));
+    // Far more ranges than go in one step.
+    let holes = || (1..=300).map(|seq| frame("m", 2 * seq, 10)).collect::<Vec<_>>();
+    store.append(&at(0), STREAM, holes()).await.unwrap();
+    store.append(&at(0), other, vec![frame("m", 1, 10)]).await.unwrap();
+    store.append(&at(30), other, vec![frame("m", 2, 10)]).await.unwrap();
+    store.maintain(retain(399)).await.unwrap();
+    assert_eq!(store.append(&at(0), STREAM, vec![frame("m", 2, 10)]).await.unwrap().duplicates(), 1);
+    store.maintain(retain(401)).await.unwrap();
+    assert_eq!(pragma(&store, "SELECT count(*) FROM ledger").await, 1, "of the stream that was heard later");
+    assert_eq!(pragma(&store, "SELECT count(*) FROM digests").await, 1);
+    assert_eq!(store.append(&at(401), STREAM, vec![frame("m", 2, 10)]).await.unwrap().accepted(), 1);
+    assert_eq!(store.append(&at(401), other, vec![frame("m", 2, 10)]).await.unwrap().duplicates(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_is_begun_anew_and_gone_at_the_end() {
+    let (folder, store) = open();
+    let log = || std::fs::metadata(folder.path().join("pganalytics.db-wal")).map_or(0, |file| file.len());
+    let mut longest = 0;
+    for seq in 1..=240 {
+        store.append(&ORIGIN, STREAM, vec![frame("m", seq, 400_000)]).await.unwrap();
+        longest = longest.max(log());
+        if seq % 40 == 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(1200)).await;
+        }
+    }
+    // Over 96 MB went through it.
+    assert!(longest < 64 << 20, "the log grew to {longest} bytes");
+    drop(store);
+    assert_eq!(log(), 0);
 }

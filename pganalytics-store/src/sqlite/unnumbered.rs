@@ -36,7 +36,7 @@ pub(super) fn append(
 }
 
 /// When a key that is still good must have come.
-fn oldest(now: Timestamp) -> i64 {
+pub(super) fn oldest(now: Timestamp) -> i64 {
     now.plus_micros(-i64::try_from(KEPT.as_micros()).unwrap_or(i64::MAX)).as_micros()
 }
 
@@ -104,12 +104,4 @@ fn forget_surplus(connection: &Connection, origin: &Origin) -> Result<(), StoreE
             ])
     };
     write().doing("dropping keys of pushes").map(|_| ())
-}
-
-/// Forgets keys that are no longer good.
-pub(super) fn forget_old(connection: &Connection, now: Timestamp) -> Result<(), StoreError> {
-    connection
-        .execute("DELETE FROM keyed_pushes WHERE received_at <= ?1", [oldest(now)])
-        .doing("dropping keys of pushes")
-        .map(|_| ())
 }

@@ -5,6 +5,10 @@
 //! transaction, commits, and only then answers: one sync serves them all, and
 //! what waits while it syncs is the next group.
 //!
+//! Background work comes in slices ([`Writer::sliced`]): each has the writer for
+//! no longer than [`SLICE`] and writes little more than [`SLICE_BYTES`], so what a
+//! push waits for at most is one slice, its sync, and those of its own group.
+//!
 //! Invariants:
 //! * an `Ok` is sent after the commit, so it is durable and readers see it;
 //! * a call that fails leaves its neighbours alone; when the transaction fails
@@ -13,20 +17,39 @@
 //!   is undone, it is emptied.
 
 use std::{
-    sync::Arc,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     thread::{self, JoinHandle},
+    time::{Duration, Instant},
 };
 
 use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
 use super::{
+    checkpoint::{Checkpointer, Mode, checkpoint},
     error::{Doing, again, meaning},
     names::Memory,
-    open::WriteLock,
+    open::{BUSY_MILLIS, WriteLock},
     options::SqliteOptions,
 };
 use crate::error::StoreError;
+
+/// How long background work has the writer at a stretch, but for its last step.
+const SLICE: Duration = Duration::from_millis(8);
+/// Bytes that it writes at a stretch, but for its last step.
+const SLICE_BYTES: usize = 2 << 20;
+
+/// What a step of background work did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    /// It wrote about so many bytes, and there is more to do.
+    More(usize),
+    Done,
+}
 
 /// What a call does to the file. It may be undone and its answer thrown away.
 pub(super) trait Work<T>: FnOnce(&Connection, &mut Memory) -> Result<T, StoreError> + Send + 'static {}
@@ -66,24 +89,50 @@ struct Queued {
     _room: OwnedSemaphorePermit,
 }
 
+enum Item {
+    Call(Queued),
+    /// A checkpoint, outside of any transaction; answered when it is over.
+    Checkpoint(Mode, oneshot::Sender<()>),
+}
+
 /// The writer's door.
 #[derive(Debug)]
 pub(super) struct Writer {
-    queue: Option<mpsc::Sender<Queued>>,
+    queue: Option<mpsc::Sender<Item>>,
     room: Arc<Semaphore>,
     queue_bytes: u32,
     thread: Option<JoinHandle<()>>,
     /// Its other end lives as long as the thread.
     alive: watch::Receiver<()>,
+    #[cfg(test)]
+    commits: Arc<AtomicU64>,
 }
 
 impl Writer {
     /// Starts the thread.
-    pub(super) fn start(connection: Connection, lock: WriteLock, options: &SqliteOptions) -> Result<Self, StoreError> {
+    pub(super) fn start(
+        file: &Path,
+        connection: Connection,
+        lock: WriteLock,
+        options: &SqliteOptions,
+    ) -> Result<Self, StoreError> {
         let (queue, calls) = mpsc::channel(4096);
         let memory = Memory::load(&connection)?;
         let (lives, alive) = watch::channel(());
+        let commits = Arc::new(AtomicU64::new(0));
+        // It must not keep the queue open.
+        let door = queue.downgrade();
+        let restart = move || {
+            let (reply, answer) = oneshot::channel();
+            let asked = door.upgrade().map(|queue| queue.blocking_send(Item::Checkpoint(Mode::Restart, reply)));
+            if let Some(Ok(())) = asked {
+                let _ = answer.blocking_recv();
+            }
+        };
+        let checkpointer = Checkpointer::start(file, Arc::clone(&commits), restart)?;
         let state = Thread {
+            checkpointer: Some(checkpointer),
+            commits: Arc::clone(&commits),
             connection,
             memory,
             calls,
@@ -97,7 +146,15 @@ impl Writer {
             .spawn(move || state.run())
             .map_err(|error| StoreError::backend("starting the writer", error))?;
         let room = Arc::new(Semaphore::new(options.queue_bytes as usize));
-        Ok(Self { queue: Some(queue), room, queue_bytes: options.queue_bytes, thread: Some(thread), alive })
+        Ok(Self {
+            queue: Some(queue),
+            room,
+            queue_bytes: options.queue_bytes,
+            thread: Some(thread),
+            alive,
+            #[cfg(test)]
+            commits,
+        })
     }
 
     /// Runs `work` in a transaction; returns when that is durable. Dropping the
@@ -109,8 +166,52 @@ impl Writer {
         let room = Arc::clone(&self.room).acquire_many_owned(bytes).await.map_err(|_| closed())?;
         let (reply, answer) = oneshot::channel();
         let call = Box::new(Asked { work: Some(work), value: None, reply });
-        queue.send(Queued { call, bytes, _room: room }).await.map_err(|_| closed())?;
+        queue.send(Item::Call(Queued { call, bytes, _room: room })).await.map_err(|_| closed())?;
         answer.await.map_err(|_| StoreError::Unavailable("the writer has stopped".to_owned()))?
+    }
+
+    /// Does `step` until it is done, a slice in a transaction. Between slices others
+    /// have the writer. When a step fails, or the future is dropped, the slices
+    /// before it stay done.
+    pub(super) async fn sliced<S: Send + 'static>(
+        &self,
+        mut state: S,
+        step: fn(&Connection, &mut Memory, &mut S) -> Result<Step, StoreError>,
+    ) -> Result<S, StoreError> {
+        loop {
+            let (next, took) = self
+                .call(1, move |connection, memory| {
+                    let (begun, mut bytes) = (Instant::now(), 0);
+                    while bytes < SLICE_BYTES && begun.elapsed() < SLICE {
+                        match step(connection, memory, &mut state)? {
+                            Step::More(more) => bytes += more,
+                            Step::Done => return Ok((state, None)),
+                        }
+                    }
+                    Ok((state, Some(begun.elapsed())))
+                })
+                .await?;
+            let Some(took) = took else { return Ok(next) };
+            state = next;
+            // Whoever has waited goes first, and the disk has a moment for others.
+            tokio::time::sleep(took.min(SLICE) / 2).await;
+        }
+    }
+
+    /// Copies the log to the file and gives its room back, as far as readers let it.
+    pub(super) async fn truncate_log(&self) {
+        let (reply, answer) = oneshot::channel();
+        if let Some(queue) = &self.queue
+            && queue.send(Item::Checkpoint(Mode::Truncate, reply)).await.is_ok()
+        {
+            let _ = answer.await;
+        }
+    }
+
+    /// Number of transactions so far.
+    #[cfg(test)]
+    pub(super) fn commits(&self) -> u64 {
+        self.commits.load(Ordering::Relaxed)
     }
 
     /// Waits until the thread has ended though nobody closed the store.
@@ -141,7 +242,9 @@ impl Drop for Writer {
 struct Thread {
     connection: Connection,
     memory: Memory,
-    calls: mpsc::Receiver<Queued>,
+    calls: mpsc::Receiver<Item>,
+    checkpointer: Option<Checkpointer>,
+    commits: Arc<AtomicU64>,
     group_bytes: u32,
     group_calls: usize,
     _lives: watch::Sender<()>,
@@ -152,14 +255,40 @@ struct Thread {
 impl Thread {
     fn run(mut self) {
         while let Some(first) = self.calls.blocking_recv() {
-            let mut bytes = first.bytes;
-            let mut group = vec![first];
-            while group.len() < self.group_calls && bytes < self.group_bytes {
-                let Ok(next) = self.calls.try_recv() else { break };
-                bytes = bytes.saturating_add(next.bytes);
-                group.push(next);
+            let mut checkpoint = None;
+            let (mut bytes, mut group) = (0_u32, Vec::new());
+            let mut next = Some(first);
+            while let Some(item) = next.take() {
+                match item {
+                    Item::Call(call) => {
+                        bytes = bytes.saturating_add(call.bytes);
+                        group.push(call);
+                        if group.len() < self.group_calls && bytes < self.group_bytes {
+                            next = self.calls.try_recv().ok();
+                        }
+                    }
+                    Item::Checkpoint(mode, reply) => checkpoint = Some((mode, reply)),
+                }
             }
-            self.commit(group);
+            if !group.is_empty() {
+                self.commit(group);
+            }
+            if let Some((mode, reply)) = checkpoint {
+                self.checkpoint(mode);
+                let _ = reply.send(());
+            }
+        }
+        // The next process begins with the file alone, and a folder at rest is small.
+        self.checkpointer = None;
+        self.checkpoint(Mode::Truncate);
+    }
+
+    /// Makes a checkpoint that waits for nobody.
+    fn checkpoint(&mut self, mode: Mode) {
+        let patience = |millis| self.connection.busy_timeout(Duration::from_millis(millis)).doing("checkpointing");
+        let done = patience(0).and_then(|()| checkpoint(&self.connection, mode)).and_then(|_| patience(BUSY_MILLIS));
+        if let Err(error) = done {
+            tracing::warn!(%error, "the log could not be copied to the file; it grows until it can");
         }
     }
 
@@ -167,6 +296,7 @@ impl Thread {
         let mut outcomes = Vec::with_capacity(group.len());
         let mut group: Vec<_> = group.into_iter().map(|queued| queued.call).collect();
         let done = self.transaction(&mut group, &mut outcomes);
+        self.commits.fetch_add(1, Ordering::Relaxed);
         if let Err(error) = &done {
             self.memory.forget();
             tracing::warn!(%error, calls = group.len(), "a transaction failed; nothing of it was written");

@@ -5,5 +5,6 @@
 mod conformance;
 mod docs;
 mod file;
+mod fleet;
 mod kill;
 mod spool;

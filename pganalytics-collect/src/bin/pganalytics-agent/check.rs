@@ -76,7 +76,7 @@ async fn tried(config: &Config, collector: &mut dyn Collector, kind: &'static st
         due: wanted.map(|measurement| measurement.name().clone()).collect(),
         now: SystemClock.now(),
         deadline: Instant::now() + LIMIT,
-        alone: true,
+        only_visit: true,
     };
     let mut section = Section::new(kind, name);
     match collector.collect(&cx).await {

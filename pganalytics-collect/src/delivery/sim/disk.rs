@@ -71,7 +71,7 @@ impl State {
         }
     }
 
-    fn used(&self) -> u64 {
+    pub(super) fn used(&self) -> u64 {
         self.names.values().map(|&inode| self.inodes[inode].bytes.len() as u64).sum()
     }
 

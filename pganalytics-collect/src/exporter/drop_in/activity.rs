@@ -2,8 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Head, Sheet, databases};
-use crate::exporter::{page::Kind, scene::Scene, text::Number};
+use super::{FamilyWriter, Head, databases};
+use crate::exporter::{page::Kind, server_view::ServerView, text::Number};
 
 const STATES: &[&str] =
     &["active", "idle", "idle in transaction", "idle in transaction (aborted)", "fastpath function call", "disabled"];
@@ -23,18 +23,18 @@ const MODES: &[&str] = &[
 /// Transactions longer than this count as long.
 const LONG: f64 = 60.0;
 
-pub(super) fn stat_activity(scene: &Scene<'_>, sheet: &mut Sheet<'_>) {
+pub(super) fn stat_activity(view: &ServerView<'_>, writer: &mut FamilyWriter<'_>) {
     const COUNT: Head<'_> = ("pg_stat_activity_count", Kind::Gauge, "number of connections in this state");
     const LONGEST: Head<'_> = (
         "pg_stat_activity_max_tx_duration",
         Kind::Gauge,
         "max duration in seconds any active transaction has been running",
     );
-    if scene.batches("pg_stat_database").is_empty() {
+    if view.batches("pg_stat_database").is_empty() {
         return;
     }
     let mut there = HashSet::new();
-    for row in scene.rows("pg_stat_activity_summary") {
+    for row in view.rows("pg_stat_activity_summary") {
         let (database, state) = (row.text("datname"), row.text("state"));
         if database.is_empty() || !STATES.contains(&state) {
             continue;
@@ -50,10 +50,10 @@ pub(super) fn stat_activity(scene: &Scene<'_>, sheet: &mut Sheet<'_>) {
             ("wait_event_type", row.text("wait_event_type")),
         ];
         let number = |column| row.number(column).map_or(0.0, Number::as_f64);
-        sheet.put(scene, COUNT, &labels, number("count"));
-        sheet.put(scene, LONGEST, &labels, number("max_xact_age"));
+        writer.put(view, COUNT, &labels, number("count"));
+        writer.put(view, LONGEST, &labels, number("max_xact_age"));
     }
-    for database in databases(scene) {
+    for database in databases(view) {
         for &state in STATES.iter().filter(|state| !there.contains(&(database, **state))) {
             let labels = [
                 ("application_name", ""),
@@ -64,28 +64,28 @@ pub(super) fn stat_activity(scene: &Scene<'_>, sheet: &mut Sheet<'_>) {
                 ("wait_event", ""),
                 ("wait_event_type", ""),
             ];
-            sheet.put(scene, COUNT, &labels, 0.0);
-            sheet.put(scene, LONGEST, &labels, 0.0);
+            writer.put(view, COUNT, &labels, 0.0);
+            writer.put(view, LONGEST, &labels, 0.0);
         }
     }
 }
 
-pub(super) fn locks(scene: &Scene<'_>, sheet: &mut Sheet<'_>) {
+pub(super) fn locks(view: &ServerView<'_>, writer: &mut FamilyWriter<'_>) {
     let mut counts: HashMap<(&str, String), f64> = HashMap::new();
-    for row in scene.rows("pg_locks") {
+    for row in view.rows("pg_locks") {
         let count = row.number("count").map_or(0.0, Number::as_f64);
         *counts.entry((row.text("datname"), row.text("mode").to_ascii_lowercase())).or_default() += count;
     }
-    for database in databases(scene) {
+    for database in databases(view) {
         for &mode in MODES {
             let count = counts.get(&(database, mode.to_owned())).copied().unwrap_or_default();
             let labels = [("datname", database), ("mode", mode)];
-            sheet.put(scene, ("pg_locks_count", Kind::Gauge, "Number of locks"), &labels, count);
+            writer.put(view, ("pg_locks_count", Kind::Gauge, "Number of locks"), &labels, count);
         }
     }
 }
 
-pub(super) fn process_idle(scene: &Scene<'_>, sheet: &mut Sheet<'_>) {
+pub(super) fn process_idle(view: &ServerView<'_>, writer: &mut FamilyWriter<'_>) {
     const IDLE: Head<'_> = ("pg_process_idle_seconds", Kind::Histogram, "Idle time of server processes");
     const BUCKETS: &[(&str, &str)] = &[
         ("1", "le_1"),
@@ -99,25 +99,25 @@ pub(super) fn process_idle(scene: &Scene<'_>, sheet: &mut Sheet<'_>) {
         ("300", "le_300"),
         ("+Inf", "count"),
     ];
-    for row in scene.rows("pg_process_idle") {
+    for row in view.rows("pg_process_idle") {
         let (application, state) = (row.text("application_name"), row.text("state"));
         let labels = [("application_name", application), ("state", state)];
         let number = |column| row.number(column).unwrap_or(Number::Int(0));
         for (bound, column) in BUCKETS {
             let labels = [("application_name", application), ("state", state), ("le", *bound)];
-            sheet.put_part(scene, IDLE, "_bucket", &labels, number(column));
+            writer.put_part(view, IDLE, "_bucket", &labels, number(column));
         }
-        sheet.put_part(scene, IDLE, "_sum", &labels, number("sum"));
-        sheet.put_part(scene, IDLE, "_count", &labels, number("count"));
+        writer.put_part(view, IDLE, "_sum", &labels, number("sum"));
+        writer.put_part(view, IDLE, "_count", &labels, number("count"));
     }
 }
 
-pub(super) fn long_running(scene: &Scene<'_>, sheet: &mut Sheet<'_>) {
+pub(super) fn long_running(view: &ServerView<'_>, writer: &mut FamilyWriter<'_>) {
     // Without sessions there is no batch of them, but there is a server.
-    if scene.batches("pg_server").is_empty() {
+    if view.batches("pg_server").is_empty() {
         return;
     }
-    let ages = scene
+    let ages = view
         .rows("pg_stat_activity")
         .filter(|row| row.text("backend_type") != "autovacuum worker" && row.text("state") != "idle")
         .filter_map(|row| row.number("xact_age"))
@@ -125,11 +125,11 @@ pub(super) fn long_running(scene: &Scene<'_>, sheet: &mut Sheet<'_>) {
         .filter(|age| *age > LONG);
     let (count, oldest) = ages.fold((0.0, 0.0_f64), |(count, oldest), age| (count + 1.0, oldest.max(age)));
     let head = ("pg_long_running_transactions", Kind::Gauge, "Current number of long running transactions");
-    sheet.put(scene, head, &[], count);
+    writer.put(view, head, &[], count);
     let head = (
         "pg_long_running_transactions_oldest_timestamp_seconds",
         Kind::Gauge,
         "The current maximum transaction age in seconds",
     );
-    sheet.put(scene, head, &[], oldest);
+    writer.put(view, head, &[], oldest);
 }

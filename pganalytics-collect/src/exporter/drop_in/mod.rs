@@ -19,7 +19,7 @@ pub(super) use mapping::{Mapped, mapped};
 
 use super::{
     page::{Kind, Page},
-    scene::Scene,
+    server_view::ServerView,
     text::{Labels, Number},
 };
 
@@ -31,39 +31,51 @@ pub(super) const OFF: &[&str] = &["stat_statements", TEXTS, "statio_user_indexes
 pub(super) const TEXTS: &str = "stat_statements_query";
 
 /// Families that are made by a function.
-pub(super) struct Made {
+pub(super) struct CustomFamily {
     pub(super) collector: &'static str,
     /// What it reads.
     pub(super) measurements: &'static [&'static str],
-    pub(super) make: fn(&Scene<'_>, &mut Sheet<'_>),
+    pub(super) make: fn(&ServerView<'_>, &mut FamilyWriter<'_>),
 }
 
 /// Those of PostgreSQL.
-pub(super) const POSTGRES: &[Made] = &[
-    Made {
+pub(super) const POSTGRES: &[CustomFamily] = &[
+    CustomFamily {
         collector: "stat_activity",
         measurements: &["pg_stat_activity_summary", "pg_stat_database"],
         make: activity::stat_activity,
     },
-    Made { collector: "locks", measurements: &["pg_locks", "pg_stat_database"], make: activity::locks },
-    Made { collector: "process_idle", measurements: &["pg_process_idle"], make: activity::process_idle },
-    Made {
+    CustomFamily { collector: "locks", measurements: &["pg_locks", "pg_stat_database"], make: activity::locks },
+    CustomFamily { collector: "process_idle", measurements: &["pg_process_idle"], make: activity::process_idle },
+    CustomFamily {
         collector: "long_running_transactions",
         measurements: &["pg_stat_activity", "pg_server"],
         make: activity::long_running,
     },
-    Made { collector: TEXTS, measurements: &["pg_stat_statements", "pg_query_text"], make: statements::query_id },
-    Made { collector: "settings", measurements: &["pg_settings"], make: settings::settings },
-    Made { collector: "replication", measurements: &["pg_server", "pg_standby"], make: replication::replication },
-    Made { collector: "stat_progress_vacuum", measurements: &["pg_stat_progress"], make: progress::vacuum },
-    Made { collector: "stat_activity_autovacuum", measurements: &["pg_stat_progress"], make: progress::autovacuum },
-    Made {
+    CustomFamily {
+        collector: TEXTS,
+        measurements: &["pg_stat_statements", "pg_query_text"],
+        make: statements::query_id,
+    },
+    CustomFamily { collector: "settings", measurements: &["pg_settings"], make: settings::settings },
+    CustomFamily {
+        collector: "replication",
+        measurements: &["pg_server", "pg_standby"],
+        make: replication::replication,
+    },
+    CustomFamily { collector: "stat_progress_vacuum", measurements: &["pg_stat_progress"], make: progress::vacuum },
+    CustomFamily {
+        collector: "stat_activity_autovacuum",
+        measurements: &["pg_stat_progress"],
+        make: progress::autovacuum,
+    },
+    CustomFamily {
         collector: "stat_bgwriter",
         measurements: &["pg_stat_bgwriter", "pg_stat_io"],
         make: writes::backend_writes,
     },
-    Made { collector: "static", measurements: &["pg_server"], make: stack::version },
-    Made {
+    CustomFamily { collector: "static", measurements: &["pg_server"], make: stack::version },
+    CustomFamily {
         collector: "stack",
         measurements: &["pg_server", "pg_settings", "pg_stat_activity_summary", "pg_stat_database", "pg_standby"],
         make: stack::stack,
@@ -71,25 +83,28 @@ pub(super) const POSTGRES: &[Made] = &[
 ];
 
 /// Those of PgBouncer.
-pub(super) const PGBOUNCER: &[Made] =
-    &[Made { collector: "pgbouncer", measurements: &["pgbouncer_up", "pgbouncer_config"], make: pgbouncer::pgbouncer }];
+pub(super) const PGBOUNCER: &[CustomFamily] = &[CustomFamily {
+    collector: "pgbouncer",
+    measurements: &["pgbouncer_up", "pgbouncer_config"],
+    make: pgbouncer::pgbouncer,
+}];
 
 /// Where families made by a function are written.
-pub(super) struct Sheet<'a> {
+pub(super) struct FamilyWriter<'a> {
     pub(super) page: &'a mut Page,
     pub(super) labels: &'a mut Labels,
 }
 
-impl Sheet<'_> {
+impl FamilyWriter<'_> {
     /// Writes a sample.
-    pub(super) fn put(&mut self, scene: &Scene<'_>, family: Head<'_>, labels: &[(&str, &str)], value: f64) {
-        self.put_part(scene, family, "", labels, Number::Float(value));
+    pub(super) fn put(&mut self, view: &ServerView<'_>, family: Head<'_>, labels: &[(&str, &str)], value: f64) {
+        self.put_part(view, family, "", labels, Number::Float(value));
     }
 
     /// Writes a part of a histogram.
     pub(super) fn put_part(
         &mut self,
-        scene: &Scene<'_>,
+        view: &ServerView<'_>,
         family: Head<'_>,
         suffix: &str,
         labels: &[(&str, &str)],
@@ -102,7 +117,7 @@ impl Sheet<'_> {
             self.labels.add(name, value);
         }
         if !own_server {
-            scene.finish_labels(self.labels);
+            view.finish_labels(self.labels);
         }
         if let Some(id) = self.page.family_named(family.0, family.1, family.2) {
             self.page.add(id, suffix, self.labels, value);
@@ -114,8 +129,8 @@ impl Sheet<'_> {
 pub(super) type Head<'a> = (&'a str, Kind, &'a str);
 
 /// Names of all databases, but for what an interrupted drop left.
-fn databases<'s>(scene: &'s Scene<'_>) -> impl Iterator<Item = &'s str> {
-    scene.rows("pg_stat_database").map(|row| row.text("datname")).filter(|name| !name.is_empty())
+fn databases<'s>(view: &'s ServerView<'_>) -> impl Iterator<Item = &'s str> {
+    view.rows("pg_stat_database").map(|row| row.text("datname")).filter(|name| !name.is_empty())
 }
 
 /// Names of the families that functions make, but for settings.

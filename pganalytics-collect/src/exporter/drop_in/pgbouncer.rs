@@ -1,11 +1,11 @@
 //! What is no plain column of PgBouncer's console.
 
-use super::Sheet;
-use crate::exporter::{page::Kind, scene::Scene};
+use super::FamilyWriter;
+use crate::exporter::{page::Kind, server_view::ServerView};
 
-pub(super) fn pgbouncer(scene: &Scene<'_>, sheet: &mut Sheet<'_>) {
-    let up = f64::from(u8::from(scene.up));
-    sheet.put(scene, ("pgbouncer_up", Kind::Gauge, "The pgbouncer scrape succeeded"), &[], up);
+pub(super) fn pgbouncer(view: &ServerView<'_>, writer: &mut FamilyWriter<'_>) {
+    let up = f64::from(u8::from(view.up));
+    writer.put(view, ("pgbouncer_up", Kind::Gauge, "The pgbouncer scrape succeeded"), &[], up);
     for (key, name, help) in [
         ("max_client_conn", "pgbouncer_config_max_client_connections", "Config maximum number of client connections"),
         (
@@ -14,9 +14,9 @@ pub(super) fn pgbouncer(scene: &Scene<'_>, sheet: &mut Sheet<'_>) {
             "Config maximum number of server connections per user",
         ),
     ] {
-        let row = scene.rows("pgbouncer_config").find(|row| row.text("key") == key);
+        let row = view.rows("pgbouncer_config").find(|row| row.text("key") == key);
         if let Some(value) = row.and_then(|row| row.text("value").parse::<f64>().ok()) {
-            sheet.put(scene, (name, Kind::Gauge, help), &[], value);
+            writer.put(view, (name, Kind::Gauge, help), &[], value);
         }
     }
 }

@@ -2,11 +2,11 @@
 
 use std::borrow::Cow;
 
-use super::Sheet;
+use super::FamilyWriter;
 use crate::{
     exporter::{
         page::Kind,
-        scene::{Row, Scene},
+        server_view::{Row, ServerView},
         text::Number,
     },
     qualified::without_schema,
@@ -22,13 +22,13 @@ const PHASES: &[&str] = &[
     "performing final cleanup",
 ];
 
-fn vacuums<'s>(scene: &'s Scene<'_>) -> impl Iterator<Item = (Row<'s>, Cow<'s, str>)> {
-    let vacuums = scene.rows("pg_stat_progress").filter(|row| row.text("kind") == "vacuum");
+fn vacuums<'s>(view: &'s ServerView<'_>) -> impl Iterator<Item = (Row<'s>, Cow<'s, str>)> {
+    let vacuums = view.rows("pg_stat_progress").filter(|row| row.text("kind") == "vacuum");
     vacuums.map(|row| (row, without_schema(row.text("relation"))))
 }
 
-pub(super) fn vacuum(scene: &Scene<'_>, sheet: &mut Sheet<'_>) {
-    for (row, relname) in vacuums(scene) {
+pub(super) fn vacuum(view: &ServerView<'_>, writer: &mut FamilyWriter<'_>) {
+    for (row, relname) in vacuums(view) {
         let labels = [("datname", row.text("datname")), ("relname", &*relname)];
         // 17 and later count bytes under these old names.
         let most = row.number("max_dead_tuples").or_else(|| row.number("max_dead_tuple_bytes"));
@@ -42,7 +42,7 @@ pub(super) fn vacuum(scene: &Scene<'_>, sheet: &mut Sheet<'_>) {
             ("num_dead_tuples", "Current number of dead tuples found so far.", dead),
         ] {
             let name = format!("pg_stat_progress_vacuum_{name}");
-            sheet.put(scene, (&name, Kind::Gauge, help), &labels, value.map_or(0.0, Number::as_f64));
+            writer.put(view, (&name, Kind::Gauge, help), &labels, value.map_or(0.0, Number::as_f64));
         }
         for &phase in PHASES {
             let labels = [("datname", row.text("datname")), ("phase", phase), ("relname", &*relname)];
@@ -51,19 +51,19 @@ pub(super) fn vacuum(scene: &Scene<'_>, sheet: &mut Sheet<'_>) {
                 Kind::Gauge,
                 "Current vacuum phase (1 = active, 0 = inactive). Label 'phase' is human-readable.",
             );
-            sheet.put(scene, head, &labels, f64::from(u8::from(row.text("phase") == phase)));
+            writer.put(view, head, &labels, f64::from(u8::from(row.text("phase") == phase)));
         }
     }
 }
 
-pub(super) fn autovacuum(scene: &Scene<'_>, sheet: &mut Sheet<'_>) {
-    for (row, relname) in vacuums(scene).filter(|(row, _)| row.text("backend_type") == "autovacuum worker") {
+pub(super) fn autovacuum(view: &ServerView<'_>, writer: &mut FamilyWriter<'_>) {
+    for (row, relname) in vacuums(view).filter(|(row, _)| row.text("backend_type") == "autovacuum worker") {
         let Some(age) = row.number("age") else { continue };
         let head = (
             "pg_stat_activity_autovacuum_timestamp_seconds",
             Kind::Gauge,
             "Start timestamp of the vacuum process in seconds",
         );
-        sheet.put(scene, head, &[("relname", &*relname)], row.read_at() - age.as_f64());
+        writer.put(view, head, &[("relname", &*relname)], row.read_at() - age.as_f64());
     }
 }

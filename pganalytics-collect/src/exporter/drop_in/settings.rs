@@ -1,11 +1,11 @@
 //! `pg_settings_*`: each setting that is a number or a switch.
 
-use super::Sheet;
-use crate::exporter::{page::Kind, scene::Scene, text::Number};
+use super::FamilyWriter;
+use crate::exporter::{page::Kind, server_view::ServerView, text::Number};
 
-pub(super) fn settings(scene: &Scene<'_>, sheet: &mut Sheet<'_>) {
+pub(super) fn settings(view: &ServerView<'_>, writer: &mut FamilyWriter<'_>) {
     let (mut name, mut help) = (String::new(), String::new());
-    for row in scene.rows("pg_settings") {
+    for row in view.rows("pg_settings") {
         let Some(value) = row.number("value").map(Number::as_f64) else { continue };
         let (setting, unit) = (row.text("name"), row.text("value_unit"));
         name.clear();
@@ -21,6 +21,6 @@ pub(super) fn settings(scene: &Scene<'_>, sheet: &mut Sheet<'_>) {
             help.push_str(unit);
             help.push_str(".]");
         }
-        sheet.put(scene, (&name, Kind::Gauge, &help), &[], value);
+        writer.put(view, (&name, Kind::Gauge, &help), &[], value);
     }
 }

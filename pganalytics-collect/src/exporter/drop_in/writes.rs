@@ -1,14 +1,14 @@
 //! Blocks that backends wrote by themselves. 17 and later count them in
 //! `pg_stat_io` only; there the old names are made of it.
 
-use super::Sheet;
-use crate::exporter::{page::Kind, scene::Scene, text::Number};
+use super::FamilyWriter;
+use crate::exporter::{page::Kind, server_view::ServerView, text::Number};
 
-pub(super) fn backend_writes(scene: &Scene<'_>, sheet: &mut Sheet<'_>) {
-    let Some(bgwriter) = scene.row("pg_stat_bgwriter") else { return };
-    let has_io = !scene.batches("pg_stat_io").is_empty();
+pub(super) fn backend_writes(view: &ServerView<'_>, writer: &mut FamilyWriter<'_>) {
+    let Some(bgwriter) = view.row("pg_stat_bgwriter") else { return };
+    let has_io = !view.batches("pg_stat_io").is_empty();
     let io = |columns: &[&str], not: &[&str], relations_only: bool| {
-        let rows = scene
+        let rows = view
             .rows("pg_stat_io")
             .filter(|row| !not.contains(&row.text("backend_type")))
             .filter(|row| !relations_only || row.text("object") == "relation");
@@ -32,7 +32,7 @@ pub(super) fn backend_writes(scene: &Scene<'_>, sheet: &mut Sheet<'_>) {
         let Some(value) = value.map(Number::as_f64) else { continue };
         for ending in ["", "_total"] {
             let name = format!("pg_stat_bgwriter_{name}{ending}");
-            sheet.put(scene, (&name, Kind::Counter, help), &[], value);
+            writer.put(view, (&name, Kind::Counter, help), &[], value);
         }
     }
 }

@@ -8,7 +8,7 @@ use super::{
     entry::Entry,
     format::{Counts, Format, Options},
     json::JsonLine,
-    lines::{Join, Line, Lines, Outer, fitting},
+    lines::{Join, Line, Lines, WrapperFields, fitting},
     prefix::Prefix,
     wrapped::{journal, syslog},
     zone::TimeReader,
@@ -304,7 +304,8 @@ impl Parser {
 
     fn line(&mut self, record: Record<'_>, each: &mut dyn FnMut(&Entry<'_>)) {
         let Record { text, bytes, cut } = record;
-        let plain = Line { offset: self.offset, bytes, cut, text, outer: Outer::default(), join: Join::Foreign };
+        let plain =
+            Line { offset: self.offset, bytes, cut, text, outer: WrapperFields::default(), join: Join::Foreign };
         let unwrapped = match self.kind {
             Kind::Stderr | Kind::Csv | Kind::Json => return self.lines.line(&plain, each),
             Kind::Syslog => syslog(&valid(text), self.options.now).map(owned),
@@ -387,7 +388,7 @@ pub(super) fn valid(text: &[u8]) -> Cow<'_, str> {
     std::str::from_utf8(text).map_or_else(|_| String::from_utf8_lossy(text), Cow::Borrowed)
 }
 
-fn owned(unwrapped: super::wrapped::Unwrapped<'_>) -> (Outer, Join, String) {
+fn owned(unwrapped: super::wrapped::Unwrapped<'_>) -> (WrapperFields, Join, String) {
     (unwrapped.outer, unwrapped.join, unwrapped.text.into_owned())
 }
 

@@ -76,7 +76,7 @@ struct Table {
 
 /// The tables of `LogTables`, in this order.
 #[derive(Debug, Clone, Copy)]
-enum Of {
+enum TableKind {
     Log,
     Checkpoint,
     Autovacuum,
@@ -85,13 +85,13 @@ enum Of {
     Plan,
 }
 
-const TABLES: &[(&str, Of)] = &[
-    ("pg_log", Of::Log),
-    ("pg_log_checkpoint", Of::Checkpoint),
-    ("pg_log_autovacuum", Of::Autovacuum),
-    ("pg_log_lock_wait", Of::LockWait),
-    ("pg_log_deadlock", Of::Deadlock),
-    ("pg_log_plan", Of::Plan),
+const TABLES: &[(&str, TableKind)] = &[
+    ("pg_log", TableKind::Log),
+    ("pg_log_checkpoint", TableKind::Checkpoint),
+    ("pg_log_autovacuum", TableKind::Autovacuum),
+    ("pg_log_lock_wait", TableKind::LockWait),
+    ("pg_log_deadlock", TableKind::Deadlock),
+    ("pg_log_plan", TableKind::Plan),
 ];
 
 impl LogTables {
@@ -121,22 +121,22 @@ impl LogTables {
         self.summary.count(class, entry);
         let texts = texts(entry, class, &facts, self.redaction);
         let row = Row { file, entry, class, facts: &facts, texts: &texts, redaction: self.redaction };
-        self.push(Of::Log, &row.log())?;
+        self.push(TableKind::Log, &row.log())?;
         match &facts {
             Facts::CheckpointStart { reason, .. } => self.reason = Some((*reason).to_owned()),
             Facts::Checkpoint(checkpoint) => {
                 let reason = self.reason.take();
-                self.push(Of::Checkpoint, &row.checkpoint(checkpoint, reason.as_deref()).values())?;
+                self.push(TableKind::Checkpoint, &row.checkpoint(checkpoint, reason.as_deref()).values())?;
             }
-            Facts::Autovacuum(vacuum) => self.push(Of::Autovacuum, &row.autovacuum("vacuum", vacuum))?,
-            Facts::Autoanalyze(vacuum) => self.push(Of::Autovacuum, &row.autovacuum("analyze", vacuum))?,
-            Facts::LockWait(wait) => self.push(Of::LockWait, &row.lock_wait(wait).values())?,
+            Facts::Autovacuum(vacuum) => self.push(TableKind::Autovacuum, &row.autovacuum("vacuum", vacuum))?,
+            Facts::Autoanalyze(vacuum) => self.push(TableKind::Autovacuum, &row.autovacuum("analyze", vacuum))?,
+            Facts::LockWait(wait) => self.push(TableKind::LockWait, &row.lock_wait(wait).values())?,
             Facts::Deadlock(members) => {
                 for member in members {
-                    self.push(Of::Deadlock, &row.deadlock(member).values())?;
+                    self.push(TableKind::Deadlock, &row.deadlock(member).values())?;
                 }
             }
-            Facts::Plan(plan) => self.push(Of::Plan, &row.plan(plan))?,
+            Facts::Plan(plan) => self.push(TableKind::Plan, &row.plan(plan))?,
             _ => {}
         }
         Ok(class)
@@ -151,7 +151,7 @@ impl LogTables {
         class
     }
 
-    fn push(&mut self, table: Of, values: &[Value<'_>]) -> Result<(), ModelError> {
+    fn push(&mut self, table: TableKind, values: &[Value<'_>]) -> Result<(), ModelError> {
         if let Some(table) = self.tables.get_mut(table as usize) {
             table.builder.push(values)?;
         }

@@ -102,14 +102,14 @@ impl<'a> Row<'a> {
         ]
     }
 
-    pub(super) fn checkpoint(&self, of: &Checkpoint, reason: Option<&'a str>) -> Own<'a> {
+    pub(super) fn checkpoint(&self, of: &Checkpoint, reason: Option<&'a str>) -> OwnedValues<'a> {
         let [file, offset, logged] = self.key();
         let lsn = |lsn: Option<u64>| {
-            lsn.map_or(OwnValue::Value(Value::Null), |lsn| {
-                OwnValue::Text(format!("{:X}/{:X}", lsn >> 32, lsn & 0xffff_ffff))
+            lsn.map_or(OwnedValue::Value(Value::Null), |lsn| {
+                OwnedValue::Text(format!("{:X}/{:X}", lsn >> 32, lsn & 0xffff_ffff))
             })
         };
-        let mut own = Own::from([
+        let mut own = OwnedValues::from([
             file,
             offset,
             logged,
@@ -181,9 +181,9 @@ impl<'a> Row<'a> {
         ]
     }
 
-    pub(super) fn lock_wait(&'a self, of: &LockWait<'a>) -> Own<'a> {
+    pub(super) fn lock_wait(&'a self, of: &LockWait<'a>) -> OwnedValues<'a> {
         let [file, offset, logged] = self.key();
-        let mut own = Own::from([
+        let mut own = OwnedValues::from([
             file,
             offset,
             logged,
@@ -198,14 +198,14 @@ impl<'a> Row<'a> {
         ]);
         own.0.push(list(&of.holders));
         own.0.push(list(&of.queue));
-        own.0.push(OwnValue::Value(int(self.entry.query_id)));
-        own.0.push(OwnValue::Value(shown(self.texts.statement.as_ref())));
+        own.0.push(OwnedValue::Value(int(self.entry.query_id)));
+        own.0.push(OwnedValue::Value(shown(self.texts.statement.as_ref())));
         own
     }
 
-    pub(super) fn deadlock(&self, of: &DeadlockMember<'a>) -> Own<'a> {
+    pub(super) fn deadlock(&self, of: &DeadlockMember<'a>) -> OwnedValues<'a> {
         let [file, offset, logged] = self.key();
-        let mut own = Own::from([
+        let mut own = OwnedValues::from([
             file,
             offset,
             logged,
@@ -217,7 +217,7 @@ impl<'a> Row<'a> {
             self.entry.pid.map_or(Value::Null, |pid| Value::Bool(pid == of.pid)),
         ]);
         let query = of.statement.and_then(|query| statement(query, self.redaction));
-        own.0.push(query.map_or(OwnValue::Value(Value::Null), |query| OwnValue::Text(query.into_owned())));
+        own.0.push(query.map_or(OwnedValue::Value(Value::Null), |query| OwnedValue::Text(query.into_owned())));
         own
     }
 
@@ -242,33 +242,33 @@ impl<'a> Row<'a> {
 }
 
 /// `12,34`; NULL for none.
-fn list(pids: &[i32]) -> OwnValue<'static> {
+fn list(pids: &[i32]) -> OwnedValue<'static> {
     if pids.is_empty() {
-        return OwnValue::Value(Value::Null);
+        return OwnedValue::Value(Value::Null);
     }
     let pids: Vec<String> = pids.iter().map(ToString::to_string).collect();
-    OwnValue::Text(pids.join(","))
+    OwnedValue::Text(pids.join(","))
 }
 
 /// Values, some of which are texts that were made for them.
-pub(super) struct Own<'a>(Vec<OwnValue<'a>>);
+pub(super) struct OwnedValues<'a>(Vec<OwnedValue<'a>>);
 
-enum OwnValue<'a> {
+enum OwnedValue<'a> {
     Value(Value<'a>),
     Text(String),
 }
 
-impl<'a, const N: usize> From<[Value<'a>; N]> for Own<'a> {
+impl<'a, const N: usize> From<[Value<'a>; N]> for OwnedValues<'a> {
     fn from(values: [Value<'a>; N]) -> Self {
-        Self(values.into_iter().map(OwnValue::Value).collect())
+        Self(values.into_iter().map(OwnedValue::Value).collect())
     }
 }
 
-impl Own<'_> {
+impl OwnedValues<'_> {
     pub(super) fn values(&self) -> Vec<Value<'_>> {
         let value = |own| match own {
-            &OwnValue::Value(value) => value,
-            OwnValue::Text(text) => Value::Text(text.as_str()),
+            &OwnedValue::Value(value) => value,
+            OwnedValue::Text(text) => Value::Text(text.as_str()),
         };
         self.0.iter().map(value).collect()
     }

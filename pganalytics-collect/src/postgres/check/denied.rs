@@ -1,15 +1,19 @@
 //! What exactly may not be used: the server's message has no schema.
 
-use super::super::{
-    lack::{Place, literal},
-    query_fault::QueryFault,
-    session::Session,
+use crate::{
+    postgres::{
+        query::{
+            fault::QueryFault,
+            requirement::{FixTarget, literal},
+        },
+        session::Session,
+    },
+    qualified::quote_ident,
 };
-use crate::qualified::quote_ident;
 
 /// The statement that grants what a query was denied, its name told apart from
 /// its namesakes; `None` where it can't be.
-pub(super) async fn grant(session: &mut Session, fault: &QueryFault, place: &Place<'_>) -> Option<String> {
+pub(super) async fn grant(session: &mut Session, fault: &QueryFault, target: &FixTarget<'_>) -> Option<String> {
     let (kind, name) = fault.denied()?;
     let (what, sql) = match kind {
         "table" | "view" | "relation" | "sequence" => (
@@ -37,7 +41,7 @@ pub(super) async fn grant(session: &mut Session, fault: &QueryFault, place: &Pla
     });
     read.await.ok()?;
     match names.as_slice() {
-        [only] => Some(format!("GRANT {what} {only} TO {}", quote_ident(place.user))),
+        [only] => Some(format!("GRANT {what} {only} TO {}", quote_ident(target.user))),
         _ => None,
     }
 }

@@ -11,15 +11,18 @@ use tokio::time::Instant;
 
 use self::wants::Has;
 use super::{
-    config::PostgresConfig,
-    discover,
-    fault::{ConnectFault, ConnectProblem},
-    home,
-    keeper::Keeper,
-    lack::{Lack, Libraries, Place},
-    measure::{Clock, STATEMENTS, Trouble},
-    session::Session,
-    visit::{Shared, report_all},
+    collectors::{cluster_database, discover},
+    query::{
+        context::{ServerContext, report_all},
+        measure::{Clock, Failure, STATEMENTS},
+        requirement::{FixTarget, Libraries, MissingRequirement},
+    },
+    session::{
+        Session,
+        fault::{ConnectFault, ConnectProblem},
+        pool::SessionPool,
+    },
+    settings::PostgresConfig,
 };
 use crate::{
     check::{Finding, MeasurementCheck, Section, State},
@@ -83,11 +86,11 @@ impl ServerCheck {
 const LIMIT: Duration = Duration::from_secs(60);
 
 pub(super) async fn check(
-    shared: &Shared,
+    context: &ServerContext,
     cluster: &[Arc<Measurement>],
     databases: &[Arc<Measurement>],
 ) -> ServerCheck {
-    let config = &shared.config;
+    let config = &context.config;
     let mut found = ServerCheck {
         server: config.name.to_string(),
         address: config.address(),
@@ -95,9 +98,9 @@ pub(super) async fn check(
         findings: Vec::new(),
         measurements: Vec::new(),
     };
-    let keeper = Keeper::for_cluster(config, &shared.connector, &shared.budget);
+    let pool = SessionPool::for_cluster(config, &context.connector, &context.budget);
     let first: Arc<str> = config.database.as_str().into();
-    let (mut session, in_recovery) = match shared.enter(&keeper, &first, Instant::now() + LIMIT).await {
+    let (mut session, in_recovery) = match context.live_session(&pool, &first, Instant::now() + LIMIT).await {
         Ok(entered) => entered,
         Err(problem) => {
             let fix = way_in(&problem, config, &first);
@@ -112,12 +115,12 @@ pub(super) async fn check(
         Ok(discover::named(config))
     };
     // As the agent does: cluster-wide views are read where their extensions are.
-    let wanted = home::wanted(cluster, &session);
-    if let Ok(fit) = home::Fit::of(&mut session, &wanted).await
+    let wanted = cluster_database::wanted(cluster, &session);
+    if let Ok(fit) = cluster_database::Fit::of(&mut session, &wanted).await
         && !fit.is_best(&wanted)
     {
-        let home = home::search(shared, &keeper, session, &wanted, fit, Instant::now() + LIMIT).await;
-        session = match shared.enter(&keeper, &home, Instant::now() + LIMIT).await {
+        let home = cluster_database::search(context, &pool, session, &wanted, fit, Instant::now() + LIMIT).await;
+        session = match context.live_session(&pool, &home, Instant::now() + LIMIT).await {
             Ok((session, _)) => session,
             Err(problem) => {
                 let fix = way_in(&problem, config, &home);
@@ -131,8 +134,8 @@ pub(super) async fn check(
         Has::default()
     });
     about_server(&mut found, &mut session, &config.user, in_recovery, has.libraries().as_ref()).await;
-    found.measurements.extend(take(shared, session, &keeper, None, in_recovery, cluster, &has).await);
-    keeper.clear();
+    found.measurements.extend(take(context, session, &pool, None, in_recovery, cluster, &has).await);
+    pool.clear();
 
     let (names, left_out) = match places {
         Ok(places) => places,
@@ -146,10 +149,10 @@ pub(super) async fn check(
         found.find("databases", State::Degraded, message, Some(String::from("raise max_databases in the settings")));
     }
     for name in names {
-        match shared.enter(&keeper, &name, Instant::now() + LIMIT).await {
+        match context.live_session(&pool, &name, Instant::now() + LIMIT).await {
             Ok((session, in_recovery)) => {
                 let there = Some(Arc::clone(&name));
-                let checks = take(shared, session, &keeper, there, in_recovery, databases, &has).await;
+                let checks = take(context, session, &pool, there, in_recovery, databases, &has).await;
                 found.measurements.extend(checks);
             }
             Err(problem) => {
@@ -199,7 +202,7 @@ async fn about_server(
     libraries: Option<&Libraries>,
 ) {
     let (facts, database) = (session.facts.clone(), Arc::clone(&session.database));
-    let place = Place { database: &database, user, in_recovery };
+    let target = FixTarget { database: &database, user, in_recovery };
     let user = quote_ident(user);
     let what = if in_recovery { "a standby" } else { "a primary" };
     found.find("connection", State::Works, format!("PostgreSQL {}, {what}", facts.version_text), None);
@@ -216,16 +219,16 @@ async fn about_server(
         let first = "select oid = 10 from pg_catalog.pg_roles where rolname = current_user";
         let first = session.first(first, |row| row.try_get(0).unwrap_or(false)).await;
         let fix = if matches!(first, Ok(Some(true))) {
-            let make = place.anywhere("CREATE ROLE pganalytics LOGIN IN ROLE pg_monitor");
+            let make = target.anywhere("CREATE ROLE pganalytics LOGIN IN ROLE pg_monitor");
             format!("{make}\n\\password pganalytics\n-- then set user to pganalytics in the settings")
         } else {
-            place.anywhere(&format!("ALTER ROLE {user} NOSUPERUSER; GRANT pg_monitor TO {user}"))
+            target.anywhere(&format!("ALTER ROLE {user} NOSUPERUSER; GRANT pg_monitor TO {user}"))
         };
         found.find("role", State::Degraded, "the role is a superuser, which is more than it needs", Some(fix));
     } else if facts.monitors {
         found.find("pg_monitor", State::Works, "the role is a member of pg_monitor", None);
     } else {
-        let fix = place.anywhere(&format!("GRANT pg_monitor TO {user}"));
+        let fix = target.anywhere(&format!("GRANT pg_monitor TO {user}"));
         let message =
             "the role is not a member of pg_monitor: other roles' queries and many figures are hidden from it";
         found.find("pg_monitor", State::Degraded, message, Some(fix));
@@ -236,15 +239,15 @@ async fn about_server(
     }
     if facts.system_identifier.is_none() {
         let message = "the system identifier may not be read, so the server is known by its name and address only";
-        let fix = place.script(&format!("GRANT EXECUTE ON FUNCTION pg_catalog.pg_control_system() TO {user}"));
+        let fix = target.script(&format!("GRANT EXECUTE ON FUNCTION pg_catalog.pg_control_system() TO {user}"));
         found.find("identity", State::Degraded, message, Some(fix));
     }
     let name = STATEMENTS;
-    let lack = if facts.statements_loaded {
+    let missing = if facts.statements_loaded {
         match session.extensions(&[name]).await.as_deref() {
             Ok([extension, ..]) if !extension.is_at_least(1, 9) => {
                 let message = format!("{name} {} can't tell when its counters were reset", extension.version);
-                let fix = Lack::TooOld(extension.clone()).fix(&place, libraries);
+                let fix = MissingRequirement::TooOld(extension.clone()).fix(&target, libraries);
                 return found.find("extensions", State::Degraded, message, Some(fix));
             }
             Ok([extension, ..]) => {
@@ -252,20 +255,20 @@ async fn about_server(
                     format!("{name} {} in schema {} of database {database}", extension.version, extension.schema);
                 return found.find("extensions", State::Works, message, None);
             }
-            Ok([]) => Lack::NotCreated(name.to_owned()),
+            Ok([]) => MissingRequirement::NotCreated(name.to_owned()),
             Err(fault) => return found.find("extensions", State::Degraded, fault.to_string(), None),
         }
     } else {
-        Lack::NotLoaded(name.to_owned())
+        MissingRequirement::NotLoaded(name.to_owned())
     };
-    let message = format!("{}: no statistics of statements", lack.why());
-    found.find("extensions", State::Degraded, message, Some(lack.fix(&place, libraries)));
+    let message = format!("{}: no statistics of statements", missing.why());
+    found.find("extensions", State::Degraded, message, Some(missing.fix(&target, libraries)));
 }
 
 async fn take(
-    shared: &Shared,
+    context: &ServerContext,
     mut session: Session,
-    keeper: &Keeper,
+    pool: &SessionPool,
     database: Option<Arc<str>>,
     in_recovery: bool,
     measurements: &[Arc<Measurement>],
@@ -273,12 +276,13 @@ async fn take(
 ) -> Vec<MeasurementCheck> {
     let began = Instant::now();
     let mut collected = Collected::default();
-    let cx = CollectContext { due: Vec::new(), now: Timestamp::from_secs(0), deadline: began + LIMIT, alone: true };
-    let (clock, source) = (Clock::new(&cx), session.source(&shared.config, database.clone()));
+    let cx =
+        CollectContext { due: Vec::new(), now: Timestamp::from_secs(0), deadline: began + LIMIT, only_visit: true };
+    let (clock, source) = (Clock::new(&cx), session.source(&context.config, database.clone()));
     let there = Arc::clone(&session.database);
-    let place = Place { database: &there, user: &shared.config.user, in_recovery };
+    let target = FixTarget { database: &there, user: &context.config.user, in_recovery };
     let mut checks = Vec::with_capacity(measurements.len());
-    match shared.visit(&mut session, database, in_recovery, measurements, &mut collected, clock).await {
+    match context.visit(&mut session, database, in_recovery, measurements, &mut collected, clock).await {
         Ok(mut visit) => {
             let mut left = measurements.iter();
             let mut lost = None;
@@ -288,15 +292,17 @@ async fn take(
                 let read = visit.measure(&mut session, measurement, keys).await;
                 // Rows are not kept: a check needs their number only.
                 visit.collected.batches.clear();
-                let trouble = match visit.trouble.take() {
-                    Some(Trouble::Lack(lack)) => Some((lack.why(), Some(lack.fix(&place, has.libraries().as_ref())))),
-                    Some(Trouble::Fault(fault)) => {
-                        let (why, statement) = fault.why(&visit.asker(&session, measurement));
+                let trouble = match visit.failure.take() {
+                    Some(Failure::MissingRequirement(missing)) => {
+                        Some((missing.why(), Some(missing.fix(&target, has.libraries().as_ref()))))
+                    }
+                    Some(Failure::Fault(fault)) => {
+                        let (why, statement) = fault.why(&visit.query_context(&session, measurement));
                         let exact = match statement.as_deref() {
                             Some(grant) if grant.contains("pg_monitor") => None,
-                            _ => denied::grant(&mut session, &fault, &place).await,
+                            _ => denied::grant(&mut session, &fault, &target).await,
                         };
-                        Some((why, exact.or(statement).map(|statement| place.script(&statement))))
+                        Some((why, exact.or(statement).map(|statement| target.script(&statement))))
                     }
                     None => None,
                 };
@@ -306,7 +312,7 @@ async fn take(
                         check.why = Some(why.clone());
                         check.fix.clone_from(fix);
                     }
-                    has.judge(measurement, session.facts.version, &place, &mut check);
+                    has.judge(measurement, session.facts.version, &target, &mut check);
                     checks.push(check);
                 }
                 if let Err(fault) = read {
@@ -320,7 +326,7 @@ async fn take(
         }
         Err(fault) => report_all(&mut collected, measurements, &source, &fault.plain_outcome(), began),
     }
-    keeper.put_back(session);
+    pool.put_back(session);
     checks.extend(collected.reports.into_iter().map(MeasurementCheck::from));
     checks
 }

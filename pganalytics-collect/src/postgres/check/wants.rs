@@ -7,13 +7,15 @@ use std::{
 
 use pganalytics_core::catalog::{Measurement, Want, Wanted};
 
-use super::super::{
-    lack::{Libraries, Place, literal},
-    query_fault::QueryFault,
-    session::Session,
-};
 use crate::{
     check::{MeasurementCheck, State},
+    postgres::{
+        query::{
+            fault::QueryFault,
+            requirement::{FixTarget, Libraries, literal},
+        },
+        session::Session,
+    },
     qualified::quote_ident,
 };
 
@@ -100,29 +102,29 @@ impl Has {
         &self,
         measurement: &Measurement,
         version: u32,
-        place: &Place<'_>,
+        target: &FixTarget<'_>,
         check: &mut MeasurementCheck,
     ) {
         if check.state == State::Off {
             return;
         }
         for want in measurement.wants().iter().filter(|want| want.postgres.contains(version)) {
-            if let Some((what, fix)) = self.missing(want, place) {
+            if let Some((what, fix)) = self.missing(want, target) {
                 check.degrade(&format!("{what}: {}", want.without), &fix);
             }
         }
     }
 
     /// What is wrong with something that is wanted, and what mends it.
-    fn missing(&self, want: &Want, place: &Place<'_>) -> Option<(String, String)> {
-        let user = quote_ident(place.user);
+    fn missing(&self, want: &Want, target: &FixTarget<'_>) -> Option<(String, String)> {
+        let user = quote_ident(target.user);
         match &want.what {
             Wanted::Role(role) if self.lacking.contains(role) => {
-                let fix = place.anywhere(&format!("GRANT {} TO {user}", quote_ident(role)));
+                let fix = target.anywhere(&format!("GRANT {} TO {user}", quote_ident(role)));
                 Some((format!("the role is not a member of {role}"), fix))
             }
             Wanted::Function(function) if self.lacking.contains(function) => {
-                let fix = place.script(&format!("GRANT EXECUTE ON FUNCTION {function} TO {user}"));
+                let fix = target.script(&format!("GRANT EXECUTE ON FUNCTION {function} TO {user}"));
                 Some((format!("the role may not execute {function}"), fix))
             }
             _ => {

@@ -49,6 +49,9 @@ pub(crate) enum Command {
     },
     Secrets(Secrets),
     Certs(Certs),
+    Audit {
+        json: bool,
+    },
     MigrateUp,
 }
 
@@ -99,7 +102,9 @@ fn chosen(matches: &ArgMatches) -> Command {
         Some(("config", matches)) => Command::Config { json: matches.get_flag("json") },
         Some(("openapi", _)) => Command::OpenApi,
         Some(("sql-worker", _)) => Command::SqlWorker,
-        Some((name @ ("health" | "doctor" | "secrets" | "certs"), matches)) => operations::chosen(name, matches),
+        Some((name @ ("health" | "doctor" | "secrets" | "certs" | "audit"), matches)) => {
+            operations::chosen(name, matches)
+        }
         Some(("migrate", _)) => Command::MigrateUp,
         Some(("user", matches)) => Command::People(match matches.subcommand() {
             Some(("add", matches)) => People::AddUser {

@@ -125,6 +125,7 @@ fn run(args: Args) -> Result<(), Failure> {
                 Ok(())
             }
             Command::OpenApi => show::openapi().await,
+            Command::Audit { json } => operations::audit(&config, json).await,
             Command::People(command) => people::run(&config, command).await,
             // Answered above, before there was anything to start.
             _ => Ok(()),

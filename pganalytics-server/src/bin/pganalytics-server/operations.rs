@@ -1,4 +1,4 @@
-//! `health`, `doctor`, `secrets` and `certs`: their flags, and what they print.
+//! `health`, `doctor`, `secrets`, `certs` and `audit`: their flags, and what they print.
 
 use std::path::PathBuf;
 
@@ -7,6 +7,7 @@ use pganalytics_server::{
     ServerError,
     config::{Config, Gathered},
     ops::{
+        audit::Audit,
         certs::{self, MAX_DAYS, Request},
         doctor::{self, Outcome, Patient},
         local::LocalServer,
@@ -14,6 +15,7 @@ use pganalytics_server::{
         secrets,
     },
 };
+use pganalytics_store::sqlite::SqliteReader;
 use serde_json::json;
 
 use super::{
@@ -110,7 +112,12 @@ pub(crate) fn commands() -> Vec<Clap> {
                         .help("User that has to read the key"),
                 ),
         );
-    vec![health, doctor, secrets, certs]
+    let audit = Clap::new("audit")
+        .about(
+            "Say of each agent's stream which frames are stored, declared lost, or missing; beside the running server",
+        )
+        .arg(switch("json").help("Print JSON instead of a table"));
+    vec![health, doctor, secrets, certs, audit]
 }
 
 pub(crate) fn chosen(name: &str, matches: &ArgMatches) -> Command {
@@ -124,6 +131,7 @@ pub(crate) fn chosen(name: &str, matches: &ArgMatches) -> Command {
             host: text(matches, "host"),
             json: matches.get_flag("json"),
         },
+        ("audit", _) => Command::Audit { json: matches.get_flag("json") },
         ("secrets", Some(("show", matches))) => Command::Secrets(Secrets::Show {
             folder: path(matches, "dir").unwrap_or_default(),
             name: text(matches, "name").unwrap_or_default(),
@@ -277,4 +285,12 @@ pub(crate) fn certs(command: &Certs) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+pub(crate) async fn audit(config: &Config, json: bool) -> Result<(), Failure> {
+    let failed = |error| Failure::new(format!("the data folder {}: {error}", config.data_dir.display()));
+    let store = SqliteReader::open(&config.data_dir).map_err(failed)?;
+    let audit = Audit::new(store.stream_accounts().await.map_err(failed)?);
+    say(&if json { format!("{:#}\n", audit.to_json()) } else { audit.to_string() });
+    if audit.is_clean() { Ok(()) } else { Err(Failure::new("frames are missing")) }
 }
