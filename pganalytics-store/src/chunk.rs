@@ -53,7 +53,8 @@ pub trait Pick: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     /// When the chunk can't be read, or makes no sense.
-    fn places(&self, id: u64, head: &FrameHead, rest: &dyn FrameBytes) -> Result<Option<Vec<Range<usize>>>, FrameError>;
+    fn places(&self, id: u64, head: &FrameHead, rest: &dyn FrameBytes)
+    -> Result<Option<Vec<Range<usize>>>, FrameError>;
 }
 
 /// A measurement as it is in a store.

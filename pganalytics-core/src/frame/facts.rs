@@ -205,7 +205,9 @@ fn bits_of(data: &ColumnData) -> Box<dyn Fn(usize) -> Option<u64> + '_> {
         Values::Int(values) | Values::Timestamp(values) => {
             Box::new(move |row| values.get(row).filter(|_| there(row)).map(|value| value.cast_unsigned()))
         }
-        Values::Float(values) => Box::new(move |row| values.get(row).filter(|_| there(row)).map(|value| value.to_bits())),
+        Values::Float(values) => {
+            Box::new(move |row| values.get(row).filter(|_| there(row)).map(|value| value.to_bits()))
+        }
         Values::Bool(values) => Box::new(move |row| values.get(row).filter(|_| there(row)).map(|&value| value.into())),
         Values::Text(values) => Box::new(move |row| there(row).then(|| mark::of_text(values.get(row)))),
     }
@@ -260,12 +262,7 @@ fn put_mask(flags: &Mask, out: &mut Vec<u8>) {
     put_slice(out, &section);
 }
 
-fn encode_ends(
-    schema: &Schema,
-    columns: &[ColumnData],
-    ends: &Ends,
-    effort: Effort,
-) -> Result<Vec<u8>, FrameError> {
+fn encode_ends(schema: &Schema, columns: &[ColumnData], ends: &Ends, effort: Effort) -> Result<Vec<u8>, FrameError> {
     let wanted: Vec<usize> = schema.own_counters().chain(schema.row_stamp()).collect();
     let mut out = Vec::new();
     put_varint(&mut out, wanted.len() as u64);

@@ -6,9 +6,7 @@ use proptest::{collection::vec, option, prelude::*};
 use super::*;
 use crate::{
     Block, Column, ColumnKind, ColumnType, CounterFamily, Epoch, InstanceId, MeasurementName, RowsBuilder, Schema,
-    Scrape, ScrapeClock, ScrapeKind, ServerId, Source, Timestamp, Value,
-    increase::mark,
-    testing::same_block,
+    Scrape, ScrapeClock, ScrapeKind, ServerId, Source, Timestamp, Value, increase::mark, testing::same_block,
 };
 
 /// Rows of a key: counter, float counter, gauge, whether it is gone.
@@ -29,8 +27,18 @@ fn block(keys: &[Vec<Line>]) -> Block {
     for (key, lines) in (0..).zip(keys) {
         for (number, (calls, ms, size, gone)) in (0..).zip(lines) {
             let calls = calls.map_or(Value::Null, Value::Int);
-            let row = [Value::Int(key), calls, ms.map_or(Value::Null, Value::Float), Value::Int(*size), Value::Timestamp(key)];
-            if *gone { rows.push_gone(&row).unwrap() } else { rows.push(&row).unwrap() }
+            let row = [
+                Value::Int(key),
+                calls,
+                ms.map_or(Value::Null, Value::Float),
+                Value::Int(*size),
+                Value::Timestamp(key),
+            ];
+            if *gone {
+                rows.push_gone(&row).unwrap()
+            } else {
+                rows.push(&row).unwrap()
+            }
             scrape_of_row.push(number);
         }
     }

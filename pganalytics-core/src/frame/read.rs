@@ -349,7 +349,9 @@ impl FrameHead {
     #[must_use]
     pub fn knows_facts(&self) -> bool {
         self.header.run_strip().is_some()
-            && [facts::FACTS, facts::ENDS].iter().all(|kind| self.header.sections.iter().any(|(known, _)| known == kind))
+            && [facts::FACTS, facts::ENDS]
+                .iter()
+                .all(|kind| self.header.sections.iter().any(|(known, _)| known == kind))
     }
 
     /// Checks what no reader has asked for.

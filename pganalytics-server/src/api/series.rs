@@ -297,12 +297,7 @@ fn statement(measurement: &str, kind: ColumnKind, columns: &[&Column], by: &[Str
 }
 
 /// Puts a row's values into their series; false when there are too many.
-fn collect(
-    found: &mut BTreeMap<(String, usize), Series>,
-    row: Vec<Value>,
-    columns: &[&Column],
-    by: &[String],
-) -> bool {
+fn collect(found: &mut BTreeMap<(String, usize), Series>, row: Vec<Value>, columns: &[&Column], by: &[String]) -> bool {
     let mut values = row.into_iter();
     let time = values.next().unwrap_or_default();
     let key: BTreeMap<String, Value> = by.iter().cloned().zip(values.by_ref()).collect();

@@ -32,7 +32,12 @@ impl Pick for Picker {
         self.0.cache.head(Identity::Number(id)).map(|(head, _)| head)
     }
 
-    fn places(&self, id: u64, head: &FrameHead, rest: &dyn FrameBytes) -> Result<Option<Vec<Range<usize>>>, FrameError> {
+    fn places(
+        &self,
+        id: u64,
+        head: &FrameHead,
+        rest: &dyn FrameBytes,
+    ) -> Result<Option<Vec<Range<usize>>>, FrameError> {
         let scan = &self.0;
         let state = scan.shape.schema.presence() == Presence::State;
         let noted = head.knows_facts() && scan.shape.measures_as(head.schema());

@@ -26,7 +26,7 @@ use pganalytics_core::{
 };
 
 use super::{
-    changes::{Changes, Judge, Last, Judged},
+    changes::{Changes, Judge, Judged, Last},
     decoded::{Decoded, corrupt, read_as},
     history::{Earlier, RunStart, Step, remembered},
     rows::{ColumnSource, Wanted},
@@ -62,8 +62,14 @@ pub(super) struct Sums {
     rest: Option<Changes>,
 }
 
+/// How many blocks were answered so, for tests.
+#[cfg(test)]
+pub(super) static MADE: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
+
 impl Sums {
     pub(super) fn new(mut step: Step, wanted: &Wanted) -> Result<Self, DataFusionError> {
+        #[cfg(test)]
+        MADE.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let runs = std::mem::take(&mut step.runs);
         let (regular, others): (Vec<RunStart>, Vec<RunStart>) =
             runs.into_iter().partition(|start| step.chunk.is_regular(start.run));
@@ -137,20 +143,16 @@ impl Sums {
         let gains = self.gains(range);
         let before = Before::of(gains, column)?;
         match first.data_type() {
-            DataType::Int64 => Ok(Self::add::<Int64Type>(
-                gains,
-                [&first, &last],
-                &before,
-                increase::of_int,
-                |a: i64, b: i64| a.wrapping_add(b),
-            )),
-            DataType::Float64 => Ok(Self::add::<Float64Type>(
-                gains,
-                [&first, &last],
-                &before,
-                increase::of_float,
-                |a: f64, b: f64| a + b,
-            )),
+            DataType::Int64 => {
+                Ok(Self::add::<Int64Type>(gains, [&first, &last], &before, increase::of_int, |a: i64, b: i64| {
+                    a.wrapping_add(b)
+                }))
+            }
+            DataType::Float64 => {
+                Ok(Self::add::<Float64Type>(gains, [&first, &last], &before, increase::of_float, |a: f64, b: f64| {
+                    a + b
+                }))
+            }
             ty => Ok(new_null_array(ty, gains.len())),
         }
     }
@@ -202,7 +204,8 @@ impl Before {
                 places.push(None);
                 continue;
             };
-            let ends_its_run = before.chunk.keys.runs.get(before.run as usize).is_some_and(|run| run.end == before.row + 1);
+            let ends_its_run =
+                before.chunk.keys.runs.get(before.run as usize).is_some_and(|run| run.end == before.row + 1);
             let noted = ends_its_run && before.chunk.has_noted();
             let place = match numbers.get(&(Arc::as_ptr(&before.chunk), noted)) {
                 Some(&place) => place,

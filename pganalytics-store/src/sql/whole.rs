@@ -29,11 +29,7 @@ impl OptimizerRule for WholeBlocks {
         Some(ApplyOrder::TopDown)
     }
 
-    fn rewrite(
-        &self,
-        plan: LogicalPlan,
-        _: &dyn OptimizerConfig,
-    ) -> Result<Transformed<LogicalPlan>, DataFusionError> {
+    fn rewrite(&self, plan: LogicalPlan, _: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>, DataFusionError> {
         let LogicalPlan::Aggregate(aggregate) = &plan else { return Ok(Transformed::no(plan)) };
         let Some(scan) = scan_of(&aggregate.input) else { return Ok(Transformed::no(plan)) };
         let Ok(provider) = source_as_provider(&scan.source) else { return Ok(Transformed::no(plan)) };
@@ -41,8 +37,7 @@ impl OptimizerRule for WholeBlocks {
         let Some(table) = summed.and_then(Table::summed) else { return Ok(Transformed::no(plan)) };
         let scan = TableScan { source: provider_as_source(Arc::new(table)), ..scan.clone() };
         let input = put_scan(&aggregate.input, scan)?;
-        let aggregate =
-            Aggregate::try_new(Arc::new(input), aggregate.group_expr.clone(), aggregate.aggr_expr.clone())?;
+        let aggregate = Aggregate::try_new(Arc::new(input), aggregate.group_expr.clone(), aggregate.aggr_expr.clone())?;
         Ok(Transformed::yes(LogicalPlan::Aggregate(aggregate)))
     }
 }

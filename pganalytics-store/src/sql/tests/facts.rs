@@ -8,7 +8,10 @@ use pganalytics_core::{
     frame::{self, Frame, Limits},
 };
 
-use super::super::{decoded::Shape, facts::{KeyFacts, Rows}};
+use super::super::{
+    decoded::Shape,
+    facts::{KeyFacts, Rows},
+};
 
 /// A block of some hundred keys over some scrapes; which of them come, change
 /// and go is chosen by `seed`.
