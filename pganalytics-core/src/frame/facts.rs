@@ -9,7 +9,8 @@
 //!          another mark (mask); those marks (8 bytes each)
 //! ends     columns (count); each: its number; for the first and the last row of each
 //!          key: which are NULL (a mask, with its length; empty: none), the values
-//!          (a list, with its length; of floats as `paged` has them)
+//!          (a list, with its length; of floats as `paged` has them). Integers of the last
+//!          row are what they have more than those of the first
 //! ```
 //! Numbers are as in [`number`](super::number). Columns of `ends` are the counters that are the
 //! measurement's own, and the row stamp.
@@ -268,15 +269,30 @@ fn encode_ends(schema: &Schema, columns: &[ColumnData], ends: &Ends, effort: Eff
     put_varint(&mut out, wanted.len() as u64);
     for column in wanted {
         put_varint(&mut out, column as u64);
-        for rows in [&ends.first, &ends.last] {
+        let Some(data) = columns.get(column) else { continue };
+        let (first, last) = (data.take(&ends.first), data.take(&ends.last));
+        let last = moved(last, &first, i64::wrapping_sub);
+        for data in [&first, &last] {
             let mut section = Vec::new();
-            if let Some(data) = columns.get(column) {
-                put_values(&data.take(rows), effort, &mut section)?;
-            }
+            put_values(data, effort, &mut section)?;
             put_slice(&mut out, &section);
         }
     }
     Ok(out)
+}
+
+/// Integers as what they have more than others, or the reverse.
+fn moved(data: ColumnData, by: &ColumnData, step: impl Fn(i64, i64) -> i64) -> ColumnData {
+    let (mut values, nulls) = data.into_parts();
+    if let (Values::Int(values) | Values::Timestamp(values), Values::Int(by) | Values::Timestamp(by)) =
+        (&mut values, by.values())
+    {
+        values.iter_mut().zip(by).for_each(|(value, &by)| *value = step(*value, by));
+    }
+    match nulls {
+        Some(nulls) => ColumnData::with_nulls(values, nulls),
+        None => ColumnData::new(values),
+    }
 }
 
 fn put_values(data: &ColumnData, effort: Effort, out: &mut Vec<u8>) -> Result<(), FrameError> {
@@ -340,7 +356,8 @@ pub(super) fn decode_ends(
         let column = reader.count("columns", schema.columns().len())?;
         let (first, last) = (reader.slice()?, reader.slice()?);
         if let Some(shape) = schema.columns().get(column).filter(|_| wanted(column)) {
-            let (first, last) = (read_values(first, shape.ty, keys)?, read_values(last, shape.ty, keys)?);
+            let first = read_values(first, shape.ty, keys)?;
+            let last = moved(read_values(last, shape.ty, keys)?, &first, i64::wrapping_add);
             all.push(ColumnEnds { column, first, last });
         }
     }

@@ -35,9 +35,9 @@ fn block(keys: &[Vec<Line>]) -> Block {
                 Value::Timestamp(key),
             ];
             if *gone {
-                rows.push_gone(&row).unwrap()
+                rows.push_gone(&row).unwrap();
             } else {
-                rows.push(&row).unwrap()
+                rows.push(&row).unwrap();
             }
             scrape_of_row.push(number);
         }

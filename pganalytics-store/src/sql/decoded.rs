@@ -14,7 +14,7 @@ use std::{
 use datafusion::{
     arrow::{
         array::{
-            Array as _, ArrayRef, AsArray as _, BooleanArray, Float64Array, Int64Array, StringViewArray,
+            Array, ArrayRef, AsArray as _, BooleanArray, Float64Array, Int64Array, StringViewArray,
             TimestampMicrosecondArray, UInt32Array, make_view, new_null_array,
         },
         buffer::{BooleanBuffer, Buffer, NullBuffer},
@@ -167,7 +167,11 @@ pub(super) fn read_as(
 /// The error of a chunk that can't be read.
 #[expect(clippy::needless_pass_by_value, reason = "`map_err` gives it so")]
 pub(super) fn corrupt(error: FrameError) -> DataFusionError {
-    DataFusionError::External(Box::new(StoreError::Corrupt(error.to_string())))
+    let error = match error {
+        FrameError::Unavailable(why) => StoreError::Unavailable(why),
+        error => StoreError::Corrupt(error.to_string()),
+    };
+    DataFusionError::External(Box::new(error))
 }
 
 fn to_arrow(data: ColumnData) -> ArrayRef {
@@ -364,7 +368,7 @@ impl Decoded {
                 }
                 None => arrays,
             };
-            self.memory.try_grow(arrays.iter().map(|array| array.get_array_memory_size()).sum())?;
+            self.memory.try_grow(arrays.iter().map(Array::get_array_memory_size).sum())?;
             noted.ends.lock().unwrap_or_else(PoisonError::into_inner).insert(at, arrays);
         }
         Ok(())

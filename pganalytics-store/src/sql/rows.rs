@@ -99,7 +99,7 @@ pub(super) enum Emitter {
     Spans(Spans),
     Places(Places),
     Changes(Changes),
-    Sums(Sums),
+    Sums(Box<Sums>),
 }
 
 impl Emitter {

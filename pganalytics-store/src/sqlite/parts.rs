@@ -30,7 +30,7 @@ pub(super) fn frame(
     pick: &dyn Pick,
 ) -> Result<(Frame, usize), StoreError> {
     let connection = lock(reader);
-    let corrupt = |error: FrameError| StoreError::Corrupt(format!("chunk {}: {error}", place.id));
+    let corrupt = |error| failed(place, error);
     let all = || {
         let frame = whole(&connection, cache, place)?;
         let len = frame.bytes().len();
@@ -67,6 +67,13 @@ pub(super) fn frame(
     Ok((frame, len))
 }
 
+fn failed(place: &Place, error: FrameError) -> StoreError {
+    match error {
+        FrameError::Unavailable(why) => StoreError::Unavailable(why),
+        error => StoreError::Corrupt(format!("chunk {}: {error}", place.id)),
+    }
+}
+
 /// The connection; one that somebody panicked with still reads.
 pub(super) fn lock(reader: &Mutex<Reader>) -> MutexGuard<'_, Reader> {
     reader.lock().unwrap_or_else(PoisonError::into_inner)
@@ -82,7 +89,7 @@ fn head_of(
     cache: &SchemaCache,
     place: &Place,
 ) -> Result<FrameHead, StoreError> {
-    let corrupt = |error: FrameError| StoreError::Corrupt(format!("chunk {}: {error}", place.id));
+    let corrupt = |error| failed(place, error);
     let len = blob.len();
     let prefix = blob.bytes(0..FrameHead::PREFIX.min(len)).map_err(corrupt)?;
     let head = FrameHead::len_of(&prefix).map_err(corrupt)?.min(len);

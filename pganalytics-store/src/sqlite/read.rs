@@ -214,7 +214,7 @@ impl State {
             let (frame, read) = match &pick {
                 Some(pick) => parts::frame(&reader, &store.schemas, &place, &**pick)?,
                 None => {
-                    let frame = frame(&*parts::lock(&reader), &store.schemas, &place)?;
+                    let frame = frame(&parts::lock(&reader), &store.schemas, &place)?;
                     let len = frame.bytes().len();
                     (frame, len)
                 }

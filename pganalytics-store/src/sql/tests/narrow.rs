@@ -5,7 +5,7 @@ use std::sync::{Arc, atomic::Ordering};
 
 use pganalytics_core::{CounterFamily, Scrape, ScrapeClock, ScrapeKind, StreamId, Value, frame::VerifiedFrame};
 
-use super::fixture::{Feed, at, epoch, query, rows, schema, sorted};
+use super::fixture::{Feed, at, epoch, options, query, rows, schema, sorted};
 use crate::{
     Job, MetricStore,
     sql::{SqlLimits, sums::MADE},
@@ -121,7 +121,8 @@ async fn parts_of_blocks_answer_as_whole_ones() {
 
     let (feed, frames) = fed().await;
     let folder = tempfile::tempdir().unwrap();
-    let store = SqliteStore::open(folder.path(), SqliteOptions::default()).unwrap();
+    let options = SqliteOptions { engine: options(), ..SqliteOptions::default() };
+    let store = SqliteStore::open(folder.path(), options).unwrap();
     store.append(&feed.origin, StreamId::random(), frames).await.unwrap();
     store.maintain(Job::Compact { before: at(2 * 3600) }).await.unwrap();
     let when = "time >= '2026-01-31 12:20:00' AND time < '2026-01-31 14:20:00'";

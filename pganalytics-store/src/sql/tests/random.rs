@@ -319,18 +319,18 @@ async fn compare(all: &[Watched], conditions: &[Condition]) -> Result<(), TestCa
 
 /// The sums of counters of each source and key.
 fn sums(lines: &[Vec<Json>]) -> Vec<Vec<Json>> {
-    let mut all: BTreeMap<String, (Vec<Json>, Option<i64>, Option<f64>)> = BTreeMap::new();
+    let mut all: BTreeMap<String, Vec<Json>> = BTreeMap::new();
     for line in lines {
         let key = line[1..4].to_vec();
-        let (_, calls, ms) = all.entry(format!("{key:?}")).or_insert((key, None, None));
-        *calls = line[4].as_i64().map(|more| calls.unwrap_or_default() + more).or(*calls);
-        *ms = line[5].as_f64().map(|more| ms.unwrap_or_default() + more).or(*ms);
+        let sum = all.entry(format!("{key:?}")).or_insert_with(|| [key, vec![Json::Null; 2]].concat());
+        if let Some(calls) = line[4].as_i64() {
+            sum[3] = Json::from(sum[3].as_i64().unwrap_or_default() + calls);
+        }
+        if let Some(ms) = line[5].as_f64() {
+            sum[4] = Json::from(sum[4].as_f64().unwrap_or_default() + ms);
+        }
     }
-    let row = |(mut key, calls, ms): (Vec<Json>, Option<i64>, Option<f64>)| {
-        key.extend([Json::from(calls), Json::from(ms)]);
-        key
-    };
-    all.into_values().map(row).collect()
+    all.into_values().collect()
 }
 
 async fn compare_all(all: &[Watched], questions: &[Vec<Condition>]) -> Result<(), TestCaseError> {
