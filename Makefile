@@ -13,7 +13,8 @@ help: ## Print the targets
 deps: ## Install what building and testing needs (Debian packages; PostgreSQL 14-18 for the tests)
 	./deploy/setup/install.sh
 
-build: ## Build agent and server, optimised, into target/release (about 12 minutes on 2 cores)
+build: ## Build web UI, agent and server, optimised, into target/release (about 12 minutes on 2 cores)
+	@./deploy/setup/ui.sh || { [ $$? -eq 3 ] && echo 'make build: without the web UI (see above): the server shows its plain page instead'; }
 	cargo build --release --locked -p pganalytics-collect -p pganalytics-server --bins
 
 ui: ## Build the web UI into ui/dist, from where builds of the server take it (Node 20.19 or newer)

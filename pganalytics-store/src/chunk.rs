@@ -9,7 +9,7 @@ use pganalytics_core::{
     frame::{Frame, FrameBytes, FrameError, FrameHead},
 };
 
-use crate::{error::StoreError, metric_store::StoredGap};
+use crate::{error::StoreError, fork::StoredFork, metric_store::StoredGap, stream_account::StreamAccount};
 
 /// A frame or block as stored, with whom it came from.
 #[derive(Debug, Clone)]
@@ -90,6 +90,13 @@ pub trait ChunkSource: Send + Sync {
     /// # Errors
     /// When the store can't be read.
     async fn losses(&self, tenant: TenantId) -> Result<Vec<StoredGap>, StoreError>;
+
+    /// What became of the frames of a tenant's streams, and which of them two senders
+    /// were seen to go on with.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    async fn streams(&self, tenant: TenantId) -> Result<(Vec<StreamAccount>, Vec<StoredFork>), StoreError>;
 
     /// Chunks, grouped by source (server, instance, database) and collector;
     /// inside a group in order of their first scrape.

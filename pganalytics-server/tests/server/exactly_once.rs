@@ -133,6 +133,9 @@ async fn a_stream_that_two_agents_send_is_a_fork() {
     }
     let admin = server.admin_token().await;
     assert_eq!(server.rows(&admin, "select count(*), max(id) from forks").await, [json!([99, 99])]);
+    let told = "select stored_frames, missing_frames, forks, fork_reason, last_fork_at > now() - interval '1 minute' \
+                from pganalytics_streams";
+    assert_eq!(server.rows(&admin, told).await, [json!([99, 0, 2, "other_content", true])]);
     // The original goes on.
     let reply = reply(server.push(&token, spool.body(90..110))).await;
     assert_eq!(reply.stored(spool.stream), ranges(&[(100, 109)]));

@@ -10,11 +10,13 @@ mod exactly_once;
 mod faults;
 mod fixture;
 mod floods;
+mod front;
 mod hostile;
 #[cfg(target_os = "linux")]
 mod hostile_sql;
 mod ingest;
 mod kills;
+mod left_behind;
 mod monitoring;
 mod nesting;
 mod operations;

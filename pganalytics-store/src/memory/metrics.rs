@@ -459,6 +459,10 @@ impl ChunkSource for MemoryStore {
         self.gaps(tenant).await
     }
 
+    async fn streams(&self, tenant: TenantId) -> Result<(Vec<StreamAccount>, Vec<StoredFork>), StoreError> {
+        Ok((self.stream_accounts(tenant).await?, self.forks(tenant).await?))
+    }
+
     async fn chunks(&self, select: ChunkSelect) -> Result<BoxStream<'static, Result<Chunk, StoreError>>, StoreError> {
         let chunks = self.metrics().select(&select);
         Ok(stream::iter(chunks.into_iter().map(Ok)).boxed())

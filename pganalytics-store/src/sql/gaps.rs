@@ -49,6 +49,13 @@ pub(super) fn table(gaps: &[StoredGap]) -> Result<Arc<dyn TableProvider>, DataFu
         ("reason", false, texts(&rows, |(gap, _)| Some(gap.gap.reason.to_string()))),
         ("detail", false, texts(&rows, |(gap, _)| Some(gap.gap.detail.clone()))),
     ];
+    table_of(columns)
+}
+
+/// A table of these columns: the name of each, whether it has NULLs, its values.
+pub(super) fn table_of<const COLUMNS: usize>(
+    columns: [(&str, bool, ArrayRef); COLUMNS],
+) -> Result<Arc<dyn TableProvider>, DataFusionError> {
     let fields: Vec<Field> =
         columns.iter().map(|(name, null, array)| Field::new(*name, array.data_type().clone(), *null)).collect();
     let schema = Arc::new(Schema::new(fields));

@@ -25,7 +25,8 @@
 //! `delta_seconds` and `delta_quality`, in the others `carried_over_gap`. A column
 //! of a measurement that has the name of one of these gets a `_` behind it.
 //!
-//! `pganalytics_gaps` has what agents declared lost.
+//! `pganalytics_gaps` has what agents declared lost, `pganalytics_streams` what became
+//! of the frames of each of their streams.
 //!
 //! Measurements of events ([`Presence::Append`](pganalytics_core::Presence))
 //! have rows as they came in `m`, the newest of each key in `m_latest`, and no
@@ -81,6 +82,7 @@ mod rows;
 mod runner;
 mod scan;
 mod stream;
+mod stream_accounts;
 mod sums;
 mod table;
 #[cfg(test)]

@@ -23,6 +23,7 @@ use super::{
     pushdown::{Bounds, Use, classify, one_of},
     rows::{ColumnSource, Wanted},
     scan::{Scan, partitions},
+    stream_accounts,
 };
 use crate::{
     chunk::{ChunkSelect, ChunkSource},
@@ -97,11 +98,14 @@ impl Tables {
     }
 }
 
+/// Tables of what the store knows beside samples.
+const OWN: [&str; 2] = [gaps::NAME, stream_accounts::NAME];
+
 #[async_trait]
 impl SchemaProvider for Tables {
     fn table_names(&self) -> Vec<String> {
         let mut names: Vec<String> = self.by_name.keys().cloned().collect();
-        names.push(gaps::NAME.to_owned());
+        names.extend(OWN.map(str::to_owned));
         names
     }
 
@@ -110,6 +114,11 @@ impl SchemaProvider for Tables {
             let gaps = self.source.losses(self.tenant).await;
             let gaps = gaps.map_err(|error| DataFusionError::External(Box::new(error)))?;
             return gaps::table(&gaps).map(Some);
+        }
+        if name == stream_accounts::NAME {
+            let found = self.source.streams(self.tenant).await;
+            let (accounts, forks) = found.map_err(|error| DataFusionError::External(Box::new(error)))?;
+            return stream_accounts::table(&accounts, &forks).map(Some);
         }
         let Some((view, schema)) = self.by_name.get(name) else { return Ok(None) };
         Ok(Some(Arc::new(Table {
@@ -123,7 +132,7 @@ impl SchemaProvider for Tables {
     }
 
     fn table_exist(&self, name: &str) -> bool {
-        name == gaps::NAME || self.by_name.contains_key(name)
+        OWN.contains(&name) || self.by_name.contains_key(name)
     }
 }
 

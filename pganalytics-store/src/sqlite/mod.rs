@@ -38,6 +38,7 @@ mod accounts;
 mod append;
 mod checkpoint;
 mod compact;
+mod documents;
 mod error;
 mod gaps;
 mod inner;
@@ -214,6 +215,10 @@ impl ChunkSource for SqliteStore {
 
     async fn losses(&self, tenant: TenantId) -> Result<Vec<StoredGap>, StoreError> {
         self.inner.reader().losses(tenant).await
+    }
+
+    async fn streams(&self, tenant: TenantId) -> Result<(Vec<StreamAccount>, Vec<StoredFork>), StoreError> {
+        self.inner.reader().streams(tenant).await
     }
 
     async fn chunks(&self, select: ChunkSelect) -> Result<BoxStream<'static, Result<Chunk, StoreError>>, StoreError> {

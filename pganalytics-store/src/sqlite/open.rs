@@ -23,7 +23,10 @@ pub(super) const BUSY_MILLIS: u64 = 10_000;
 
 /// All changes of the tables, oldest first; the version of a store is how many
 /// of them it has seen, and [`FORGOTTEN`] more.
-const MIGRATIONS: &[&str] = &[include_str!("../../migrations/sqlite/0001_initial.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../migrations/sqlite/0001_initial.sql"),
+    include_str!("../../migrations/sqlite/0002_documents.sql"),
+];
 
 /// Versions from before the first release, whose frames or tables nobody reads any more.
 const FORGOTTEN: usize = 3;

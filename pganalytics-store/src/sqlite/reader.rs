@@ -5,15 +5,18 @@ use std::{fmt, path::Path, sync::Arc};
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use pganalytics_core::TenantId;
+use rusqlite::Connection;
 
 use super::{
     accounts, gaps, open,
     pool::Readers,
     read::{self, SchemaCache},
+    streams,
 };
 use crate::{
     chunk::{Chunk, ChunkSelect, ChunkSource, Pick, StoredMeasurement},
     error::StoreError,
+    fork::StoredFork,
     metric_store::StoredGap,
     stream_account::StreamAccount,
 };
@@ -63,6 +66,13 @@ impl ChunkSource for SqliteReader {
 
     async fn losses(&self, tenant: TenantId) -> Result<Vec<StoredGap>, StoreError> {
         self.readers.run(move |connection| gaps::read(connection, tenant)).await
+    }
+
+    async fn streams(&self, tenant: TenantId) -> Result<(Vec<StreamAccount>, Vec<StoredFork>), StoreError> {
+        let read = move |connection: &Connection| {
+            Ok((accounts::read(connection, Some(tenant))?, streams::read_forks(connection, tenant)?))
+        };
+        self.readers.run(read).await
     }
 
     async fn chunks(&self, select: ChunkSelect) -> Result<BoxStream<'static, Result<Chunk, StoreError>>, StoreError> {

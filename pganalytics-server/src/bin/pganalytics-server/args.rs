@@ -53,6 +53,10 @@ pub(crate) enum Command {
         json: bool,
     },
     MigrateUp,
+    /// The page alone.
+    Ui {
+        backend: String,
+    },
 }
 
 /// Commands about secrets.
@@ -106,6 +110,7 @@ fn chosen(matches: &ArgMatches) -> Command {
             operations::chosen(name, matches)
         }
         Some(("migrate", _)) => Command::MigrateUp,
+        Some(("ui", matches)) => Command::Ui { backend: text(matches, "backend") },
         Some(("user", matches)) => Command::People(match matches.subcommand() {
             Some(("add", matches)) => People::AddUser {
                 name: text(matches, "name"),
@@ -154,7 +159,7 @@ fn command() -> clap::Command {
                         .value_parser(|text: &str| text.parse::<Scope>())
                         .action(ArgAction::Append)
                         .default_value("push")
-                        .help("push, read, write or admin; may be given several times"),
+                        .help("push, read, write, admin or annotate; may be given several times"),
                 ),
         );
     let json = Arg::new("json").long("json").action(ArgAction::SetTrue).help("Print JSON instead of a table");
@@ -177,6 +182,17 @@ fn command() -> clap::Command {
                 .subcommand_required(true)
                 .arg_required_else_help(true)
                 .subcommand(clap::Command::new("up").about("Do it")),
+        )
+        .subcommand(
+            clap::Command::new("ui")
+                .about("Serve the web UI alone, in front of a server elsewhere; it keeps nothing and needs no secret")
+                .arg(
+                    Arg::new("backend")
+                        .long("backend")
+                        .value_name("URL")
+                        .required(true)
+                        .help("The server, as http://backend:8080; it must trust this address as a proxy"),
+                ),
         )
         .subcommand(user)
         .subcommand(token)

@@ -3,6 +3,7 @@
 mod args;
 mod catalog;
 mod files;
+mod front;
 mod notify;
 mod operations;
 mod people;
@@ -119,6 +120,7 @@ fn run(args: Args) -> Result<(), Failure> {
                 let reload = reload::Reload::new(source, gathered.clone(), log);
                 serve::serve(config, reload).await
             }
+            Command::Ui { backend } => front::serve(config, &backend).await,
             Command::MigrateUp => {
                 open_store(&config.data_dir)?;
                 say(&format!("the store in {} has this version's shape\n", config.data_dir.display()));
@@ -172,7 +174,7 @@ type LogFilter = tracing_subscriber::reload::Handle<EnvFilter, tracing_subscribe
 /// Logs go to the standard error, results to the standard output.
 fn start_log(config: &Config, command: &Command) -> Result<LogFilter, Failure> {
     // Who asks for a token does not want to read how it was made.
-    let level = if matches!(command, Command::Serve) { config.log_level.as_str() } else { "warn" };
+    let level = if matches!(command, Command::Serve | Command::Ui { .. }) { config.log_level.as_str() } else { "warn" };
     let (filter, handle) = tracing_subscriber::reload::Layer::new(log_filter(level)?);
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let log = tracing_subscriber::registry().with(filter);

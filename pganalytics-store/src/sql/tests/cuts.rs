@@ -344,6 +344,9 @@ async fn what_was_carried_over_a_gap_is_marked_until_the_next_keyframe() {
             Told::ByBases => assert!(gaps.is_empty()),
             _ => assert_eq!(gaps, [[json!("quota"), json!(3), json!(3), json!("db1"), json!("m")]]),
         }
+        let lost = i64::from(!matches!(told, Told::ByBases));
+        let streams = "select lost_frames, forks, last_fork_at from pganalytics_streams";
+        assert_eq!(world.feed.ask(streams).await, [[json!(lost), json!(0), Json::Null]]);
     }
 }
 
