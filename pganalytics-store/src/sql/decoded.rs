@@ -165,7 +165,6 @@ pub(super) fn read_as(
 }
 
 /// The error of a chunk that can't be read.
-#[expect(clippy::needless_pass_by_value, reason = "`map_err` gives it so")]
 pub(super) fn corrupt(error: FrameError) -> DataFusionError {
     let error = match error {
         FrameError::Unavailable(why) => StoreError::Unavailable(why),
