@@ -1,7 +1,7 @@
 # `make help` prints the targets from their comments.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help build ui demo test test-ui test-backend test-collector test-integration bench fmt lint deps reference doc check-health dist fuzz soak deny migrate-up docker-build docker-up docker-down docker-clean packages check-deploy
+.PHONY: help build ui demo test test-ui test-backend test-collector test-integration bench fmt lint deps reference doc check-health dist fuzz soak deny migrate-up docker-build docker-up docker-down docker-clean packages check-deploy check-deploy-long
 
 PORT ?= 8080
 PG_URL ?=
@@ -92,3 +92,7 @@ packages: build ## Build Debian packages into target/packages
 
 check-deploy: deps ## Try what is under deploy/ without containers: units, backups, certificates, documents
 	./deploy/check/all.sh "$${CARGO_TARGET_DIR:-target}/debug"
+
+check-deploy-long: deps ## Try the rest, with what `make build` built: drill, loads, proxies, containers, packages (15 minutes; as root)
+	cargo build --release --locked -p pganalytics-benches --bin pganalytics-load-test
+	./deploy/check/long.sh "$${CARGO_TARGET_DIR:-target}/release"

@@ -28,14 +28,15 @@ SCRIPT
   chmod +x "$1"
 }
 
-# The base that the Containerfiles find under BASE.
+# The base that the Containerfiles find under BASE: [RELEASE], bookworm by default.
 debian_base() {
-  engine image exists localhost/debian:bookworm-slim && return
+  release=${1:-bookworm}
+  engine image exists "localhost/debian:$release-slim" && return
   mkdir -p "$ENGINE_DIR"
-  mmdebstrap --quiet --variant=minbase --include=ca-certificates bookworm "$ENGINE_DIR/base.tar"
+  mmdebstrap --quiet --variant=minbase --include=ca-certificates "$release" "$ENGINE_DIR/base.tar"
   working=$(builder from scratch)
   builder add -q "$working" "$ENGINE_DIR/base.tar" / >/dev/null
-  builder commit -q "$working" localhost/debian:bookworm-slim >/dev/null
+  builder commit -q "$working" "localhost/debian:$release-slim" >/dev/null
   builder rm "$working" >/dev/null
   rm -f "$ENGINE_DIR/base.tar"
 }

@@ -3,6 +3,7 @@
 
 #[cfg(feature = "agent")]
 mod agent_delivery;
+mod backup;
 mod connections;
 mod crash;
 mod documents;

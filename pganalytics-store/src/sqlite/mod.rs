@@ -36,6 +36,7 @@
 
 mod accounts;
 mod append;
+pub mod backup;
 mod checkpoint;
 mod compact;
 mod documents;

@@ -11,7 +11,7 @@ use pganalytics_server::{
 };
 use pganalytics_store::meta_store::Role;
 
-use super::operations;
+use super::{backups, operations};
 
 const ABOUT: &str = "Takes in, keeps and shows what agents collect from PostgreSQL servers";
 const AFTER: &str = "\
@@ -49,6 +49,7 @@ pub(crate) enum Command {
     },
     Secrets(Secrets),
     Certs(Certs),
+    Backups(Backups),
     Audit {
         json: bool,
     },
@@ -71,6 +72,13 @@ pub(crate) enum Certs {
     Issue { ca: PathBuf, folder: PathBuf, request: Request },
     Show { file: PathBuf },
     Check { certificate: PathBuf, key: PathBuf, ca: Option<PathBuf>, host: Option<String>, reader: Option<Owner> },
+}
+
+/// Commands about backups of the embedded store.
+pub(crate) enum Backups {
+    Make { output: Option<PathBuf>, keep: Option<usize>, verify: bool },
+    Restore { file: PathBuf, replace: bool },
+    Check { file: PathBuf },
 }
 
 /// Commands about users and tokens.
@@ -109,6 +117,7 @@ fn chosen(matches: &ArgMatches) -> Command {
         Some((name @ ("health" | "doctor" | "secrets" | "certs" | "audit"), matches)) => {
             operations::chosen(name, matches)
         }
+        Some((name @ ("backup" | "restore"), matches)) => backups::chosen(name, matches),
         Some(("migrate", _)) => Command::MigrateUp,
         Some(("ui", matches)) => Command::Ui { backend: text(matches, "backend") },
         Some(("user", matches)) => Command::People(match matches.subcommand() {
@@ -197,6 +206,7 @@ fn command() -> clap::Command {
         .subcommand(user)
         .subcommand(token)
         .subcommands(operations::commands())
+        .subcommands(backups::commands())
         .arg(
             Arg::new("config")
                 .long("config")

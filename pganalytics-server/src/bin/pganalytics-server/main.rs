@@ -1,6 +1,7 @@
 //! The server: a thin shell over the library.
 
 mod args;
+mod backups;
 mod catalog;
 mod files;
 mod front;
@@ -24,6 +25,7 @@ use pganalytics_core::Secret;
 use pganalytics_server::{
     ServerError,
     config::{Config, Gathered, KEYS, Origin, read::Flags},
+    ops::backup,
 };
 use pganalytics_store::sqlite::{SqliteOptions, SqliteStore};
 use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
@@ -98,6 +100,9 @@ fn run(args: Args) -> Result<(), Failure> {
     }
     if let Command::Config { json } = args.command {
         return show::config(&gathered, json);
+    }
+    if let Command::Backups(command) = &args.command {
+        return backups::run(&config, command);
     }
     let log = start_log(&config, &args.command)?;
     for warning in &config.warnings {
@@ -202,6 +207,13 @@ fn log_filter(level: &str) -> Result<EnvFilter, Failure> {
 
 /// Opens the embedded store.
 fn open_store(folder: &Path) -> Result<SqliteStore, Failure> {
+    if backup::is_unfinished(folder) {
+        // An empty store in its place would be taken for the restored one.
+        let folder = folder.display();
+        return Err(Failure::new(format!(
+            "the data folder {folder}: a restore has not ended; run pganalytics-server restore again"
+        )));
+    }
     SqliteStore::open(folder, SqliteOptions::default()).map_err(|error| {
         let hint = match &error {
             // These say themselves what to do.
