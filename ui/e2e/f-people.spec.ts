@@ -1,7 +1,7 @@
 // The three people of the design, each by keyboard alone, in under a minute, with nothing in the console.
 import type { Page } from "@playwright/test";
 import { HOSTILE_APPLICATION } from "./lock";
-import { clusterSlug, expect, full, known, logIn, settled, sql, test } from "./fixture";
+import { clusterSlug, expect, full, known, list, logIn, settled, sql, test } from "./fixture";
 
 const MINUTE = 60_000;
 
@@ -11,7 +11,8 @@ async function tabTo(page: Page, words: RegExp, most = 120): Promise<void> {
     await page.keyboard.press("Tab");
     const said = await page.evaluate(() => {
       const here = document.activeElement;
-      return here ? `${here.getAttribute("aria-label") ?? ""} ${(here as HTMLElement).innerText ?? ""}`.trim() : "";
+      // A list has the words of all its rows.
+      return here?.matches("a, button, summary, tr") ? `${here.getAttribute("aria-label") ?? ""} ${(here as HTMLElement).innerText ?? ""}`.trim() : "";
     });
     if (words.test(said)) return;
   }
@@ -56,11 +57,11 @@ test("with many servers: which first, what changed, who does not report", async 
   await page.keyboard.press("g");
   await page.keyboard.press("e");
   await expect(page.getByRole("heading", { name: "Events", level: 1 })).toBeVisible();
-  await expect(page.getByRole("region", { name: "Seen" })).toContainText("work_mem");
+  await expect(list(page, "Seen")).toContainText("work_mem");
   await page.keyboard.press("g");
   await page.keyboard.press("c");
   await expect(page.getByRole("heading", { name: "Collectors", level: 1 })).toBeVisible();
-  await expect(page.getByRole("region", { name: "Collectors" }).first()).toContainText("reporting");
+  await expect(list(page, "Collectors")).toContainText("reporting");
   expect(Date.now() - began).toBeLessThan(MINUTE);
 });
 
@@ -79,7 +80,7 @@ test("a developer: why did my query get slow, what changed around it", async ({ 
   await expect(page).toHaveURL(/vs=prev/);
   await page.keyboard.press("/");
   await page.keyboard.type("update stock");
-  const rows = page.getByRole("region", { name: "Statements" }).locator("tbody tr");
+  const rows = list(page, "Statements").locator("tbody tr");
   await expect(rows.first()).toContainText(/update stock/i);
   await expect(rows.first()).toContainText("new");
   await tabTo(page, /update stock/i);
