@@ -1,7 +1,7 @@
 # `make help` prints the targets from their comments.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help build ui demo test test-ui test-backend test-collector test-integration bench fmt lint deps reference doc features check-health dist fuzz soak deny migrate-up docker-build docker-up docker-down docker-clean packages check-deploy
+.PHONY: help build ui demo test test-ui test-backend test-collector test-integration bench fmt lint deps reference doc features check-health dist fuzz soak deny migrate-up docker-build docker-up docker-down docker-clean packages check-deploy check-deploy-long
 
 PORT ?= 8080
 PG_URL ?=
@@ -13,7 +13,8 @@ help: ## Print the targets
 deps: ## Install what building and testing needs (Debian packages; PostgreSQL 14-18 for the tests)
 	./deploy/setup/install.sh
 
-build: ## Build agent and server, optimised, into target/release (about 12 minutes on 2 cores)
+build: ## Build web UI, agent and server, optimised, into target/release (about 12 minutes on 2 cores)
+	@./deploy/setup/ui.sh || { [ $$? -eq 3 ] && echo 'make build: without the web UI (see above): the server shows its plain page instead'; }
 	cargo build --release --locked -p pganalytics-collect -p pganalytics-server --bins
 
 ui: ## Build the web UI into ui/dist, from where builds of the server take it (Node 20.19 or newer)
@@ -94,3 +95,7 @@ packages: build ## Build Debian packages into target/packages
 
 check-deploy: deps ## Try what is under deploy/ without containers: units, backups, certificates, documents
 	./deploy/check/all.sh "$${CARGO_TARGET_DIR:-target}/debug"
+
+check-deploy-long: deps ## Try the rest, with what `make build` built: drill, loads, proxies, containers, packages (15 minutes; as root)
+	cargo build --release --locked -p pganalytics-benches --bin pganalytics-load-test
+	./deploy/check/long.sh "$${CARGO_TARGET_DIR:-target}/release"

@@ -21,10 +21,19 @@ if [ -x "$pg/postgres" ] && { [ "$(id -u)" != 0 ] || id postgres >/dev/null 2>&1
   try as_user "$work/deploy/check/backup.sh" "$pg"
   try as_user "$work/deploy/check/certs.sh" "$work/pganalytics-server" "$pg"
   try as_user "$work/deploy/check/stacks.sh" "$work/pganalytics-agent" "$pg"
+  # The other versions, as far as there are programs of theirs.
+  for version in 14 16 17 18; do
+    [ ! -x "${PGANALYTICS_PG_DIR:-/var/cache/pganalytics/postgres}/$version/bin/postgres" ] \
+      || try as_user env PATH="$PATH:$pg" "$work/deploy/check/stacks.sh" "$work/pganalytics-agent" "${PGANALYTICS_PG_DIR:-/var/cache/pganalytics/postgres}/$version/bin"
+  done
   try as_user "$work/deploy/check/pitr.sh" "$pg"
+  try as_user "$work/deploy/check/production.sh" "$work"
 else
   echo "not possible here: $pg has no PostgreSQL, or there is no user postgres"
 fi
+if command -v python3 >/dev/null; then "$here/../setup/fetch-tools.sh" chart || true; fi
+try "$here/chart.sh" "$work"
+try "$here/workflows.sh"
 if command -v shellcheck >/dev/null; then
   # shellcheck disable=SC2046 # names without blanks
   (cd "$here/../.." && try shellcheck -x -S warning $(find deploy -name '*.sh') && exit "$failed") || failed=1

@@ -1,9 +1,10 @@
 #!/bin/sh
 # stacks.sh AGENT PG_BIN: starts a primary and a smaller standby as the stacks do, with their
 # own entrypoint, settings and roles, but without containers. Run it as a user that is not root;
-# AGENT is the program pganalytics-agent, PG_BIN a folder with PostgreSQL's programs.
+# AGENT is the program pganalytics-agent, PG_BIN a folder with PostgreSQL's programs. Where that
+# has no pg_basebackup there is no standby, and psql comes from PATH.
 # Not looked at here: images, networks, compose files (their tests are in pganalytics-testkit),
-# and PgBouncer.
+# and PgBouncer; deploy/test/stack.sh has them.
 set -eu
 [ $# -eq 2 ] || { echo "usage: $0 AGENT PG_BIN" >&2; exit 2; }
 here=$(cd "$(dirname "$0")/../.." && pwd)
@@ -11,7 +12,8 @@ work=$(mktemp -d)
 AGENT=$1
 PATH=$2:$PATH
 export AGENT PATH
-passed=0 failed=0
+# shellcheck source=deploy/check/lib.sh
+. "$here/deploy/check/lib.sh"
 
 stop() {
   for file in "$work"/*/var/lib/postgresql/pgdata/postmaster.pid; do
@@ -23,14 +25,6 @@ stop() {
   rm -rf "$work"
 }
 trap stop EXIT
-
-expect() { # WHAT EXPECTED SEEN
-  if [ "$2" = "$3" ]; then
-    passed=$((passed + 1)); echo "ok   $1"
-  else
-    failed=$((failed + 1)); echo "FAIL $1: expected '$2', got '$3'"
-  fi
-}
 
 folder() { # STACK: a root folder with what its compose file mounts
   configs=$work/$1/etc/pganalytics-stack
@@ -86,8 +80,15 @@ expect "the pooler looks up one user" "1" \
   "$(as pgbouncer_auth "$PGBOUNCER_AUTH_PASS" postgres "SELECT count(*) FROM public.pgbouncer_lookup('pganalytics_monitor')")"
 case $(as pgbouncer_auth "$PGBOUNCER_AUTH_PASS" template1 "SELECT 1") in *"rejects connection"*) seen=rejected ;; *) seen=admitted ;; esac
 expect "the pooler reaches no other database" rejected "$seen"
+expect "PostgreSQL takes every setting" "$(postgres --version | sed 's/[^0-9]*\([0-9]*\).*/\1/')|0" \
+  "$(sql "$port" "SELECT current_setting('server_version_num')::int / 10000, count(*) FROM pg_file_settings WHERE error IS NOT NULL")"
 expect "the primary is healthy" 0 "$("$here/deploy/images/entrypoints/stack-health" >/dev/null 2>&1; echo $?)"
 
+if [ ! -x "$2/pg_basebackup" ]; then
+  not_here "a standby: $2 has no pg_basebackup"
+  summary
+  exit
+fi
 folder replica
 export POSTGRES_ROLE=replica PRIMARY_HOST=127.0.0.1 PRIMARY_PORT="$port" POSTGRES_MEMORY=512
 start replica "$standby"
@@ -109,5 +110,4 @@ until [ "$(sql "$port" "SELECT sync_state FROM pg_stat_replication")" = sync ] |
 done
 expect "synchronous by its name" "sync" "$(sql "$port" "SELECT sync_state FROM pg_stat_replication")"
 
-echo "$passed passed, $failed failed; not looked at: images, networks, PgBouncer"
-[ "$failed" -eq 0 ]
+summary

@@ -1,9 +1,10 @@
 #!/bin/sh
-# runtime-root.sh PROGRAM ROOT DATA_FOLDER: a root folder that holds a program, the files that
-# it is linked with, certificates, a user and its data folder, and nothing else.
+# runtime-root.sh PROGRAM ROOT DATA_FOLDER...: a root folder that holds a program, the files that
+# it is linked with, certificates, a user and its data folders, and nothing else.
 set -eu
-[ $# -eq 3 ] || { echo "usage: $0 PROGRAM ROOT DATA_FOLDER" >&2; exit 2; }
-program=$1 root=$2 data=$3
+[ $# -ge 3 ] || { echo "usage: $0 PROGRAM ROOT DATA_FOLDER..." >&2; exit 2; }
+program=$1 root=$2
+shift 2
 
 mkdir -p "$root/usr/bin" "$root/etc/ssl/certs" "$root/etc/pganalytics" "$root/tmp"
 chmod 1777 "$root/tmp"
@@ -16,4 +17,4 @@ install -m 0644 /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/ca-certi
 echo 'pganalytics:x:10001:10001:pgAnalytics:/:/sbin/nologin' >"$root/etc/passwd"
 echo 'pganalytics:x:10001:' >"$root/etc/group"
 echo 'hosts: files dns' >"$root/etc/nsswitch.conf"
-install -d -m 0700 -o 10001 -g 10001 "$root/$data"
+for data in "$@"; do install -d -m 0700 -o 10001 -g 10001 "$root/$data"; done

@@ -15,6 +15,7 @@ umask 022
 
 package() { # NAME UNIT DESCRIPTION
   name=$1 unit=$2 root=$work/$1
+  timer=; [ "$name" != pganalytics-server ] || timer=pganalytics-backup.timer
   mkdir -p "$root/DEBIAN" "$root/usr/bin" "$root/lib/systemd/system" "$root/usr/lib/sysusers.d" \
     "$root/usr/lib/tmpfiles.d" "$root/usr/share/doc/$name"
   strip -o "$root/usr/bin/$name" "$programs/$name"
@@ -23,7 +24,9 @@ package() { # NAME UNIT DESCRIPTION
   # Each package brings its own user: the other one may not be there.
   user=$(sed -n 's/^User=//p' "$here/deploy/systemd/$unit")
   { sed -n '/^#/p' "$here/deploy/systemd/sysusers.conf"; grep -E "^u +$user " "$here/deploy/systemd/sysusers.conf"; } >"$root/usr/lib/sysusers.d/$name.conf"
-  install -m 0644 "$here/deploy/systemd/tmpfiles.conf" "$root/usr/lib/tmpfiles.d/$name.conf"
+  # Folders of the server's user are its package's alone.
+  if [ "$name" = pganalytics-server ]; then kept=.; else kept='root root$'; fi
+  grep "$kept" "$here/deploy/systemd/tmpfiles.conf" >"$root/usr/lib/tmpfiles.d/$name.conf"
   {
     echo "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/"
     echo "Upstream-Name: pgAnalytics"
@@ -36,7 +39,8 @@ package() { # NAME UNIT DESCRIPTION
   if [ "$name" = pganalytics-server ]; then
     mkdir -p "$root/etc/pganalytics"
     conf=/etc/pganalytics/server.env
-    printf '# Settings of the server, NAME=value; pganalytics-server config lists them.\n# Secrets: pganalytics-server secrets init --owner USER, then JWT_SECRET_FILE=...\n' >"$root$conf"
+    install -m 0644 "$here/deploy/systemd/pganalytics-backup.service" "$here/deploy/systemd/pganalytics-backup.timer" "$root/lib/systemd/system/"
+    printf '# Settings of the server, NAME=value; pganalytics-server config lists them.\n# Secrets: pganalytics-server secrets init --owner USER, then JWT_SECRET_FILE=...\nPGANALYTICS_BACKUP_DIR=/var/backups/pganalytics\n' >"$root$conf"
   else
     mkdir -p "$root/etc/pganalytics"
     conf=/etc/pganalytics/agent.toml
@@ -45,7 +49,7 @@ package() { # NAME UNIT DESCRIPTION
   chmod 0640 "$root$conf"
   echo "$conf" >"$root/DEBIAN/conffiles"
   for script in postinst prerm postrm; do
-    sed -e "s/@UNIT@/$unit/" -e "s/@USER@/$user/" -e "s/@NAME@/$name/" -e "s|@CONF@|$conf|" \
+    sed -e "s/@UNIT@/$unit/" -e "s/@TIMER@/$timer/" -e "s/@USER@/$user/" -e "s/@NAME@/$name/" -e "s|@CONF@|$conf|" \
       "$here/deploy/packages/deb/$script" >"$root/DEBIAN/$script"
     chmod 0755 "$root/DEBIAN/$script"
   done

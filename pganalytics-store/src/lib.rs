@@ -101,6 +101,7 @@
 pub mod chunk;
 pub mod compaction;
 pub mod conformance;
+pub mod document_store;
 pub mod error;
 pub mod fork;
 pub mod ledger;
@@ -116,7 +117,8 @@ pub mod stored_schema;
 pub mod stream_account;
 pub mod unnumbered;
 
-pub use chunk::{Chunk, ChunkSelect, ChunkSource, StoredMeasurement};
+pub use chunk::{Chunk, ChunkSelect, ChunkSource, Pick, StoredMeasurement};
+pub use document_store::{Document, DocumentStore};
 pub use error::StoreError;
 pub use fork::{Fork, StoredFork};
 pub use meta_store::MetaStore;

@@ -5,7 +5,7 @@ use pganalytics_core::{CollectorId, TenantId, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::error::StoreError;
+use crate::{document_store::DocumentStore, error::StoreError};
 
 /// What somebody may do; `pganalytics_server::auth::permission` has the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -113,12 +113,12 @@ pub struct CollectorRecord {
     pub revoked: bool,
 }
 
-/// Keeps users, tokens and collectors. Every method is atomic, whoever calls at
+/// Keeps users, tokens, collectors, and what people leave in the UI. Every method is atomic, whoever calls at
 /// once on however many servers, and cancel-safe.
 ///
 /// All methods fail with [`StoreError`] when the store can't be read or written.
 #[async_trait]
-pub trait MetaStore: Send + Sync {
+pub trait MetaStore: DocumentStore {
     /// Adds a user; [`StoreError::Exists`] when the name is taken.
     async fn add_user(&self, user: &User) -> Result<(), StoreError>;
     /// Adds the first user; false, and nothing done, when there is any user.

@@ -39,11 +39,14 @@ export const test = base.extend<{ watched: Watched }>({
 
 export { expect };
 
-export async function logIn(page: Page, server: string, path = "/"): Promise<void> {
+export async function logIn(page: Page, server: string, path: string | null = "/"): Promise<void> {
   const answer = await page.request.post(`${server}/api/v1/auth/login?cookie=true`, { data: { username: "admin", password: PASSWORD } });
   expect(answer.status()).toBe(200);
-  await page.goto(server + path);
+  if (path !== null) await page.goto(server + path);
 }
+
+/** The list of this name, not the panel around it. */
+export const list = (page: Page, name: string) => page.locator("div.table").and(page.getByRole("region", { name, exact: true }));
 
 /** Waits until all that the page asked for is there. */
 export async function settled(page: Page): Promise<void> {
@@ -63,10 +66,10 @@ export async function clusterSlug(page: Page): Promise<string> {
   return `${server.name.replaceAll(":", "-")}.${server.id.slice(0, 8)}`;
 }
 
-export async function hostSlug(page: Page): Promise<string> {
-  const boot = (await (await page.request.get(`${full()}/api/v1/ui/bootstrap`)).json()) as Boot;
-  const host = boot.servers.find((each) => each.databases.length === 0);
-  return `host.${host?.id.slice(0, 8)}`;
+/** Address of the server that has rows in this measurement. */
+export async function slugOf(page: Page, measurement: string): Promise<string> {
+  const [row] = await sql(page, `select cast(server_id as text) from ${measurement}_latest limit 1`);
+  return `it.${String(row?.[0]).slice(0, 8)}`;
 }
 
 export async function sql(page: Page, text: string): Promise<(string | number | null)[][]> {
@@ -74,6 +77,34 @@ export async function sql(page: Page, text: string): Promise<(string | number | 
   const { token } = (await login.json()) as { token: string };
   const answer = await page.request.post(`${full()}/api/v1/sql`, { data: { sql: text }, headers: { Authorization: `Bearer ${token}` } });
   return ((await answer.json()) as { rows: (string | number | null)[][] }).rows;
+}
+
+interface Known {
+  slug: string;
+  host: string;
+  backups: string;
+  pooler: string;
+  queryid: string;
+  relation: string;
+  collector: string;
+}
+
+let found: Known | undefined;
+
+/** Something of each kind that has a page: of the demo's database `shop`. */
+export async function known(page: Page): Promise<Known> {
+  if (found) return found;
+  const one = async (text: string): Promise<string> => String((await sql(page, text))[0]?.[0]);
+  found = {
+    slug: await clusterSlug(page),
+    host: await slugOf(page, "host_inventory"),
+    backups: await slugOf(page, "pgbackrest_info"),
+    pooler: process.env["PGA_POOLER"] ? await slugOf(page, "pgbouncer_up") : "nothing.00000000",
+    queryid: await one("select cast(queryid as text) from pg_stat_statements_latest where datname = 'shop' order by total_exec_time desc limit 1"),
+    relation: await one("select cast(relid as text) from pg_stat_user_tables_latest where database_name = 'shop' and relname = 'stock' limit 1"),
+    collector: await one("select cast(collector_id as text) from agent_stats_latest limit 1"),
+  };
+  return found;
 }
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
@@ -96,3 +127,5 @@ export async function findings(page: Page): Promise<string[]> {
     .filter((each) => each.impact === "serious" || each.impact === "critical")
     .flatMap((each) => each.nodes.slice(0, 3).map((node) => `${each.id}: ${node.html.slice(0, 160)} ${node.failureSummary?.replace(/\s+/g, " ").slice(0, 200) ?? ""}`));
 }
+
+export const front = (): string => process.env["PGA_FRONT"] ?? "";

@@ -31,7 +31,8 @@ impl Stream {
     pub(super) fn lease(&mut self, limits: GroupLimits, backlog: Backlog, now: Moment) -> Lease {
         self.read_again(now);
         if let Some(first) = self.unsafe_end {
-            match self.disk.sync(&segment::name(first)) {
+            // Its name may not last either.
+            match self.disk.sync(&segment::name(first)).and_then(|()| self.disk.sync_folder()) {
                 Ok(()) => self.unsafe_end = None,
                 Err(error) => self.note_unreadable(&error),
             }

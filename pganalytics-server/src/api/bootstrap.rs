@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 
 use super::{
     batch::MAX_QUERIES,
+    preferences::{self, Preferences},
     servers::{ServerView, group},
     version::Version,
 };
@@ -38,8 +39,10 @@ pub(crate) struct UiUser {
     username: Option<String>,
     #[schema(value_type = String)]
     role: Role,
-    /// What the UI may offer: `query`, `manage_collectors`.
+    /// What the UI may offer: `query`, `manage_collectors`, `annotate`.
     permissions: Vec<&'static str>,
+    /// What the person has chosen for the UI.
+    preferences: Preferences,
 }
 
 /// What the UI has to keep to.
@@ -63,12 +66,21 @@ pub(crate) async fn bootstrap(State(app): State<App>, principal: Principal) -> A
         PrincipalKind::User { username, .. } | PrincipalKind::Token { username, .. } => Some(username.clone()),
         PrincipalKind::Collector { .. } | PrincipalKind::Anonymous => None,
     };
-    let offered = [("query", Permission::Query), ("manage_collectors", Permission::ManageCollectors)];
+    let offered = [
+        ("query", Permission::Query),
+        ("manage_collectors", Permission::ManageCollectors),
+        ("annotate", Permission::Annotate),
+    ];
     let permissions =
         offered.into_iter().filter_map(|(name, permission)| permission.allows(&principal).then_some(name)).collect();
     let query = &app.settings.query;
     Ok(Json(Bootstrap {
-        user: UiUser { username, role: principal.role, permissions },
+        user: UiUser {
+            username,
+            role: principal.role,
+            permissions,
+            preferences: preferences::of(&app, &principal).await?,
+        },
         version: Version::here(),
         now: now(),
         servers: group(app.metrics.sources(principal.tenant).await?),

@@ -1,5 +1,6 @@
 //! The REST API: one file a resource.
 
+pub(crate) mod annotations;
 pub(crate) mod answer;
 pub(crate) mod auth;
 pub(crate) mod batch;
@@ -10,7 +11,9 @@ pub(crate) mod health;
 pub(crate) mod measurements;
 pub(crate) mod metrics;
 pub(crate) mod openapi;
+pub(crate) mod preferences;
 pub(crate) mod register;
+pub(crate) mod saved_queries;
 pub(crate) mod series;
 pub(crate) mod servers;
 pub(crate) mod setup;
@@ -64,6 +67,15 @@ pub(crate) fn routes(app: App) -> Routes {
         .route(Needs::Query, Class::Query, routes!(sql::sql))
         .route(Needs::Query, Class::Query, routes!(batch::batch))
         .route(Needs::Read, Class::Read, routes!(bootstrap::bootstrap))
+        .route(Needs::Read, Class::Read, routes!(annotations::list))
+        .route(Needs::Annotate, Class::Write, routes!(annotations::create))
+        .route(Needs::Annotate, Class::Write, routes!(annotations::remove))
+        .route(Needs::Session, Class::Read, routes!(preferences::get))
+        .route(Needs::Session, Class::Write, routes!(preferences::put))
+        .route(Needs::Session, Class::Read, routes!(saved_queries::list))
+        .route(Needs::Session, Class::Write, routes!(saved_queries::create))
+        .route(Needs::Session, Class::Write, routes!(saved_queries::change))
+        .route(Needs::Session, Class::Write, routes!(saved_queries::remove))
 }
 
 /// The routes beside the API: its documents, the page, the server's own metrics.

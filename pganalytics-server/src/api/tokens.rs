@@ -103,7 +103,10 @@ pub(crate) async fn create(
         return Err(Problem::invalid("bad_name", "a token's name has 1 to 128 characters"));
     }
     if new.scopes.is_empty() {
-        return Err(Problem::invalid("no_scopes", "a token needs at least one scope: push, read, write, admin"));
+        return Err(Problem::invalid(
+            "no_scopes",
+            "a token needs at least one scope: push, read, write, admin, annotate",
+        ));
     }
     if new.expires_at.is_some_and(|end| end <= now()) {
         return Err(Problem::invalid("bad_expiry", "expires_at is in the past"));

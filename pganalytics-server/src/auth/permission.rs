@@ -35,6 +35,8 @@ pub enum Permission {
     Push,
     /// To revoke and remove collectors.
     ManageCollectors,
+    /// To say on charts what happened.
+    Annotate,
 }
 
 /// What comes without a login.
@@ -65,7 +67,7 @@ struct Line {
 
 impl Permission {
     /// All permissions.
-    pub const EACH: [Self; 10] = [
+    pub const EACH: [Self; 11] = [
         Self::Public,
         Self::ReadOrLocal,
         Self::Scrape,
@@ -76,6 +78,7 @@ impl Permission {
         Self::Query,
         Self::Push,
         Self::ManageCollectors,
+        Self::Annotate,
     ];
 
     #[rustfmt::skip]
@@ -93,6 +96,7 @@ impl Permission {
             Self::Query            => (Closed,             Viewer, Some(Scope::Read),  false),
             Self::Push             => (Closed,             User,   Some(Scope::Push),  true),
             Self::ManageCollectors => (Closed,             User,   Some(Scope::Write), false),
+            Self::Annotate         => (Closed,             User,   Some(Scope::Annotate), false),
         };
         Line { without_login, role, scope, collector }
     }

@@ -18,11 +18,13 @@ pub enum Scope {
     Write,
     /// What only admins may do.
     Admin,
+    /// Say on charts what happened, as pipelines do.
+    Annotate,
 }
 
 impl Scope {
     /// All scopes.
-    pub const EACH: [Self; 4] = [Self::Push, Self::Read, Self::Write, Self::Admin];
+    pub const EACH: [Self; 5] = [Self::Push, Self::Read, Self::Write, Self::Admin, Self::Annotate];
 
     /// The word for it.
     #[must_use]
@@ -32,6 +34,7 @@ impl Scope {
             Self::Read => "read",
             Self::Write => "write",
             Self::Admin => "admin",
+            Self::Annotate => "annotate",
         }
     }
 
@@ -41,6 +44,7 @@ impl Scope {
             Self::Read => 2,
             Self::Write => 4,
             Self::Admin => 8,
+            Self::Annotate => 16,
         }
     }
 }
@@ -58,7 +62,7 @@ impl FromStr for Scope {
         Self::EACH
             .into_iter()
             .find(|scope| scope.as_str() == text)
-            .ok_or_else(|| format!("{text:?} is not a scope; there are push, read, write, admin"))
+            .ok_or_else(|| format!("{text:?} is not a scope; there are push, read, write, admin, annotate"))
     }
 }
 
@@ -68,7 +72,7 @@ pub struct Scopes(u8);
 
 impl Scopes {
     /// Every scope, as sessions of people have.
-    pub const ALL: Self = Self(0b1111);
+    pub const ALL: Self = Self(0b1_1111);
 
     /// Whether the scope is in it.
     #[must_use]

@@ -51,6 +51,8 @@ pub struct Config {
     pub log_json: bool,
     /// Folder of the embedded store.
     pub data_dir: PathBuf,
+    /// Folder of backups.
+    pub backup_dir: Option<PathBuf>,
     /// Where it listens.
     pub listen: SocketAddr,
     /// Where people find the UI besides.
@@ -110,6 +112,7 @@ impl Config {
             log_level: gathered.get("log_level").unwrap_or("info").to_owned(),
             log_json: one_of(gathered, "log_format", &["text", "json"])? == "json",
             data_dir: data_dir(gathered, &|name| env::var_os(name).map(PathBuf::from)),
+            backup_dir: gathered.get("backup_dir").map(PathBuf::from),
             ui_listen: ui_listen(gathered, listen)?,
             listen,
             tls,

@@ -31,6 +31,7 @@ pub const KEYS: &[Key] = &[
     key("log_level", &["LOG_LEVEL"], "info", "error, warn, info, debug or trace; or filters as info,pganalytics_store=debug"),
     key("log_format", &["PGANALYTICS_LOG_FORMAT"], "text", "text or json"),
     key("data_dir", &["PGANALYTICS_DATA_DIR"], "", "folder of the embedded store; default /var/lib/pganalytics where it is there, else the user's own data folder"),
+    key("backup_dir", &["PGANALYTICS_BACKUP_DIR"], "", "folder of backups: where the command backup puts them, and where doctor looks for them"),
     secret("database_url", &["DATABASE_URL"], "PostgreSQL for metadata; not in this version"),
     secret("timescale_url", &["TIMESCALE_URL"], "TimescaleDB for metrics; not in this version"),
     secret("redis_url", &["REDIS_URL"], "not used by this version"),

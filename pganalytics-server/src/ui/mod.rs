@@ -7,6 +7,8 @@
 //! No path of a client ever reaches the file system of a released program.
 
 mod files;
+#[cfg(feature = "front")]
+pub(crate) mod front;
 
 use axum::{
     body::Body,
@@ -24,7 +26,8 @@ use crate::{
 };
 
 /// First parts of the paths of the UI's pages.
-const PAGES: &[&str] = &["activity", "explore", "queries", "s", "settings", "setup", "sql"];
+const PAGES: &[&str] =
+    &["activity", "admin", "collectors", "events", "explore", "logs", "queries", "s", "settings", "setup", "sql"];
 
 /// `/` and what lies below it.
 pub(crate) fn routes(routes: Routes) -> Routes {

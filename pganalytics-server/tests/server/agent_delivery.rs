@@ -12,13 +12,24 @@ use pganalytics_collect::{
 };
 use pganalytics_core::{Secret, Timestamp, catalog::Measurement};
 use serde_json::json;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+};
 use tokio_util::sync::CancellationToken;
 
-use crate::fixture::{Running, Spool, eventually, now, start};
+use crate::{
+    faults::{ROWS, SmallDisk, large},
+    fixture::{Running, Spool, eventually, now, start},
+};
 
 /// Delivers until nothing waits.
 async fn drain(server: &Running, token: &str, spool: &Arc<AgentSpool>) {
-    let url = format!("http://{}", server.address);
+    drain_to(&format!("http://{}", server.address), token, spool).await;
+}
+
+/// The same by way of another address.
+async fn drain_to(url: &str, token: &str, spool: &Arc<AgentSpool>) {
     let sink = HttpSink::builder(url).token(Token::Text(Secret::new(token.to_owned()))).build().unwrap();
     let outbox = Arc::clone(spool) as Arc<dyn Outbox>;
     let sender = Sender::new(outbox, Arc::new(sink)).with_backoff(Backoff::new(
@@ -38,6 +49,14 @@ async fn drain(server: &Running, token: &str, spool: &Arc<AgentSpool>) {
 fn row(frames: &Spool, number: u64) -> Vec<NewFrame> {
     let (_, bytes): (_, Bytes) = frames.frame_at(number, now());
     vec![NewFrame { bytes, series: Some((frames.schema.measurement().clone(), frames.source.clone())) }]
+}
+
+/// Puts these numbers in, some at a time: each put waits for others.
+async fn put(spool: &AgentSpool, frames: &Spool, numbers: std::ops::RangeInclusive<u64>) {
+    for first in numbers.clone().step_by(5) {
+        let last = numbers.end().min(&(first + 4)).to_owned();
+        spool.put((first..=last).flat_map(|number| row(frames, number)).collect(), None).await;
+    }
 }
 
 async fn stored(server: &Running, admin: &str, measurement: &str) -> (u64, u64) {
@@ -62,9 +81,7 @@ async fn what_a_full_spool_drops_is_declared_and_the_rest_is_stored_once() {
     let admin = server.admin_token().await;
     let (folder, frames) = (tempfile::tempdir().unwrap(), Spool::new("outage", "db1"));
     let spool = Arc::new(AgentSpool::open(folder.path(), 20_000).unwrap());
-    for number in 1..=150 {
-        spool.put(row(&frames, number), None).await;
-    }
+    put(&spool, &frames, 1..=150).await;
     let dropped = spool.stats().dropped;
     assert!(dropped > 20, "{dropped}");
     drain(&server, &token, &spool).await;
@@ -106,6 +123,90 @@ async fn two_agents_with_one_folder_are_told_apart_and_nothing_is_lost() {
     drain(&server, &token, &second).await;
     assert_eq!((first.stats().rejected, second.stats().rejected), (0, 0));
     assert_eq!(stored(&server, &admin, "copied").await, (10, 10));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agent_whose_disk_is_full_goes_on_in_memory_and_every_row_arrives_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(disk) = SmallDisk::mount(folder.path().join("disk"), 8).await else {
+        eprintln!("NOT TESTED: an agent on a full disk; mounting a file system needs root");
+        return;
+    };
+    let server = start().await;
+    let (_, token) = server.collector("agent").await;
+    let admin = server.admin_token().await;
+    let frames = Spool::new("cramped_agent", "db1");
+    let spool = Arc::new(AgentSpool::open(disk.0.join("spool"), 100 << 20).unwrap());
+    put(&spool, &frames, 1..=20).await;
+    assert_eq!(spool.stats().fault, None);
+    // Another program takes all the room that there is.
+    let mut ballast = fs::File::create(disk.0.join("ballast")).unwrap();
+    while std::io::Write::write_all(&mut ballast, &[1; 4096]).is_ok() {}
+    put(&spool, &frames, 21..=40).await;
+    let stats = spool.stats();
+    assert!(stats.fault.is_some(), "{stats:?}");
+    drain(&server, &token, &spool).await;
+    let (rows, distinct) = stored(&server, &admin, "cramped_agent").await;
+    let lost = server.rows(&admin, "select coalesce(sum(lost_frames), 0) from pganalytics_streams").await;
+    // On a full disk the oldest may be dropped for room; then it is said.
+    assert_eq!((rows, rows + lost[0][0].as_u64().unwrap()), (distinct, 40), "{stats:?}");
+}
+
+/// A proxy in front of the server that takes bodies of a megabyte, and answers for
+/// itself where there is more. Gives its address.
+async fn small_proxy(server: std::net::SocketAddr) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            tokio::spawn(proxied(client, server));
+        }
+    });
+    url
+}
+
+/// One request.
+async fn proxied(mut client: TcpStream, server: std::net::SocketAddr) -> std::io::Result<()> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(client.read_u8().await?);
+    }
+    let text = String::from_utf8_lossy(&head).to_ascii_lowercase();
+    let length = text.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse::<u64>().ok());
+    if length.is_none_or(|length| length > 1 << 20) {
+        let answer = "HTTP/1.1 413 Too Large\r\ncontent-length: 19\r\nconnection: close\r\n\r\n<h1>Too large.</h1>";
+        client.write_all(answer.as_bytes()).await?;
+        // What is still coming must not turn into a reset that swallows the answer.
+        tokio::io::copy(&mut client, &mut tokio::io::sink()).await?;
+        return Ok(());
+    }
+    let mut upstream = TcpStream::connect(server).await?;
+    head.truncate(head.len() - 2);
+    upstream.write_all(&head).await?;
+    upstream.write_all(b"connection: close\r\n\r\n").await?;
+    tokio::io::copy_bidirectional(&mut client, &mut upstream).await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn behind_a_proxy_that_takes_a_megabyte_every_row_arrives_once() {
+    const FRAMES: u64 = 60;
+    let server = start().await;
+    let (_, token) = server.collector("agent").await;
+    let admin = server.admin_token().await;
+    let (folder, frames) = (tempfile::tempdir().unwrap(), Spool::new("behind_proxy", "db1"));
+    let spool = Arc::new(AgentSpool::open(folder.path(), 100 << 20).unwrap());
+    // Some 40 KiB each: a push of all is larger than the proxy takes.
+    let all = (1..=FRAMES).map(|number| {
+        let (_, bytes) = large(&frames, number);
+        NewFrame { bytes, series: Some((frames.schema.measurement().clone(), frames.source.clone())) }
+    });
+    spool.put(all.collect(), None).await;
+    assert!(spool.stats().queued_bytes > 2 << 20, "{:?}", spool.stats());
+    drain_to(&small_proxy(server.address).await, &token, &spool).await;
+    let (rows, distinct) = stored(&server, &admin, "behind_proxy").await;
+    assert_eq!((rows, distinct), (FRAMES * ROWS, FRAMES * ROWS));
+    assert_eq!((spool.stats().rejected, spool.stats().dropped), (0, 0));
 }
 
 /// A host's clock that is so many microseconds ahead.

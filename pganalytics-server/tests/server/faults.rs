@@ -60,11 +60,11 @@ impl Target {
 }
 
 /// A file system of limited size; given back when this is dropped.
-struct SmallDisk(PathBuf);
+pub(crate) struct SmallDisk(pub(crate) PathBuf);
 
 impl SmallDisk {
     /// `None` where this user may not mount one.
-    async fn mount(at: PathBuf, mebibytes: u32) -> Option<Self> {
+    pub(crate) async fn mount(at: PathBuf, mebibytes: u32) -> Option<Self> {
         std::fs::create_dir(&at).unwrap();
         let size = format!("size={mebibytes}m");
         let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(&at).status().await;
@@ -79,10 +79,10 @@ impl Drop for SmallDisk {
 }
 
 /// Rows of a large frame.
-const ROWS: u64 = 5_000;
+pub(crate) const ROWS: u64 = 5_000;
 
 /// A frame of some 40 KiB that do not compress.
-fn large(spool: &Spool, number: u64) -> (Position, bytes::Bytes) {
+pub(crate) fn large(spool: &Spool, number: u64) -> (Position, bytes::Bytes) {
     let mut random = number | 1;
     let rows = (0..ROWS).map(|row| {
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);

@@ -3,6 +3,7 @@
 
 #[cfg(feature = "agent")]
 mod agent_delivery;
+mod backup;
 mod connections;
 mod crash;
 mod documents;
@@ -10,11 +11,13 @@ mod exactly_once;
 mod faults;
 mod fixture;
 mod floods;
+mod front;
 mod hostile;
 #[cfg(target_os = "linux")]
 mod hostile_sql;
 mod ingest;
 mod kills;
+mod left_behind;
 mod monitoring;
 mod nesting;
 mod operations;

@@ -63,7 +63,7 @@ fn allowed(permission: Permission) -> &'static [Who] {
         Permission::Session => &[Viewer, Editor, Admin],
         Permission::Read | Permission::Query => &[Viewer, Editor, Admin, ReadToken],
         Permission::Push => &[Collector, Editor, Admin, PushToken],
-        Permission::ManageCollectors => &[Editor, Admin],
+        Permission::ManageCollectors | Permission::Annotate => &[Editor, Admin],
         other => panic!("a permission without a line in this table: {other:?}"),
     }
 }

@@ -71,10 +71,12 @@ impl Query {
 
     fn values(&self) -> Vec<Value> {
         let value = |param: &&str| match *param {
-            "server" | "instance" | "other" => json!("98f6d0e9-9ee0-57e2-9fdf-5ad297ddc0ba"),
+            "server" | "instance" | "other" | "collector" => json!("98f6d0e9-9ee0-57e2-9fdf-5ad297ddc0ba"),
             "from" | "before_from" => json!("2026-01-01T00:00:00Z"),
             "to" | "before_to" => json!("2026-01-01T01:00:00Z"),
             "queryid" => json!("-9007199254740993"),
+            "relid" => json!("16384"),
+            "datname" | "schemaname" | "relname" => json!("shop"),
             "severity" => json!("ERROR"),
             "pattern" => json!("%gone%"),
             other => panic!("{}: nobody knows a value for {other}", self.name),
@@ -99,7 +101,7 @@ async fn every_query_of_the_ui_runs_and_has_the_columns_that_it_says() {
     let server = start().await;
     let token = server.admin_token().await;
     let queries = all();
-    assert!(queries.len() >= 43, "{}", queries.len());
+    assert!(queries.len() >= 93, "{}", queries.len());
     for query in &queries {
         let expected: Vec<String> =
             query.words("columns").iter().map(|column| column.split(':').next().unwrap().to_owned()).collect();
@@ -204,8 +206,11 @@ async fn what_the_ui_begins_with_says_who_looks_and_what_there_is() {
     let token = read(server.login("looker", &password).await, StatusCode::OK).await["token"].clone();
     let ask = |token: &str| server.get("ui/bootstrap").bearer_auth(token).send();
     let viewer = read(ask(token.as_str().unwrap()).await.unwrap(), StatusCode::OK).await;
-    assert_eq!(viewer["user"], json!({"username": "looker", "role": "viewer", "permissions": ["query"]}));
+    assert_eq!(
+        viewer["user"],
+        json!({"username": "looker", "role": "viewer", "permissions": ["query"], "preferences": {}})
+    );
     assert_eq!((&viewer["servers"], &viewer["limits"]["batch_queries"]), (&json!([]), &json!(24)));
     let admin = read(ask(&server.admin_token().await).await.unwrap(), StatusCode::OK).await;
-    assert_eq!(admin["user"]["permissions"], json!(["query", "manage_collectors"]));
+    assert_eq!(admin["user"]["permissions"], json!(["query", "manage_collectors", "annotate"]));
 }

@@ -20,10 +20,12 @@
 //! | `quotas` | a collector stops at what it may have; a source belongs to one collector |
 //! | `people` | users, tokens, collectors, settings |
 //! | `sessions` | refresh tokens: each is spent once, and nothing outlives a log-out |
+//! | `documents` | notes, preferences and saved queries: found by their time, changed by their owner only |
 //! | `answers` | SQL over a small data set, before and after compaction; what is known and not sent is an empty table |
 
 mod answers;
 mod delivery;
+mod documents;
 mod fixture;
 mod maintenance;
 mod people;
@@ -109,6 +111,8 @@ where
         people::a_collector_is_registered_with_its_token_or_not_at_all,
         people::a_removed_collector_takes_its_tokens_along,
         people::a_setting_is_made_once,
+        documents::documents_are_found_by_their_time,
+        documents::a_document_stays_its_owners,
         answers::sql_sees_what_was_appended,
         answers::what_is_known_and_not_sent_is_empty,
     ];

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::MemoryStore;
 use crate::{
+    document_store::Document,
     error::StoreError,
     meta_store::{ApiToken, CollectorRecord, MetaStore, RefreshToken, Rotated, User},
 };
@@ -26,6 +27,7 @@ pub(super) struct Meta {
     api_tokens: HashMap<Uuid, ApiToken>,
     collectors: HashMap<CollectorId, CollectorRecord>,
     settings: BTreeMap<String, Vec<u8>>,
+    pub(super) documents: HashMap<Uuid, Document>,
 }
 
 impl Meta {

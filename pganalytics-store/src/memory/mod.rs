@@ -2,6 +2,7 @@
 //! promises as the others, but for one: nothing outlives the process.
 
 mod append;
+mod documents;
 mod meta;
 mod metrics;
 

@@ -24,7 +24,7 @@ use crate::{
 };
 
 impl SqliteStore {
-    async fn write<T: Send + 'static>(
+    pub(super) async fn write<T: Send + 'static>(
         &self,
         doing: &'static str,
         work: impl FnOnce(&Connection) -> rusqlite::Result<Result<T, StoreError>> + Send + 'static,
@@ -32,7 +32,7 @@ impl SqliteStore {
         self.inner.writer.call(256, move |connection, _: &mut Memory| work(connection).doing(doing)?).await
     }
 
-    async fn read<T: Send + 'static>(
+    pub(super) async fn read<T: Send + 'static>(
         &self,
         doing: &'static str,
         read: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,

@@ -23,7 +23,10 @@ pub(super) const BUSY_MILLIS: u64 = 10_000;
 
 /// All changes of the tables, oldest first; the version of a store is how many
 /// of them it has seen, and [`FORGOTTEN`] more.
-const MIGRATIONS: &[&str] = &[include_str!("../../migrations/sqlite/0001_initial.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../migrations/sqlite/0001_initial.sql"),
+    include_str!("../../migrations/sqlite/0002_documents.sql"),
+];
 
 /// Versions from before the first release, whose frames or tables nobody reads any more.
 const FORGOTTEN: usize = 3;
@@ -55,7 +58,8 @@ pub(super) fn prepare(file: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn owner_only() -> OpenOptions {
+/// Opens for reading and writing; what it makes is its owner's alone.
+pub(super) fn owner_only() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.read(true).write(true);
     #[cfg(unix)]
@@ -167,7 +171,7 @@ pub(super) fn check_version(connection: &Connection) -> Result<(), StoreError> {
 
 /// How many migrations the tables have seen; 0 for a new file. Changes nothing, so that what
 /// is not ours, or is too new, stays as it is.
-fn version(connection: &Connection, what: &str) -> Result<usize, StoreError> {
+pub(super) fn version(connection: &Connection, what: &str) -> Result<usize, StoreError> {
     let read = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0)).doing(what);
     let application = read("PRAGMA application_id")?;
     let found = read("PRAGMA user_version")?;

@@ -2,6 +2,7 @@
 //! takes its time.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
+mod backup;
 mod conformance;
 mod docs;
 mod file;

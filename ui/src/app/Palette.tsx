@@ -1,9 +1,10 @@
 import { type KeyboardEvent, type ReactNode, useId, useMemo, useState } from "react";
 import { Dialog } from "../components/Dialog";
 import type { ServerInfo } from "../data/api";
-import { isCluster, slugOf } from "../data/servers";
+import { useKinds } from "../data/kinds";
+import { slugOf } from "../data/servers";
 import { useSession } from "../data/session";
-import { EVERYWHERE, OF_HOST, OF_SERVER } from "./pages";
+import { EVERYWHERE, pagesOf } from "./pages";
 import { useGo } from "./go";
 
 interface Place {
@@ -29,20 +30,21 @@ export function closeness(query: string, words: string): number | null {
 export function Palette({ server, close }: { server: ServerInfo | null; close: () => void }): ReactNode {
   const { boot } = useSession();
   const go = useGo();
+  const kindOf = useKinds();
   const [query, setQuery] = useState("");
   const [chosen, setChosen] = useState(0);
   const list = useId();
   const places = useMemo<Place[]>(() => {
     const ofServer = (each: ServerInfo): Place[] =>
-      (isCluster(each) ? OF_SERVER : OF_HOST).map((page) => ({ words: `${each.name} ${page.word}`, about: each.state === "silent" ? "silent" : "server", path: `/s/${slugOf(each)}/${page.path}` }));
+      pagesOf(kindOf(each)).map((page) => ({ words: `${each.name} ${page.word}`, about: each.state === "silent" ? "silent" : "server", path: `/s/${slugOf(each)}/${page.path}` }));
     const others = boot.servers.filter((each) => each.id !== server?.id);
     return [
-      ...(server ? ofServer(server) : []),
+      ...(server ? [...ofServer(server), ...server.databases.map((name) => ({ words: `${server.name} ${name}`, about: "database", path: `/s/${slugOf(server)}/db/${encodeURIComponent(name)}` }))] : []),
       ...EVERYWHERE.map((page) => ({ words: page.word, about: "all servers", path: page.path })),
-      { words: "Settings", about: "this browser", path: "/settings" },
+      { words: "Preferences", about: "you", path: "/settings" },
       ...others.flatMap(ofServer),
     ];
-  }, [boot.servers, server]);
+  }, [boot.servers, server, kindOf]);
   const found = useMemo(() => {
     const scored = places.flatMap((place) => {
       const cost = closeness(query, place.words);

@@ -1,21 +1,24 @@
 import type { ReactNode } from "react";
-import type { ServerInfo } from "../data/api";
-import { isCluster, slugOf } from "../data/servers";
 import { To } from "../components/To";
-import { EVERYWHERE, OF_HOST, OF_SERVER, type PageLink } from "./pages";
+import type { ServerInfo } from "../data/api";
+import { useKinds } from "../data/kinds";
+import { slugOf } from "../data/servers";
+import { EVERYWHERE, type PageLink, pagesOf } from "./pages";
 
 /** Where one can go from here. */
 export function Rail({ server }: { server: ServerInfo | null }): ReactNode {
+  const kindOf = useKinds();
   return (
     <nav className="rail" aria-label="Pages">
       <div className="inside">
-        {EVERYWHERE.map((page) => <Item key={page.path} page={page} path={page.path} />)}
         {server && (
           <>
             <h2>{server.name}</h2>
-            {(isCluster(server) ? OF_SERVER : OF_HOST).map((page) => <Item key={page.path} page={page} path={`/s/${slugOf(server)}/${page.path}`} />)}
+            {pagesOf(kindOf(server)).map((page) => <Item key={page.path} page={page} path={`/s/${slugOf(server)}/${page.path}`} />)}
+            <h2>All servers</h2>
           </>
         )}
+        {EVERYWHERE.map((page) => <Item key={page.path} page={page} path={page.path} />)}
       </div>
     </nav>
   );

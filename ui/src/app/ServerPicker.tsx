@@ -13,7 +13,8 @@ export function ServerPicker({ server }: { server: ServerInfo | null }): ReactNo
   const servers = useMemo(() => boot.servers.filter((each) => isCluster(each) || each.id === server?.id).sort((a, b) => (a.name < b.name ? -1 : 1)), [boot.servers, server]);
   if (servers.length === 0) return null;
   const here = /\/s\/[^/]+\/([a-z]+)/.exec(path)?.[1] ?? "overview";
-  const page = here === "host" ? "overview" : here;
+  // What only this server has is not looked for on another.
+  const page = ["host", "pooler", "db"].includes(here) ? "overview" : here;
   const choose = (id: string): void => {
     const chosen = servers.find((each) => each.id === id);
     go(chosen ? `/s/${slugOf(chosen)}/${page}` : "/");

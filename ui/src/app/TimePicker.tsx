@@ -1,7 +1,7 @@
 import { type FormEvent, type ReactNode, useState } from "react";
 import { Menu } from "../components/Menu";
 import { PRESETS, type Range, printTime, shift, zoom } from "../data/range";
-import { dayAndTime } from "../data/format";
+import { dayAndTime, forField, readField } from "../data/format";
 import { useSettings } from "../data/settings";
 import { asSearch, useSearch, useSet, useTimes } from "../data/url";
 
@@ -24,7 +24,7 @@ export function TimePicker(): ReactNode {
   return (
     <div className="row" role="group" aria-label="Time">
       <button type="button" className="button plain" onClick={() => to(shift(range, -0.5))} aria-label="Earlier by half" title="Earlier by half ( [ )">‹</button>
-      <Menu label="Choose the time" className="button" start words={<>◷ {named ?? `${dayAndTime(range.from, zone)} – ${times.to === "now" ? "now" : dayAndTime(range.to, zone)}`}</>}>
+      <Menu label="Choose the time" className="button" start isTime words={<>◷ {named ?? `${dayAndTime(range.from, zone)} – ${times.to === "now" ? "now" : dayAndTime(range.to, zone)}`}</>}>
         {PRESETS.map(([from, words]) => (
           <button key={from} type="button" className="button item" aria-pressed={from === times.from && times.to === "now"} onClick={() => set({ from: from === "now-1h" ? "" : from, to: "" })}>
             {words}
@@ -52,19 +52,13 @@ export function TimePicker(): ReactNode {
   );
 }
 
-/** What a field for local times takes, in UTC or the browser's own zone. */
-function forField(at: number, isUtc: boolean): string {
-  const moved = isUtc ? at : at - new Date(at).getTimezoneOffset() * 60_000;
-  return new Date(moved).toISOString().slice(0, 16);
-}
-
 function Absolute({ range, choose }: { range: Range; choose: (range: Range) => void }): ReactNode {
   const { zone } = useSettings();
   const [problem, setProblem] = useState("");
   const submit = (event: FormEvent<HTMLFormElement>): void => {
     event.preventDefault();
     const form = new FormData(event.currentTarget);
-    const read = (name: string): number => Date.parse(`${String(form.get(name))}${zone === "utc" ? "Z" : ""}`);
+    const read = (name: string): number => readField(String(form.get(name)), zone);
     const [from, to] = [read("from"), read("to")];
     if (!(from < to)) setProblem("The first time must be before the second.");
     else {
@@ -74,8 +68,8 @@ function Absolute({ range, choose }: { range: Range; choose: (range: Range) => v
   };
   return (
     <form className="stack" onSubmit={submit} key={printTime(range.from)}>
-      <label className="field">From <input type="datetime-local" name="from" required defaultValue={forField(range.from, zone === "utc")} /></label>
-      <label className="field">To <input type="datetime-local" name="to" required defaultValue={forField(range.to, zone === "utc")} /></label>
+      <label className="field">From <input type="datetime-local" name="from" required defaultValue={forField(range.from, zone)} /></label>
+      <label className="field">To <input type="datetime-local" name="to" required defaultValue={forField(range.to, zone)} /></label>
       {problem && <p className="field" role="alert">{problem}</p>}
       <button type="submit" className="button">Show ({zone === "utc" ? "UTC" : "local time"})</button>
     </form>

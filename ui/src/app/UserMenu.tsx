@@ -17,7 +17,7 @@ export function UserMenu(): ReactNode {
           {{ auto: "Looks as the system", light: "Light", dark: "Dark" }[each]}
         </button>
       ))}
-      <button type="button" className="button item" onClick={() => go("/settings")}>Settings</button>
+      <button type="button" className="button item" onClick={() => go("/settings")}>Preferences</button>
       <button type="button" className="button item" onClick={() => void leave()}>Log out everywhere</button>
       <p className="muted">pgAnalytics {boot.version.version}</p>
     </Menu>

@@ -7,6 +7,7 @@ import { asSearch, useSet } from "../data/url";
 import { Legend } from "./Legend";
 import { colorName } from "./colors";
 import { draw } from "./draw";
+import { useMarks } from "./marks";
 import { sentence } from "./sentence";
 import { DataTable } from "./DataTable";
 
@@ -35,6 +36,9 @@ export function TimeChart(props: ChartProps): ReactNode {
   const look = useLook();
   const { zone } = useSettings();
   const set = useSet();
+  const marks = useMarks();
+  const present = useRef(marks);
+  present.current = marks;
 
   const colors = useMemo(() => series.lines.map((line, place) => colorName(line.label, place)), [series]);
   const data = useMemo(() => {
@@ -57,6 +61,7 @@ export function TimeChart(props: ChartProps): ReactNode {
       isStack,
       limit: limit?.value,
       height,
+      marks: () => present.current,
       hover: setAt,
       zoom: (from, to) => set(asSearch({ from: from * 1000, to: to * 1000 })),
     });
@@ -75,6 +80,7 @@ export function TimeChart(props: ChartProps): ReactNode {
     // eslint-disable-next-line react-hooks/exhaustive-deps
   }, [shape, isStack, isTable, height, set]);
   useEffect(() => plot.current?.setData(data), [data]);
+  useEffect(() => plot.current?.redraw(false), [marks]);
 
   const onKeyDown = (event: KeyboardEvent): void => {
     const last = series.times.length - 1;

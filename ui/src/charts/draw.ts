@@ -1,6 +1,7 @@
 import uPlot from "uplot";
 import { type Zone, clock, dayAndTime, figure } from "../data/format";
 import { resolved } from "./colors";
+import type { Marks } from "./marks";
 
 export interface Drawing {
   data: uPlot.AlignedData;
@@ -13,21 +14,25 @@ export interface Drawing {
   isStack: boolean;
   limit: number | undefined;
   height: number;
+  marks: () => Marks;
   hover: (at: number | null) => void;
   zoom: (from: number, to: number) => void;
 }
+
+/** Steps of an axis of bytes. */
+const BYTES = Array.from({ length: 50 }, (_, power) => 2 ** power);
 
 const faded = (color: string): string => (color.startsWith("#") ? `${color}d9` : color);
 
 /** Makes the plot; whoever asks destroys it. */
 export function draw(place: HTMLElement, drawing: Drawing): uPlot {
-  const { data, unit, zone, colors, others, isStack, limit, height, hover, zoom } = drawing;
+  const { data, unit, zone, colors, others, isStack, limit, height, marks, hover, zoom } = drawing;
   const [ink, line] = [resolved("--ink-2"), resolved("--line")];
   const axis = { stroke: ink, grid: { stroke: line, width: 1 }, ticks: { stroke: line, width: 1 }, font: "12px system-ui, sans-serif" };
   const lines: uPlot.Series[] = colors.map((name) => {
     const color = resolved(name);
     return isStack
-      ? { stroke: color, width: 1, fill: faded(color), points: { show: false }, spanGaps: false }
+      ? { stroke: color, width: 1, fill: faded(color), points: { show: alone, size: 5, fill: color }, spanGaps: false }
       : { stroke: color, width: 1.75, points: { show: alone, size: 5, fill: color }, spanGaps: false };
   });
   const before: uPlot.Series[] = Array.from({ length: others }, () => ({
@@ -49,7 +54,7 @@ export function draw(place: HTMLElement, drawing: Drawing): uPlot {
     scales: { y: { range: (_, low, high) => spread(low, high, limit) } },
     axes: [
       { ...axis, size: 30, values: (_, ticks) => ticks.map((tick) => tickText(tick, ticks, zone)) },
-      { ...axis, size: (_, texts) => 18 + 7.2 * Math.max(3, ...(texts ?? []).map((text) => text.length)), values: (_, ticks) => ticks.map((tick) => figure(tick, unit)) },
+      { ...axis, ...(unit === "B" || unit === "bytes" || unit === "B/s" ? { incrs: BYTES } : {}), size: (_, texts) => 18 + 7.2 * Math.max(3, ...(texts ?? []).map((text) => text.length)), values: (_, ticks) => ticks.map((tick) => figure(tick, unit)) },
     ],
     series: [{}, ...lines, ...before],
     hooks: {
@@ -62,7 +67,7 @@ export function draw(place: HTMLElement, drawing: Drawing): uPlot {
           plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
         },
       ],
-      draw: limit === undefined ? [] : [(plot) => across(plot, limit)],
+      draw: [(plot) => events(plot, marks()), ...(limit === undefined ? [] : [(plot: uPlot) => across(plot, limit)])],
     },
   };
   return new uPlot(options, data, place);
@@ -97,5 +102,26 @@ function across(plot: uPlot, limit: number): void {
   ctx.moveTo(bbox.left, y);
   ctx.lineTo(bbox.left + bbox.width, y);
   ctx.stroke();
+  ctx.restore();
+}
+
+/** A tick for each event; a line through all charts for the one that is pointed at. */
+function events(plot: uPlot, { all, pointed }: Marks): void {
+  const { ctx, bbox } = plot;
+  const [low, high] = [(plot.scales["x"]?.min ?? 0) * 1000, (plot.scales["x"]?.max ?? 0) * 1000];
+  ctx.save();
+  for (const { at, isBad } of all) {
+    if (at < low || at > high) continue;
+    const x = Math.round(plot.valToPos(at / 1000, "x", true));
+    const isPointed = at === pointed;
+    ctx.strokeStyle = ctx.fillStyle = resolved(isBad ? "--bad" : "--line-strong");
+    ctx.lineWidth = (isPointed ? 2 : 1) * devicePixelRatio;
+    ctx.globalAlpha = isPointed ? 1 : 0.45;
+    ctx.setLineDash(isPointed ? [] : [2 * devicePixelRatio, 3 * devicePixelRatio]);
+    ctx.beginPath();
+    ctx.moveTo(x, bbox.top);
+    ctx.lineTo(x, bbox.top + bbox.height);
+    ctx.stroke();
+  }
   ctx.restore();
 }

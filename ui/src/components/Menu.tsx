@@ -10,10 +10,12 @@ interface Props {
   start?: boolean;
   children: ReactNode;
   className?: string;
+  /** Whether it is the one that chooses the time: a key opens it. */
+  isTime?: boolean;
 }
 
 /** A button with a sheet below it. Escape and a click elsewhere close it. */
-export function Menu({ label, sign, words, start = false, children, className = "button plain" }: Props): ReactNode {
+export function Menu({ label, sign, words, start = false, children, className = "button plain", isTime = false }: Props): ReactNode {
   const box = useRef<HTMLDetailsElement>(null);
   useEffect(() => {
     const away = (event: Event): void => {
@@ -37,7 +39,7 @@ export function Menu({ label, sign, words, start = false, children, className = 
     if ((event.target as Element).closest(".item") && box.current) box.current.open = false;
   };
   return (
-    <details className="menu" ref={box} onKeyDown={onKeyDown}>
+    <details className="menu" ref={box} data-time={isTime ? "" : undefined} onKeyDown={onKeyDown}>
       {words ? (
         <summary className={className} title={label}><span className="sr">{label}: </span>{words}</summary>
       ) : (

@@ -1,13 +1,16 @@
+import { useParams } from "@tanstack/react-router";
 import { type ReactNode, useId } from "react";
-import { ApiError, request } from "../data/api";
+import type { ApiError } from "../data/api";
 import type { Outcome, Rows } from "../data/batch";
 import { catalogue } from "../data/catalogue";
-import type { Page, Sent } from "../data/page";
+import { clock, figure } from "../data/format";
+import type { Page } from "../data/page";
 import { rowsIn } from "../data/rows";
+import { findServer } from "../data/servers";
+import { useSession } from "../data/session";
+import { useSettings } from "../data/settings";
 import { reasonOf, wordsFor } from "../data/why";
-import { Menu } from "./Menu";
-import { save } from "./save";
-import { useGo } from "../app/go";
+import { PanelMenu } from "./PanelMenu";
 
 interface Props {
   title: string;
@@ -37,7 +40,7 @@ export function Panel({ title, unit, id, page, nothing, isChart = false, actions
         <span className="grow" />
         {rows?.truncated && sent?.isWhole && <span className="badge warn">first {rows.rows.length.toLocaleString("en")} rows; narrow the range</span>}
         {actions}
-        {sent && <PanelMenu title={title} sent={sent} />}
+        {sent && page.data && <PanelMenu title={title} unit={unit ?? ""} sent={sent} data={page.data} rows={rows} isChart={isChart} />}
       </header>
       {rows && rows.rows.length > 0 ? children(rows) : <Empty {...{ id, page, outcome, nothing, isChart }} />}
     </section>
@@ -52,9 +55,20 @@ interface EmptyProps {
   isChart: boolean;
 }
 
+/** When the first word came of the server of this page, or of any; null: that is not known. */
+function useFirstSeen(): number | null {
+  const { server: slug } = useParams({ strict: false }) as { server?: string };
+  const { boot } = useSession();
+  const found = slug ? findServer(boot.servers, slug) : null;
+  const servers = found && "server" in found ? [found.server] : slug ? [] : boot.servers;
+  return servers.length > 0 ? Math.min(...servers.map((server) => Date.parse(server.first_seen))) : null;
+}
+
 /** Nothing is just empty. */
 function Empty({ id, page, outcome, nothing, isChart }: EmptyProps): ReactNode {
   const kind = isChart ? "state chart" : "state";
+  const since = useFirstSeen();
+  const { zone } = useSettings();
   if (!outcome && page.error) {
     return <p className={kind}>Not there: {page.error.message}</p>;
   }
@@ -64,6 +78,9 @@ function Empty({ id, page, outcome, nothing, isChart }: EmptyProps): ReactNode {
   if ("error" in outcome) return <Failed error={outcome.error} again={page.again} kind={kind} />;
   const sent = page.data?.sent.get(id);
   const needs = (sent && catalogue.get(sent.name)?.needs) ?? [];
+  if (isChart && page.data && since !== null && since >= page.data.range.to) {
+    return <p className={kind} data-reason="young">It is watched since {clock(since, zone)}: the first step of {figure(page.data.step, "s")} is not complete yet.</p>;
+  }
   const reason = reasonOf(needs, rowsIn(page.data?.outcomes.get("why")));
   return <p className={kind} data-reason={reason.kind}>{wordsFor(reason, nothing)}</p>;
 }
@@ -76,27 +93,5 @@ export function Failed({ error, again, kind = "state" }: { error: ApiError; agai
       </p>
       {again && error.passes && <button type="button" className="button" onClick={again}>Try again</button>}
     </div>
-  );
-}
-
-/** Takes a panel along: all rows as CSV, its SQL, the console. */
-function PanelMenu({ title, sent }: { title: string; sent: Sent }): ReactNode {
-  const go = useGo();
-  const csv = async (): Promise<void> => {
-    const answer = await request("POST", "sql", { body: { sql: sent.sql, params: sent.params }, accept: "text/csv" });
-    save(await answer.blob(), `${sent.name}.csv`);
-  };
-  return (
-    <Menu label={`Take along: ${title}`} sign="⋯">
-      <button type="button" className="button item" onClick={() => void csv()}>All rows as CSV</button>
-      <button type="button" className="button item" onClick={() => void navigator.clipboard?.writeText(sent.sql)}>Copy its SQL</button>
-      <button
-        type="button"
-        className="button item"
-        onClick={() => go("/sql", { sql: sent.sql, params: JSON.stringify(sent.params) })}
-      >
-        Open in the SQL console
-      </button>
-    </Menu>
   );
 }

@@ -85,10 +85,13 @@ function renew(): Promise<boolean> {
   return renewing;
 }
 
+/** A password that is wrong says nothing of the session. */
+const isWrongPassword = async (answer: Response): Promise<boolean> => (await problem(answer.clone())).code === "wrong_credentials";
+
 /** Sends a request with the session; throws an ApiError for everything but success. */
 export async function request(method: string, path: string, sent: Sent = {}): Promise<Response> {
   let answer = await send(method, path, sent);
-  if (answer.status === 401 && !path.startsWith("auth/login")) {
+  if (answer.status === 401 && !path.startsWith("auth/login") && !(await isWrongPassword(answer))) {
     if (await renew().catch(() => false)) answer = await send(method, path, sent);
     if (answer.status === 401) for (const listener of expired) listener();
   }
@@ -112,7 +115,7 @@ export interface ServerInfo {
 }
 
 export interface Bootstrap {
-  user: { username: string | null; role: string; permissions: string[] };
+  user: { username: string | null; role: string; permissions: string[]; preferences: Record<string, unknown> };
   version: { version: string; git_hash: string };
   now: string;
   servers: ServerInfo[];

@@ -85,6 +85,14 @@ export const dateTime = (at: number, zone: Zone): string =>
 export const dayAndTime = (at: number, zone: Zone): string =>
   new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", ...zoneOf(zone) }).format(at);
 
+/** What a field for a date and a time takes. */
+export function forField(at: number, zone: Zone): string {
+  const moved = zone === "utc" ? at : at - new Date(at).getTimezoneOffset() * 60_000;
+  return new Date(moved).toISOString().slice(0, 16);
+}
+
+export const readField = (text: string, zone: Zone): number => Date.parse(`${text}${zone === "utc" ? "Z" : ""}`);
+
 /** `160004` is 16.4. */
 export const version = (number: unknown): string =>
   typeof number === "number" ? `${Math.floor(number / 10_000)}.${number % 10_000}` : "–";

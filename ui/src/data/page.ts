@@ -22,6 +22,9 @@ export interface Ask {
 }
 
 export interface PageData {
+  /** The range of the address, written out. */
+  asked: Range;
+  /** The buckets of it that are complete. */
   range: Range;
   other: Range | null;
   /** Seconds of a bucket. */
@@ -101,7 +104,7 @@ export function planned({ asks, values }: Plan, { times, now, interval, width }:
     sent.set(ask.id, { sql, params, name: ask.query, isWhole: ask.most === undefined });
     queries.push({ id: ask.id, sql, params, ...(ask.most ? { max_rows: ask.most } : {}) });
   }
-  return { range: completeBuckets(range, step, now, interval), other, step, sent, queries };
+  return { asked: range, range: completeBuckets(range, step, now, interval), other, step, sent, queries };
 }
 
 export interface Page {

@@ -1,7 +1,8 @@
 // Who looks: asked once per load, and after each log-in.
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { createContext, useContext, useEffect, useMemo, useState, type ReactNode } from "react";
-import { ApiError, type Bootstrap, getJson, logout, onExpired } from "./api";
+import { ApiError, type Bootstrap, getJson, logout, onExpired, request } from "./api";
+import { follow } from "./settings";
 
 interface Session {
   boot: Bootstrap;
@@ -45,6 +46,13 @@ export function SessionGate({ children, door, waiting }: Props): ReactNode {
   });
 
   useEffect(() => onExpired(() => setExpired(true)), []);
+  const user = boot.data?.boot.user;
+  const person = user ? `${user.username ?? ""} ${JSON.stringify(user.preferences)}` : null;
+  useEffect(() => {
+    if (!user) return;
+    // One that is not kept holds in this browser all the same.
+    follow(user.preferences, (settings) => void request("PUT", "preferences", { body: settings }).catch(() => undefined));
+  }, [person]);
   useEffect(() => {
     const heard = (event: MessageEvent): void => {
       if (event.data === "in") {

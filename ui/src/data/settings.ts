@@ -1,4 +1,5 @@
-// What a person has chosen for this browser. Nothing of what servers say is ever kept.
+// What a person has chosen: for this browser at once, and kept by the server for the next one.
+// Nothing of what servers say is ever kept here.
 import { useSyncExternalStore } from "react";
 import type { Zone } from "./format";
 
@@ -8,9 +9,13 @@ export interface Settings {
   zone: Zone;
   /** Whether single letters do something. */
   keys: boolean;
+  /** How much fits on a screen. */
+  density: "normal" | "dense";
+  /** The page behind `/`. */
+  landing: "fleet" | "events" | "queries";
 }
 
-const DEFAULTS: Settings = { theme: "auto", contrast: "auto", zone: "local", keys: true };
+const DEFAULTS: Settings = { theme: "auto", contrast: "auto", zone: "local", keys: true, density: "normal", landing: "fleet" };
 const NAME = "pganalytics-settings";
 
 const CHOICES: { [K in keyof Settings]: readonly Settings[K][] } = {
@@ -18,6 +23,8 @@ const CHOICES: { [K in keyof Settings]: readonly Settings[K][] } = {
   contrast: ["auto", "more"],
   zone: ["local", "utc"],
   keys: [true, false],
+  density: ["normal", "dense"],
+  landing: ["fleet", "events", "queries"],
 };
 
 /** Settings of a text; whatever is not one is as if it were not there. */
@@ -29,7 +36,7 @@ export function readSettings(text: string | null): Settings {
     // Somebody else's text.
   }
   const one = <K extends keyof Settings>(key: K): Settings[K] => CHOICES[key].find((choice) => choice === found[key]) ?? DEFAULTS[key];
-  return { theme: one("theme"), contrast: one("contrast"), zone: one("zone"), keys: one("keys") };
+  return { theme: one("theme"), contrast: one("contrast"), zone: one("zone"), keys: one("keys"), density: one("density"), landing: one("landing") };
 }
 
 const stored = (): string | null => {
@@ -49,6 +56,7 @@ const more = (): MediaQueryList => matchMedia("(prefers-contrast: more)");
 function apply(): void {
   const root = document.documentElement.dataset;
   root["theme"] = present.theme === "auto" ? (dark().matches ? "dark" : "light") : present.theme;
+  root["density"] = present.density;
   root["contrast"] = present.contrast === "more" || more().matches ? "more" : "normal";
   for (const listener of listeners) listener();
 }
@@ -61,14 +69,28 @@ export function startSettings(): void {
   more().addEventListener("change", apply);
 }
 
-export function change(to: Partial<Settings>): void {
-  present = { ...present, ...to };
+function become(next: Settings): void {
+  present = next;
   try {
     localStorage.setItem(NAME, JSON.stringify(present));
   } catch {
     // It holds until the page is left.
   }
   apply();
+}
+
+let keep: (settings: Settings) => void = () => undefined;
+
+/** Takes what the server has kept of a person, and tells it of later choices. */
+export function follow(kept: Record<string, unknown>, later: (settings: Settings) => void): void {
+  keep = later;
+  // Who has chosen nothing yet goes on with what this browser has.
+  if (Object.keys(kept).length > 0) become(readSettings(JSON.stringify({ ...present, ...kept })));
+}
+
+export function change(to: Partial<Settings>): void {
+  become({ ...present, ...to });
+  keep(present);
 }
 
 const subscribe = (listener: () => void): (() => void) => {

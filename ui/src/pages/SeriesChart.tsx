@@ -23,6 +23,9 @@ interface Props {
   name?: (label: string) => string;
 }
 
+/** Rows without a figure: a mean of nothing. */
+export const NO_VALUE = "There is no figure in any step of this range: nothing happened that it could be made of.";
+
 /** Wait classes stand in their own order, whatever their size. */
 export function ordered(series: Series): Series {
   if (!series.lines.every((line) => isWaitClass(line.label))) return series;
@@ -51,5 +54,6 @@ export function SeriesChart({ page, id, beforeId, value, by, label, isStack = fa
     const all = linesOf(earlier, range, step, value, isStack ? null : (by ?? null), shift);
     return largest(all, 3);
   }, [earlier, other, range, step, value, by, isStack]);
+  if (series.lines.every((line) => line.values.every((each) => each === null))) return <p className="state chart">{NO_VALUE}</p>;
   return <TimeChart label={label} unit={unit} series={series} before={before} isStack={isStack} limit={limit} step={step} />;
 }

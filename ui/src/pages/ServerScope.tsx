@@ -2,21 +2,23 @@ import { useParams } from "@tanstack/react-router";
 import type { ReactNode } from "react";
 import { To } from "../components/To";
 import type { ServerInfo } from "../data/api";
-import { findServer, isCluster, slugOf } from "../data/servers";
+import { type Kind, useKinds } from "../data/kinds";
+import { findServer, slugOf } from "../data/servers";
 import { useSession } from "../data/session";
 import { ago } from "../data/why";
 
 interface Props {
   title: string;
-  /** Whether the page is one of hosts. */
-  isHost?: boolean;
+  /** What the page is about; clusters where it says nothing. */
+  of?: Kind;
   children: (server: ServerInfo) => ReactNode;
 }
 
 /** The server of the address; or what is wrong with it. */
-export function ServerScope({ title, isHost = false, children }: Props): ReactNode {
+export function ServerScope({ title, of = "cluster", children }: Props): ReactNode {
   const { server: slug = "" } = useParams({ strict: false }) as { server?: string };
   const { boot, ahead } = useSession();
+  const kindOf = useKinds();
   const found = findServer(boot.servers, slug);
   if (!found) {
     return (
@@ -36,6 +38,7 @@ export function ServerScope({ title, isHost = false, children }: Props): ReactNo
     );
   }
   const { server } = found;
+  const kind = kindOf(server);
   return (
     <>
       <div className="title">
@@ -45,8 +48,21 @@ export function ServerScope({ title, isHost = false, children }: Props): ReactNo
           <span className="badge bad" role="status">✕ silent: last heard of {ago(Date.parse(server.last_seen), Date.now() + ahead)}</span>
         )}
       </div>
-      {!isHost && !isCluster(server) && <p className="notice warn" role="status">This is a host, a pooler, or a server that was never reached: there is little to see here. <To path={`/s/${slugOf(server)}/host`}>Its page as a host</To></p>}
+      {kind !== of && !(kind === "cluster" && of === "backups") && <OtherKind kind={kind} server={server} />}
       {children(server)}
     </>
   );
+}
+
+const PLACES: Record<Kind, readonly [string, string]> = {
+  cluster: ["a PostgreSQL cluster", "overview"],
+  pooler: ["a pooler", "pooler"],
+  backups: ["a place of backups", "backups"],
+  host: ["a host, or a server that was never reached", "host"],
+};
+
+/** The page is about something else than this server is. */
+function OtherKind({ kind, server }: { kind: Kind; server: ServerInfo }): ReactNode {
+  const [words, page] = PLACES[kind];
+  return <p className="notice warn" role="status">This is {words}: there is little to see here. <To path={`/s/${slugOf(server)}/${page}`}>Its own page</To></p>;
 }

@@ -21,16 +21,18 @@ function Choice<K extends keyof Settings>({ title, name, words }: ChoiceProps<K>
   );
 }
 
-/** What holds in this browser. */
+/** What a person has chosen. */
 export function SettingsPage(): ReactNode {
   return (
     <>
-      <div className="title"><h1>Settings</h1> <span className="muted">of this browser</span></div>
+      <div className="title"><h1>Preferences</h1> <span className="muted">kept for you, on whichever browser</span></div>
       <div className="grid2">
         <Choice title="Looks" name="theme" words={[["auto", "As the system"], ["light", "Light"], ["dark", "Dark"]]} />
         <Choice title="Contrast" name="contrast" words={[["auto", "As the system"], ["more", "High"]]} />
         <Choice title="Times" name="zone" words={[["local", "Local time"], ["utc", "UTC"]]} />
         <Choice title="Single letters as keys" name="keys" words={[[true, "On"], [false, "Off"]]} />
+        <Choice title="Lines" name="density" words={[["normal", "Roomy"], ["dense", "Close together"]]} />
+        <Choice title="The first page" name="landing" words={[["fleet", "Fleet"], ["events", "Events"], ["queries", "Queries of all servers"]]} />
       </div>
     </>
   );

@@ -145,7 +145,7 @@ fn three_days_without_a_server_stay_within_bounds_and_drain_behind_what_is_new()
 /// Seeds that once showed a bug.
 #[test]
 fn schedules_that_showed_bugs_show_them_no_more() {
-    for seed in [52, 146, 158, 389, 920, 7124, 11337, 18896, 39457, 58564, 71936, 325_932, 497_068] {
+    for seed in [52, 146, 158, 389, 920, 7124, 11337, 18896, 39457, 58564, 71936, 325_932, 400_888, 497_068, 794_662] {
         World::run(seed);
     }
 }

@@ -11,7 +11,7 @@ use pganalytics_server::{
 };
 use pganalytics_store::meta_store::Role;
 
-use super::operations;
+use super::{backups, operations};
 
 const ABOUT: &str = "Takes in, keeps and shows what agents collect from PostgreSQL servers";
 const AFTER: &str = "\
@@ -49,10 +49,15 @@ pub(crate) enum Command {
     },
     Secrets(Secrets),
     Certs(Certs),
+    Backups(Backups),
     Audit {
         json: bool,
     },
     MigrateUp,
+    /// The page alone.
+    Ui {
+        backend: String,
+    },
 }
 
 /// Commands about secrets.
@@ -67,6 +72,13 @@ pub(crate) enum Certs {
     Issue { ca: PathBuf, folder: PathBuf, request: Request },
     Show { file: PathBuf },
     Check { certificate: PathBuf, key: PathBuf, ca: Option<PathBuf>, host: Option<String>, reader: Option<Owner> },
+}
+
+/// Commands about backups of the embedded store.
+pub(crate) enum Backups {
+    Make { output: Option<PathBuf>, keep: Option<usize>, verify: bool },
+    Restore { file: PathBuf, replace: bool },
+    Check { file: PathBuf },
 }
 
 /// Commands about users and tokens.
@@ -105,7 +117,9 @@ fn chosen(matches: &ArgMatches) -> Command {
         Some((name @ ("health" | "doctor" | "secrets" | "certs" | "audit"), matches)) => {
             operations::chosen(name, matches)
         }
+        Some((name @ ("backup" | "restore"), matches)) => backups::chosen(name, matches),
         Some(("migrate", _)) => Command::MigrateUp,
+        Some(("ui", matches)) => Command::Ui { backend: text(matches, "backend") },
         Some(("user", matches)) => Command::People(match matches.subcommand() {
             Some(("add", matches)) => People::AddUser {
                 name: text(matches, "name"),
@@ -154,7 +168,7 @@ fn command() -> clap::Command {
                         .value_parser(|text: &str| text.parse::<Scope>())
                         .action(ArgAction::Append)
                         .default_value("push")
-                        .help("push, read, write or admin; may be given several times"),
+                        .help("push, read, write, admin or annotate; may be given several times"),
                 ),
         );
     let json = Arg::new("json").long("json").action(ArgAction::SetTrue).help("Print JSON instead of a table");
@@ -178,9 +192,21 @@ fn command() -> clap::Command {
                 .arg_required_else_help(true)
                 .subcommand(clap::Command::new("up").about("Do it")),
         )
+        .subcommand(
+            clap::Command::new("ui")
+                .about("Serve the web UI alone, in front of a server elsewhere; it keeps nothing and needs no secret")
+                .arg(
+                    Arg::new("backend")
+                        .long("backend")
+                        .value_name("URL")
+                        .required(true)
+                        .help("The server, as http://backend:8080; it must trust this address as a proxy"),
+                ),
+        )
         .subcommand(user)
         .subcommand(token)
         .subcommands(operations::commands())
+        .subcommands(backups::commands())
         .arg(
             Arg::new("config")
                 .long("config")

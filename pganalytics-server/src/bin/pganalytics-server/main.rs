@@ -1,8 +1,10 @@
 //! The server: a thin shell over the library.
 
 mod args;
+mod backups;
 mod catalog;
 mod files;
+mod front;
 mod notify;
 mod operations;
 mod people;
@@ -23,6 +25,7 @@ use pganalytics_core::Secret;
 use pganalytics_server::{
     ServerError,
     config::{Config, Gathered, KEYS, Origin, read::Flags},
+    ops::backup,
 };
 use pganalytics_store::sqlite::{SqliteOptions, SqliteStore};
 use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
@@ -98,6 +101,9 @@ fn run(args: Args) -> Result<(), Failure> {
     if let Command::Config { json } = args.command {
         return show::config(&gathered, json);
     }
+    if let Command::Backups(command) = &args.command {
+        return backups::run(&config, command);
+    }
     let log = start_log(&config, &args.command)?;
     for warning in &config.warnings {
         tracing::warn!("{warning}");
@@ -119,6 +125,7 @@ fn run(args: Args) -> Result<(), Failure> {
                 let reload = reload::Reload::new(source, gathered.clone(), log);
                 serve::serve(config, reload).await
             }
+            Command::Ui { backend } => front::serve(config, &backend).await,
             Command::MigrateUp => {
                 open_store(&config.data_dir)?;
                 say(&format!("the store in {} has this version's shape\n", config.data_dir.display()));
@@ -172,7 +179,7 @@ type LogFilter = tracing_subscriber::reload::Handle<EnvFilter, tracing_subscribe
 /// Logs go to the standard error, results to the standard output.
 fn start_log(config: &Config, command: &Command) -> Result<LogFilter, Failure> {
     // Who asks for a token does not want to read how it was made.
-    let level = if matches!(command, Command::Serve) { config.log_level.as_str() } else { "warn" };
+    let level = if matches!(command, Command::Serve | Command::Ui { .. }) { config.log_level.as_str() } else { "warn" };
     let (filter, handle) = tracing_subscriber::reload::Layer::new(log_filter(level)?);
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let log = tracing_subscriber::registry().with(filter);
@@ -200,6 +207,13 @@ fn log_filter(level: &str) -> Result<EnvFilter, Failure> {
 
 /// Opens the embedded store.
 fn open_store(folder: &Path) -> Result<SqliteStore, Failure> {
+    if backup::is_unfinished(folder) {
+        // An empty store in its place would be taken for the restored one.
+        let folder = folder.display();
+        return Err(Failure::new(format!(
+            "the data folder {folder}: a restore has not ended; run pganalytics-server restore again"
+        )));
+    }
     SqliteStore::open(folder, SqliteOptions::default()).map_err(|error| {
         let hint = match &error {
             // These say themselves what to do.

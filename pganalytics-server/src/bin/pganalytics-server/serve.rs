@@ -133,7 +133,7 @@ async fn ui_listener(config: &Config) -> Result<Option<TcpListener>, Failure> {
     }
 }
 
-fn cannot_listen(address: SocketAddr, error: &io::Error, flag: &str) -> Failure {
+pub(super) fn cannot_listen(address: SocketAddr, error: &io::Error, flag: &str) -> Failure {
     let variable = flag.to_uppercase().replace('-', "_");
     let hint = match error.kind() {
         io::ErrorKind::AddrInUse => {
@@ -190,7 +190,7 @@ fn welcome(config: &Config, people: SocketAddr, address: SocketAddr, server: &mu
 }
 
 /// The first signal stops in order, the second at once.
-async fn stop_on_signals(stop: CancellationToken) {
+pub(super) async fn stop_on_signals(stop: CancellationToken) {
     let signals = signal(SignalKind::terminate()).and_then(|term| Ok((term, signal(SignalKind::interrupt())?)));
     let (mut terminate, mut interrupt) = match signals {
         Ok(signals) => signals,

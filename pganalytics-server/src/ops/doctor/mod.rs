@@ -4,6 +4,7 @@
 //! works beside a running server, and names what it could not look at as
 //! skipped: a skipped check is no good news.
 
+mod backups;
 mod live;
 mod machine;
 mod secrets;
@@ -82,6 +83,9 @@ pub const CHECKS: &[About] = &[
     about("store.space", "free space is less than 30 days of what comes in (60 days; under 30 GB in production)", "give the folder more disk, or keep less: PGANALYTICS_DEFAULT_RETENTION_DAYS"),
     about("store.fs", "the data folder is on a network file system", "move it to a local disk: locks of network file systems do not hold"),
     about("store.owner", "the data folder can be read by others, or not be written", "chmod 0700 it, and give it to the server's user"),
+    about("backup.age", "the newest backup is more than 26 hours old, there is none, or no folder is named in production", "pganalytics-backup.timer, or pganalytics-server backup --keep 14 --verify every night; PGANALYTICS_BACKUP_DIR"),
+    about("backup.verified", "no backup of the last 30 days (7) was read again", "pganalytics-server backup --verify, or restore --check"),
+    about("backup.elsewhere", "(backups are on the disk of the store)", "a disk, or better a machine, of their own"),
     about("auth.jwt_life", "(access tokens live longer than an hour)", "JWT_EXPIRATION=900"),
     about("edge.ratelimit", "a class of requests has no limit", "unset its PGANALYTICS_RATE_LIMIT_…"),
     about("edge.cors", "pages of plain http origins may use the API", "name https origins only"),
@@ -172,6 +176,7 @@ pub fn examine(patient: &Patient<'_>, only: Option<&str>) -> Vec<Finding> {
     let server = patient.config.as_ref().map_err(|_| "the settings are wrong".to_owned()).and_then(LocalServer::of);
     let seen = live::look(patient, server.as_ref(), &mut report);
     machine::look(patient, seen.as_ref(), &mut report);
+    backups::look(patient, &mut report);
     let mut findings = report.findings;
     findings.retain(|finding| only.is_none_or(|id| finding.id == id || finding.id.starts_with(&format!("{id}."))));
     findings.sort_by_key(|finding| CHECKS.iter().position(|check| check.id == finding.id));

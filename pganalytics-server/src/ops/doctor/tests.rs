@@ -18,8 +18,14 @@ fn good(folder: &Path) -> BTreeMap<String, String> {
     let data = folder.join("data");
     fs::create_dir(&data).unwrap();
     fs::set_permissions(&data, fs::Permissions::from_mode(0o700)).unwrap();
+    let backups = folder.join("backups");
+    fs::create_dir(&backups).unwrap();
+    for end in ["", ".verified"] {
+        fs::write(backups.join(format!("pganalytics-20260131T120000Z.backup{end}")), "").unwrap();
+    }
     let file = |name: &str| folder.join(name).display().to_string();
     [
+        ("PGANALYTICS_BACKUP_DIR", backups.display().to_string()),
         ("ENVIRONMENT", "production".to_owned()),
         ("JWT_SECRET_FILE", file("secrets/server/jwt_secret")),
         ("REGISTRATION_SECRET_FILE", file("secrets/server/registration_secret")),
@@ -46,11 +52,12 @@ fn a_good_installation_is_green_and_nothing_is_left_out() {
     let folder = tempfile::tempdir().unwrap();
     let found = outcomes(&good(folder.path()), &Flags::new());
     // Nobody runs a server here; tests run as any user, on any disk, in any container.
-    let apart = ["live.ready", "container.root", "container.limits", "store.space"];
+    let apart = ["live.ready", "container.root", "container.limits", "store.space", "backup.elsewhere"];
     for (id, (outcome, seen)) in &found {
         assert!(apart.contains(id) || *outcome <= Outcome::Skip, "{id}: {seen}");
     }
     assert_eq!(found["live.ready"].0, Outcome::Fail);
+    assert_eq!(found["backup.elsewhere"].0, Outcome::Warn);
     let ids: Vec<_> = CHECKS.iter().map(|check| check.id).collect();
     assert!(ids.iter().all(|id| found.contains_key(id)), "{ids:?}");
     assert_eq!(found.len(), ids.len());
@@ -67,6 +74,14 @@ fn each_planted_fault_is_found_by_its_check() {
     let loose = folder.path().join("loose");
     fs::create_dir(&loose).unwrap();
     fs::set_permissions(&loose, fs::Permissions::from_mode(0o755)).unwrap();
+    let old = folder.path().join("old");
+    fs::create_dir(&old).unwrap();
+    for (name, days) in [("pganalytics-20260101T120000Z.backup", 2), ("pganalytics-20251201T120000Z.backup", 9)] {
+        let file = fs::File::create(old.join(name)).unwrap();
+        file.set_modified(std::time::SystemTime::now() - std::time::Duration::from_hours(days * 24)).unwrap();
+    }
+    fs::write(old.join("pganalytics-20251201T120000Z.backup.verified"), "").unwrap();
+    let old = old.to_str().unwrap();
     let strong = "q8ZkV2hT0mB4xW6nR1yLc9JdPfGs3UaE";
     let long_word = "abababababababababababababababababab";
     let planted: &[Planted<'_>] = &[
@@ -93,6 +108,12 @@ fn each_planted_fault_is_found_by_its_check() {
         ("store.owner", &[("PGANALYTICS_DATA_DIR", loose.to_str().unwrap())], Outcome::Fail),
         ("store.space", &[("PGANALYTICS_DATA_DIR", "/nowhere/at/all")], Outcome::Fail),
         ("store.fs", &[("PGANALYTICS_DATA_DIR", "/nowhere/at/all")], Outcome::Skip),
+        ("backup.age", &[("PGANALYTICS_BACKUP_DIR", "")], Outcome::Fail),
+        ("backup.age", &[("PGANALYTICS_BACKUP_DIR", "/nowhere/at/all")], Outcome::Fail),
+        ("backup.age", &[("PGANALYTICS_BACKUP_DIR", loose.to_str().unwrap())], Outcome::Fail),
+        ("backup.age", &[("PGANALYTICS_BACKUP_DIR", old)], Outcome::Fail),
+        ("backup.verified", &[("PGANALYTICS_BACKUP_DIR", old)], Outcome::Warn),
+        ("backup.verified", &[("PGANALYTICS_BACKUP_DIR", loose.to_str().unwrap())], Outcome::Fail),
         ("auth.jwt_life", &[("JWT_EXPIRATION", "7200")], Outcome::Warn),
         ("edge.ratelimit", &[("PGANALYTICS_RATE_LIMIT_LOGIN", "0")], Outcome::Fail),
         ("edge.cors", &[("CORS_ALLOWED_ORIGINS", "http://pages.example")], Outcome::Fail),
@@ -141,8 +162,8 @@ fn the_page_of_checks_is_true() {
     for check in CHECKS {
         page += &format!("| `{}` | {} | {} |\n", check.id, check.fails_when, check.todo);
     }
-    page += "\nChecks that need a database of ours, backups, or two servers come with those: stores in PostgreSQL and\n\
-             TimescaleDB, and backups of the embedded store, are not in this version.\n";
+    page += "\nChecks that need a database of ours, or two servers, come with those: stores in PostgreSQL and\n\
+             TimescaleDB are not in this version.\n";
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/doctor.md");
     if std::env::var_os("UPDATE_DOCS").is_some() {
         fs::write(&path, &page).unwrap();

@@ -13,6 +13,7 @@ import { useSearch, useSet, useTimes } from "../../data/url";
 import { SeriesChart } from "../SeriesChart";
 import { ServerScope } from "../ServerScope";
 import { EventLane } from "../server/Events";
+import { Bill } from "./Bill";
 import { Blocking } from "./Blocking";
 import { Sessions } from "./Sessions";
 
@@ -41,6 +42,7 @@ function ActivityOf({ server }: { server: ServerInfo }): ReactNode {
         { id: "blocking", query: "blocking_at", values: around },
         { id: "pressure", query: "lock_pressure" },
         { id: "states", query: "sessions_by_state" },
+        { id: "bill", query: "lock_bill" },
         { id: "events", query: "events" },
         { id: "why", query: "why" },
       ],
@@ -70,7 +72,7 @@ function ActivityOf({ server }: { server: ServerInfo }): ReactNode {
       <Panel title="Sessions" unit={`not idle, ${when}`} id="sessions" page={page} nothing="No session did anything when it was last looked." actions={<Filter label="Filter sessions" />}>
         {(rows) => <Sessions rows={asObjects(rows).filter(fits)} server={server} />}
       </Panel>
-      {data && <EventLane rows={rowsIn(data.outcomes.get("events"))} range={data.range} />}
+      {data && <EventLane rows={rowsIn(data.outcomes.get("events"))} range={data.range} serverId={server.id} />}
       <div className="grid2">
         <Panel title="Lock pressure" unit="seconds waited, by the state of who held the lock" id="pressure" page={page} nothing="Nobody waited for a lock." isChart>
           {() => data && <SeriesChart page={data} id="pressure" value="s" by="holder" label="Lock pressure" isStack />}
@@ -79,6 +81,9 @@ function ActivityOf({ server }: { server: ServerInfo }): ReactNode {
           {() => data && <SeriesChart page={data} id="states" value="n" by="state" label="Sessions" isStack />}
         </Panel>
       </div>
+      <Panel title="Who made others wait" unit="seconds waited for locks in this range, billed to the head of the queue" id="bill" page={page} nothing="Nobody waited for a lock in this range.">
+        {(rows) => <Bill rows={asObjects(rows)} server={server} />}
+      </Panel>
     </>
   );
 }

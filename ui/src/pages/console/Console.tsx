@@ -8,6 +8,7 @@ import { useSession } from "../../data/session";
 import { useLook } from "../../data/settings";
 import { useSearch, useSet } from "../../data/url";
 import { AnswerView } from "./Answer";
+import { Saved, type SavedQuery } from "./Saved";
 import { Tables } from "./Tables";
 import type { Editor } from "./editor";
 import { placeOf, readParams } from "./result";
@@ -76,6 +77,14 @@ export function Console(): ReactNode {
     };
   }, [look, schema]);
   useEffect(() => () => running.current?.abort(), []);
+  const open = (query: SavedQuery): void => {
+    const given = query.params.length > 0 ? JSON.stringify(query.params) : "";
+    editor.current?.replace(query.sql);
+    setText(query.sql);
+    setParams(given);
+    latest.current = { text: query.sql, params: given };
+    void run();
+  };
   const csv = async (): Promise<void> => {
     const answer = await request("POST", "sql", { body: { sql: text, params: readParams(params) ?? [] }, accept: "text/csv" });
     save(await answer.blob(), "pganalytics.csv");
@@ -86,7 +95,10 @@ export function Console(): ReactNode {
     <>
       <div className="title"><h1>SQL</h1><span className="muted">over every measurement; it only reads</span></div>
       <div className="columns">
-        <Tables measurements={measurements} insert={(piece) => editor.current?.insert(piece)} />
+        <div className="stack">
+          <Saved present={() => latest.current} open={open} />
+          <Tables measurements={measurements} insert={(piece) => editor.current?.insert(piece)} />
+        </div>
         <div className="stack">
           <div className="editor" ref={place} />
           <div className="row">

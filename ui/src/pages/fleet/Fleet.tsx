@@ -7,6 +7,7 @@ import { asObjects, rowsIn, textIn } from "../../data/rows";
 import { type Series, linesOf } from "../../data/series";
 import { slugOf } from "../../data/servers";
 import { useSession } from "../../data/session";
+import { EventLane } from "../server/Events";
 import { FirstStart } from "./FirstStart";
 import { Heat } from "./Heat";
 import { Instances } from "./Instances";
@@ -16,6 +17,7 @@ const PLAN = {
   asks: [
     { id: "now", query: "fleet_now" },
     { id: "load", query: "fleet_load" },
+    { id: "events", query: "fleet_events" },
   ],
   values: {},
 };
@@ -57,6 +59,7 @@ export function Fleet(): ReactNode {
       <Panel title="Load" unit="active sessions; darkest where the busiest server was at its peak" id="load" page={page} nothing="No session was active in this range." isChart>
         {() => load && <Heat load={load} nameOf={nameOf} slug={slug} />}
       </Panel>
+      {data && <EventLane rows={rowsIn(data.outcomes.get("events"))} range={data.range} serverId={null} />}
       <Panel title="Instances" id="now" page={page} nothing="No PostgreSQL server reports yet.">
         {(rows) => <Instances rows={asObjects(rows)} load={load} slug={slug} />}
       </Panel>

@@ -4,16 +4,15 @@ import { PageState } from "../../components/PageState";
 import { Panel } from "../../components/Panel";
 import type { ServerInfo } from "../../data/api";
 import { figure } from "../../data/format";
-import { type Page, usePage } from "../../data/page";
+import { usePage } from "../../data/page";
 import { type Row, asObjects, numberIn, rowsIn, textIn } from "../../data/rows";
 import { SeriesChart } from "../SeriesChart";
 import { ServerScope } from "../ServerScope";
-import { unfolded } from "./unfold";
-import { TimeChart } from "../../charts/TimeChart";
-import { linesOf } from "../../data/series";
+import { Several } from "../Several";
+import { EventLane } from "../server/Events";
 
 export function Host(): ReactNode {
-  return <ServerScope title="Host" isHost>{(server) => <HostOf key={server.id} server={server} />}</ServerScope>;
+  return <ServerScope title="Host" of="host">{(server) => <HostOf key={server.id} server={server} />}</ServerScope>;
 }
 
 const ASKS = [
@@ -23,6 +22,7 @@ const ASKS = [
   { id: "disks", query: "disks" },
   { id: "net", query: "host_net" },
   { id: "mounts", query: "mounts" },
+  { id: "events", query: "events" },
 ];
 
 /** A file system that is full within a day, or has hardly anything left. */
@@ -41,6 +41,7 @@ const MOUNTS: GridColumn[] = [
   { id: "inodes_free", title: "Inodes left", unit: "" },
   { id: "read_only", title: "Read only" },
 ];
+const NOTHING = "No agent on this host has told anything in this range.";
 const FACTS: GridColumn[] = [
   { id: "os", title: "System" },
   { id: "kernel", title: "Kernel" },
@@ -69,11 +70,12 @@ function HostOf({ server }: { server: ServerInfo }): ReactNode {
       <Panel title="What it is" id="now" page={page} nothing="No agent runs on it, or none has told yet.">
         {(rows) => <Grid label="What it is" rows={asObjects(rows)} columns={FACTS} rowKey={(row) => textIn(row, "hostname")} sort="os" param="fsort" />}
       </Panel>
+      {data && <EventLane rows={rowsIn(data.outcomes.get("events"))} range={data.range} serverId={server.id} />}
       <div className="grid2">
-        <Several page={page} id="cpu" title="Processors" unit="shares of their time" of={{ usr: "user", sys: "system", iowait: "waits for disks", steal: "stolen" }} measure="ratio" isStack />
-        <Several page={page} id="cpu" title="Load" unit="processes that run or wait" of={{ load: "load, 1 min" }} measure="" limit={cpus > 0 ? { value: cpus, label: `${cpus} processors` } : undefined} />
-        <Several page={page} id="cpu" title="Stalled" unit="share of time in which all waited (PSI)" of={{ io_stalled: "for disks", memory_stalled: "for memory" }} measure="ratio" />
-        <Several page={page} id="memory" title="Memory" unit="mean of each step" of={{ used: "used", cached: "cached", dirty: "dirty", swap_used: "swap used" }} measure="B" />
+        <Several nothing={NOTHING} page={page} id="cpu" title="Processors" unit="shares of their time" of={{ usr: "user", sys: "system", iowait: "waits for disks", steal: "stolen" }} measure="ratio" isStack />
+        <Several nothing={NOTHING} page={page} id="cpu" title="Load" unit="processes that run or wait" of={{ load: "load, 1 min" }} measure="" limit={cpus > 0 ? { value: cpus, label: `${cpus} processors` } : undefined} />
+        <Several nothing={NOTHING} page={page} id="cpu" title="Stalled" unit="share of time in which all waited (PSI)" of={{ io_stalled: "for disks", memory_stalled: "for memory" }} measure="ratio" />
+        <Several nothing={NOTHING} page={page} id="memory" title="Memory" unit="mean of each step" of={{ used: "used", cached: "cached", dirty: "dirty", swap_used: "swap used" }} measure="B" />
         {chart("disks", "Disks busy", "share of time with a request", "util", "device", "No disk is seen.", true)}
         {chart("disks", "Time of a read", "mean, by disk", "read_ms", "device", "No disk is seen.")}
         {chart("disks", "Time of a write", "mean, by disk", "write_ms", "device", "No disk is seen.")}
@@ -84,30 +86,5 @@ function HostOf({ server }: { server: ServerInfo }): ReactNode {
         {(rows) => <Grid label="File systems" rows={asObjects(rows)} columns={MOUNTS} rowKey={(row) => textIn(row, "mount")} sort="seconds_to_full" param="msort" />}
       </Panel>
     </>
-  );
-}
-
-interface SeveralProps {
-  page: Page;
-  id: string;
-  title: string;
-  unit: string;
-  /** Names of columns and what they are called. */
-  of: Record<string, string>;
-  measure: string;
-  isStack?: boolean;
-  limit?: { value: number; label: string } | undefined;
-}
-
-/** Several columns of a query as lines of one chart. */
-function Several({ page, id, title, unit, of, measure, isStack = false, limit }: SeveralProps): ReactNode {
-  const { data } = page;
-  const rows = rowsIn(data?.outcomes.get(id));
-  const names = JSON.stringify(of);
-  const series = useMemo(() => (data ? linesOf(unfolded(rows, JSON.parse(names) as Record<string, string>), data.range, data.step, "value", "line", 0, isStack) : null), [rows, data, names, isStack]);
-  return (
-    <Panel title={title} unit={unit} id={id} page={page} nothing="No agent on this host has told anything in this range." isChart>
-      {() => series && <TimeChart label={title} unit={measure} series={series} isStack={isStack} limit={limit} step={data?.step ?? 60} />}
-    </Panel>
   );
 }

@@ -3,42 +3,54 @@ import { Filter } from "../../components/Filter";
 import { PageState } from "../../components/PageState";
 import { Panel } from "../../components/Panel";
 import type { ServerInfo } from "../../data/api";
-import { usePage } from "../../data/page";
-import { asObjects } from "../../data/rows";
+import { type Plan, usePage } from "../../data/page";
+import { patternOf } from "../../data/pattern";
+import { asObjects, rowsIn } from "../../data/rows";
 import { useSearch, useSet } from "../../data/url";
 import { SeriesChart } from "../SeriesChart";
 import { ServerScope } from "../ServerScope";
+import { EventLane } from "../server/Events";
 import { Entries } from "./Entries";
 
 export function Logs(): ReactNode {
   return <ServerScope title="Logs">{(server) => <LogsOf key={server.id} server={server} />}</ServerScope>;
 }
 
+/** Of all servers. */
+export function FleetLogs(): ReactNode {
+  return (
+    <>
+      <div className="title"><h1>Logs</h1><span className="muted">of all servers</span></div>
+      <LogsOf server={null} />
+    </>
+  );
+}
+
 const SEVERITIES = ["", "PANIC", "FATAL", "ERROR", "WARNING", "LOG"];
 
-/** A word as a pattern: its own % and _ are letters. */
-export const patternOf = (words: string): string => `%${words.replace(/[\\%_]/g, (sign) => `\\${sign}`)}%`;
-
 /** What did the server say, how often, about what? */
-function LogsOf({ server }: { server: ServerInfo }): ReactNode {
+function LogsOf({ server }: { server: ServerInfo | null }): ReactNode {
   const search = useSearch();
   const set = useSet();
   const severity = SEVERITIES.includes(search["severity"] ?? "") ? (search["severity"] ?? "") : "";
   const pattern = patternOf(search["q"] ?? "");
+  const serverId = server?.id ?? null;
   const plan = useMemo(
-    () => ({
+    (): Plan => ({
       asks: [
-        { id: "histogram", query: "log_histogram" },
-        { id: "entries", query: "log_entries", values: { severity, pattern } },
-        { id: "why", query: "why" },
+        { id: "histogram", query: serverId ? "log_histogram" : "fleet_log_histogram" },
+        { id: "entries", query: serverId ? "log_entries" : "fleet_logs", values: { severity, pattern } },
+        { id: "events", query: serverId ? "events" : "fleet_events" },
+        ...(serverId ? [{ id: "why", query: "why" }] : []),
       ],
-      values: { server: server.id },
+      values: serverId ? { server: serverId } : {},
     }),
-    [server.id, severity, pattern],
+    [serverId, severity, pattern],
   );
-  const page = usePage("logs", plan);
+  const page = usePage(serverId ? "logs" : "fleet-logs", plan);
   const { data } = page;
-  const by = search["by"] === "class" ? "class" : "severity";
+  const other = server ? "class" : "server";
+  const by = search["by"] === other ? other : "severity";
   return (
     <>
       <Filter label="Filter entries">
@@ -52,10 +64,11 @@ function LogsOf({ server }: { server: ServerInfo }): ReactNode {
         page={page}
         nothing="Nothing was logged in this range, or the log can't be read."
         isChart
-        actions={<button type="button" className="chip" onClick={() => set({ by: by === "class" ? "" : "class" }, { replace: true })}>by {by === "class" ? "severity" : "class"}</button>}
+        actions={<button type="button" className="chip" onClick={() => set({ by: by === other ? "" : other }, { replace: true })}>by {by === other ? "severity" : other}</button>}
       >
         {() => data && <SeriesChart page={data} id="histogram" value="n" by={by} label="Entries" isStack />}
       </Panel>
+      {data && <EventLane rows={rowsIn(data.outcomes.get("events"))} range={data.range} serverId={serverId} />}
       <Panel title="Newest entries" unit="500 at most; a range or a word narrows them" id="entries" page={page} nothing={search["q"] ? "No entry has these words." : "No entry in this range."}>
         {(rows) => <Entries rows={asObjects(rows)} server={server} />}
       </Panel>

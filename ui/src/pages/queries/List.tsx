@@ -6,11 +6,13 @@ import type { ServerInfo } from "../../data/api";
 import { figure, oneLine, percent } from "../../data/format";
 import { type Row, textIn } from "../../data/rows";
 import { slugOf } from "../../data/servers";
+import { useSession } from "../../data/session";
 import { METRICS, deltaOf, fateOf, isLowerBound, meanChange } from "./figures";
 
 interface Props {
   rows: Row[];
-  server: ServerInfo;
+  /** Whose they are; null: each row says it. */
+  server: ServerInfo | null;
   isCompared: boolean;
   isChanged: boolean;
 }
@@ -42,17 +44,20 @@ function compared(): GridColumn[] {
 /** Statements with their figures; a row leads to its page. */
 export function List({ rows, server, isCompared, isChanged }: Props): ReactNode {
   const go = useGo();
-  const path = (row: Row): string => `/s/${slugOf(server)}/queries/${textIn(row, "queryid")}`;
+  const { boot } = useSession();
+  const slug = (row: Row): string => slugOf(server ?? boot.servers.find((each) => each.id === row["server_id"]) ?? { id: textIn(row, "server_id"), name: textIn(row, "server") });
+  const path = (row: Row): string => `/s/${slug(row)}/queries/${textIn(row, "queryid")}`;
   const metrics = METRICS.map((metric): GridColumn => ({
     id: metric.id,
     title: metric.title,
     unit: metric.unit,
     about: metric.about,
     value: metric.value,
-    show: (row) => `${isLowerBound(row) && metric.id !== "mean" ? "≥ " : ""}${figure(metric.value(row), metric.unit)}`,
+    show: (row) => `${isLowerBound(row) && metric.id !== "mean" && metric.value(row) !== null ? "≥ " : ""}${figure(metric.value(row), metric.unit)}`,
   }));
   const columns: GridColumn[] = [
     { id: "query", title: "Statement", isWide: true, show: (row) => <To path={path(row)} className="cut mono" title={oneLine(row["query"], 600)}>{oneLine(row["query"] ?? `queryid ${textIn(row, "queryid")}`, 160)}</To> },
+    ...(server ? [] : [{ id: "server", title: "Server" }]),
     { id: "datname", title: "Database" },
     { id: "usename", title: "User" },
     ...(isCompared ? compared() : []),

@@ -15,6 +15,17 @@ export function Queries(): ReactNode {
   return <ServerScope title="Queries">{(server) => <QueriesOf key={server.id} server={server} />}</ServerScope>;
 }
 
+/** Of all servers. */
+export function FleetQueries(): ReactNode {
+  return (
+    <>
+      <div className="title"><h1>Queries</h1><span className="muted">of all servers</span></div>
+      <QueriesOf server={null} />
+    </>
+  );
+}
+
+const FLEET = { asks: [{ id: "queries", query: "fleet_queries" }], values: {} };
 const ASKS = [
   { id: "queries", query: "queries_top" },
   { id: "coverage", query: "coverage" },
@@ -22,8 +33,8 @@ const ASKS = [
 ];
 
 /** What costs, what got worse, what is new? */
-function QueriesOf({ server }: { server: ServerInfo }): ReactNode {
-  const page = usePage("queries", useMemo(() => ({ asks: ASKS, values: { server: server.id } }), [server.id]));
+function QueriesOf({ server }: { server: ServerInfo | null }): ReactNode {
+  const page = usePage(server ? "queries" : "fleet-queries", useMemo(() => (server ? { asks: ASKS, values: { server: server.id } } : FLEET), [server]));
   const search = useSearch();
   const set = useSet();
   const times = useTimes();

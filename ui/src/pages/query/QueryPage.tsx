@@ -61,7 +61,7 @@ function QueryOf({ server, queryid }: { server: ServerInfo; queryid: string }): 
           </>
         )}
       </Panel>
-      {data && <EventLane rows={rowsIn(data.outcomes.get("events"))} range={data.range} />}
+      {data && <EventLane rows={rowsIn(data.outcomes.get("events"))} range={data.range} serverId={server.id} />}
       <div className="grid2">
         {CHARTS.map(([value, label, unit]) => (
           <Panel key={value} title={label} unit={unit} id="series" page={page} nothing="It did not end in this range." isChart>

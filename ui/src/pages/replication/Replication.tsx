@@ -3,26 +3,23 @@ import { Grid, type GridColumn } from "../../components/Grid";
 import { PageState } from "../../components/PageState";
 import { Panel } from "../../components/Panel";
 import type { ServerInfo } from "../../data/api";
-import { dateTime, figure } from "../../data/format";
 import { usePage } from "../../data/page";
-import { asObjects, numberIn, rowsIn, textIn, timeOf } from "../../data/rows";
-import { useSettings } from "../../data/settings";
+import { asObjects, rowsIn, textIn } from "../../data/rows";
 import { SeriesChart } from "../SeriesChart";
 import { ServerScope } from "../ServerScope";
 import { roleOf } from "../fleet/Instances";
 import { EventLane } from "../server/Events";
 
 export function Replication(): ReactNode {
-  return <ServerScope title="Replication and WAL">{(server) => <ReplicationOf key={server.id} server={server} />}</ServerScope>;
+  return <ServerScope title="Replication">{(server) => <ReplicationOf key={server.id} server={server} />}</ServerScope>;
 }
 
 const ASKS = [
   { id: "topology", query: "topology" },
-  { id: "slots", query: "slots" },
+  { id: "subscriptions", query: "subscriptions" },
   { id: "lag", query: "lag" },
-  { id: "wal", query: "wal" },
-  { id: "wal_before", query: "wal", other: true },
-  { id: "checkpoints", query: "checkpoints" },
+  { id: "delay", query: "standby_delay" },
+  { id: "conflicts", query: "conflicts" },
   { id: "events", query: "events" },
   { id: "why", query: "why" },
 ];
@@ -40,54 +37,43 @@ const MEMBERS: GridColumn[] = [
   { id: "own_delay", title: "Own delay", unit: "s" },
   { id: "paused", title: "Replay", show: (row) => (row["paused"] === true ? <span className="badge warn">! paused</span> : row["in_recovery"] === true ? "runs" : "–") },
 ];
-const SLOTS: GridColumn[] = [
+const SUBSCRIPTIONS: GridColumn[] = [
+  { id: "subname", title: "Subscription" },
+  { id: "datname", title: "Database" },
+  { id: "worker_type", title: "Worker", show: (row) => textIn(row, "worker_type") || "–" },
+  { id: "enabled", title: "Enabled", show: (row) => (row["enabled"] === false ? <span className="badge warn">! off</span> : "yes") },
   { id: "slot_name", title: "Slot" },
-  { id: "slot_type", title: "Type" },
-  { id: "active", title: "Consumer", show: (row) => (row["active"] === true ? "connected" : <span className="badge warn">! none</span>) },
-  { id: "wal_status", title: "WAL" },
-  { id: "retained_bytes", title: "Kept", unit: "B" },
-  { id: "safe_wal_size", title: "Until lost", unit: "B", about: "max_slot_wal_keep_size; – where it has no limit" },
-  { id: "seconds_to_loss", title: "Lost in", unit: "s", about: "At the pace of the last hour", show: (row) => { const left = numberIn(row, "seconds_to_loss"); return left !== null && left < 3600 ? <span className="up">! {figure(left, "s")}</span> : figure(left, "s"); } },
-  { id: "invalidation_reason", title: "Invalid", show: (row) => (row["invalidation_reason"] ? <span className="badge bad">✕ {textIn(row, "invalidation_reason")}</span> : "–") },
+  { id: "last_msg_age", title: "Last message", unit: "s", about: "Time since it came" },
+  { id: "apply_errors", title: "Errors applying", unit: "", about: "In this range" },
+  { id: "sync_errors", title: "Errors copying", unit: "", about: "In this range" },
+  { id: "conflicts", title: "Conflicts", unit: "", about: "In this range; PostgreSQL 18 counts them" },
 ];
 
-/** Will I lose data, will the disk fill, who is behind? */
+/** Who feeds whom, who is behind? */
 function ReplicationOf({ server }: { server: ServerInfo }): ReactNode {
   const page = usePage("replication", useMemo(() => ({ asks: ASKS, values: { server: server.id } }), [server.id]));
-  const { zone } = useSettings();
   const { data } = page;
-  const checkpoints: GridColumn[] = [
-    { id: "time", title: "Time", show: (row) => dateTime(timeOf(row["time"]), zone) },
-    { id: "reason", title: "Why" },
-    { id: "buffers_written", title: "Buffers", unit: "" },
-    { id: "write_time", title: "Writing", unit: "s" },
-    { id: "sync_time", title: "Syncing", unit: "s" },
-    { id: "distance", title: "WAL since", unit: "B" },
-  ];
   return (
     <>
       <PageState page={page} />
       <Panel title="Members" unit="who feeds whom, now" id="topology" page={page} nothing="Nothing is known of its members yet.">
         {(rows) => <Grid label="Members" rows={asObjects(rows)} columns={MEMBERS} rowKey={(row, at) => `${textIn(row, "instance_id")}${at}`} sort="role" param="msort" />}
       </Panel>
-      <Panel title="Slots" unit="now" id="slots" page={page} nothing="There are no replication slots.">
-        {(rows) => <Grid label="Slots" rows={asObjects(rows)} columns={SLOTS} rowKey={(row, at) => `${textIn(row, "slot_name")}${at}`} sort="-retained_bytes" param="ssort" />}
+      <Panel title="Subscriptions" unit="now" id="subscriptions" page={page} nothing="It subscribes to nothing.">
+        {(rows) => <Grid label="Subscriptions" rows={asObjects(rows)} columns={SUBSCRIPTIONS} rowKey={(row, at) => `${textIn(row, "subname")}${at}`} sort="subname" param="ssort" />}
       </Panel>
-      {data && <EventLane rows={rowsIn(data.outcomes.get("events"))} range={data.range} />}
+      {data && <EventLane rows={rowsIn(data.outcomes.get("events"))} range={data.range} serverId={server.id} />}
       <div className="grid2">
         <Panel title="Behind" unit="bytes not replayed: most of each step" id="lag" page={page} nothing="No replica was connected." isChart>
           {() => data && <SeriesChart page={data} id="lag" value="high" by="application_name" label="Behind" />}
         </Panel>
-        <Panel title="WAL" unit="written a second" id="wal" page={page} nothing="No WAL was written." isChart>
-          {() => data && <SeriesChart page={data} id="wal" beforeId="wal_before" value="bytes_a_second" label="WAL" />}
+        <Panel title="Behind, in time" unit="delay of each standby; 0 where all is replayed" id="delay" page={page} nothing="No standby told its delay." isChart>
+          {() => data && <SeriesChart page={data} id="delay" value="high" by="server" label="Behind, in time" step={30} />}
         </Panel>
-        <Panel title="Full page images" unit="of all WAL records" id="wal" page={page} nothing="No WAL was written." isChart>
-          {() => data && <SeriesChart page={data} id="wal" beforeId="wal_before" value="full_page_share" label="Full page images" />}
+        <Panel title="Conflicts" unit="queries that standbys cancelled, by database" id="conflicts" page={page} nothing="No standby cancelled a query." isChart>
+          {() => data && <SeriesChart page={data} id="conflicts" value="n" by="datname" label="Conflicts" isStack />}
         </Panel>
       </div>
-      <Panel title="Checkpoints" unit="from the log" id="checkpoints" page={page} nothing="The log has no checkpoint in this range; log_checkpoints = on logs them.">
-          {(rows) => <Grid label="Checkpoints" rows={asObjects(rows)} columns={checkpoints} rowKey={(row, at) => `${textIn(row, "time")}${at}`} sort="-time" param="csort" />}
-        </Panel>
     </>
   );
 }

@@ -1,7 +1,9 @@
 import { type ReactNode, useMemo } from "react";
 import { PageState } from "../../components/PageState";
 import { Panel } from "../../components/Panel";
+import { To } from "../../components/To";
 import type { ServerInfo } from "../../data/api";
+import { slugOf } from "../../data/servers";
 import { usePage } from "../../data/page";
 import { asObjects, numberIn, rowsIn } from "../../data/rows";
 import { SeriesChart } from "../SeriesChart";
@@ -48,11 +50,18 @@ function OverviewOf({ server }: { server: ServerInfo }): ReactNode {
       <Panel title="Instances" id="facts" page={page} nothing="Nothing is known of its instances yet.">
         {(rows) => <Facts rows={asObjects(rows)} />}
       </Panel>
+      {server.databases.length > 0 && (
+        <p className="row">
+          <span className="muted">Databases</span>
+          {server.databases.slice(0, 24).map((name) => <To key={name} path={`/s/${slugOf(server)}/db/${encodeURIComponent(name)}`}>{name}</To>)}
+          {server.databases.length > 24 && <span className="muted">and {server.databases.length - 24} more (Ctrl+K)</span>}
+        </p>
+      )}
       <Hosts rows={rowsIn(data?.outcomes.get("host"))} />
       <Panel title="Safety" unit="now" id="safety" page={page} nothing="Nothing is known yet.">
         {(rows) => <Safety row={asObjects(rows)[0]} server={server} />}
       </Panel>
-      {data && <EventLane rows={rowsIn(data.outcomes.get("events"))} range={data.range} />}
+      {data && <EventLane rows={rowsIn(data.outcomes.get("events"))} range={data.range} serverId={server.id} />}
       <div className="grid2">
         <Panel title="Load" unit="active sessions by what they wait for" id="load" page={page} nothing="No session was active." isChart>
           {() => data && <SeriesChart page={data} id="load" value="sessions" by="wait_class" label="Load" isStack limit={cpus > 0 ? { value: cpus, label: `${cpus} processors` } : undefined} />}

@@ -1,18 +1,17 @@
 import { type ReactNode, useMemo } from "react";
-import { Copy } from "../../components/Copy";
 import { Filter } from "../../components/Filter";
-import { Grid, type GridColumn } from "../../components/Grid";
+import { Grid } from "../../components/Grid";
 import { PageState } from "../../components/PageState";
 import { Panel } from "../../components/Panel";
 import type { ServerInfo } from "../../data/api";
 import { figure } from "../../data/format";
 import { usePage } from "../../data/page";
-import { type Row, asObjects, numberIn, rowsIn, textIn, timeOf } from "../../data/rows";
+import { type Row, asObjects, numberIn, rowsIn, textIn } from "../../data/rows";
 import { useSession } from "../../data/session";
 import { useSearch, useSet } from "../../data/url";
-import { ago } from "../../data/why";
 import { ServerScope } from "../ServerScope";
-import { type Verdict, dropOf, verdictsOf } from "./indexes";
+import { indexColumns } from "./indexColumns";
+import { type Verdict, verdictsOf } from "./indexes";
 
 export function Indexes(): ReactNode {
   return <ServerScope title="Indexes">{(server) => <IndexesOf key={server.id} server={server} />}</ServerScope>;
@@ -40,19 +39,7 @@ function IndexesOf({ server }: { server: ServerInfo }): ReactNode {
     const some = all.filter((row) => id === "" || verdicts.get(row) === id);
     return `${some.length}, ${figure(some.reduce((bytes, row) => bytes + (numberIn(row, "size") ?? 0), 0), "B")}`;
   };
-  const columns: GridColumn[] = [
-    { id: "indexrelname", title: "Index", show: (row) => <strong>{textIn(row, "indexrelname")}</strong> },
-    { id: "relname", title: "Table" },
-    { id: "database_name", title: "Database" },
-    { id: "verdict", title: "Verdict", value: (row) => verdicts.get(row), show: (row) => { const verdict = verdicts.get(row); return verdict === "used" ? "used" : <span className="badge warn">! {verdict}</span>; } },
-    { id: "size", title: "Size", unit: "B" },
-    { id: "bloat_size", title: "Bloat", unit: "B", show: (row) => (row["bloat_size"] === null ? "unknown" : `${figure(row["bloat_size"], "B")} ${textIn(row, "method")}`) },
-    { id: "scans", title: "Scans", unit: "", about: "In this range, on all members" },
-    { id: "last_idx_scan", title: "Last scan", value: (row) => (row["last_idx_scan"] ? timeOf(row["last_idx_scan"]) : null), show: (row) => (row["last_idx_scan"] ? ago(timeOf(row["last_idx_scan"]), Date.now() + ahead) : "not known") },
-    { id: "amname", title: "Kind" },
-    { id: "indisunique", title: "Unique" },
-    { id: "drop", title: "Drop", value: () => null, show: (row) => (verdicts.get(row) === "used" ? "" : <Copy text={dropOf(row)} label="Copy" />) },
-  ];
+  const columns = indexColumns(verdicts, Date.now() + ahead);
   return (
     <>
       <Filter label="Filter indexes">

@@ -3,10 +3,12 @@ import { Filter } from "../../components/Filter";
 import { Grid, type GridColumn } from "../../components/Grid";
 import { PageState } from "../../components/PageState";
 import { Panel } from "../../components/Panel";
+import { To } from "../../components/To";
 import type { ServerInfo } from "../../data/api";
 import { figure } from "../../data/format";
 import { usePage } from "../../data/page";
 import { type Row, asObjects, numberIn, textIn, timeOf } from "../../data/rows";
+import { slugOf } from "../../data/servers";
 import { useSession } from "../../data/session";
 import { useSearch } from "../../data/url";
 import { ago } from "../../data/why";
@@ -39,9 +41,9 @@ function TablesOf({ server }: { server: ServerInfo }): ReactNode {
   const { ahead } = useSession();
   const words = (search["q"] ?? "").toLowerCase();
   const columns: GridColumn[] = [
-    { id: "relname", title: "Table", show: (row) => <strong>{textIn(row, "relname")}</strong> },
+    { id: "relname", title: "Table", show: (row) => <To path={`/s/${slugOf(server)}/tables/${encodeURIComponent(textIn(row, "database_name"))}/${textIn(row, "relid")}`}>{textIn(row, "relname")}</To> },
     { id: "schemaname", title: "Schema" },
-    { id: "database_name", title: "Database" },
+    { id: "database_name", title: "Database", show: (row) => <To path={`/s/${slugOf(server)}/db/${encodeURIComponent(textIn(row, "database_name"))}`}>{textIn(row, "database_name")}</To> },
     { id: "total_size", title: "Size", unit: "B", about: "With indexes and TOAST", show: (row) => (row["skipped"] === true ? "locked" : figure(row["total_size"], "B")) },
     { id: "grown", title: "Grown", unit: "B", about: "In this range", value: grownOf },
     { id: "index_size", title: "Indexes", unit: "B" },

@@ -1,0 +1,106 @@
+//! `/preferences`: what a person has chosen for the UI, on whichever browser.
+
+use std::collections::BTreeMap;
+
+use axum::{Json, extract::State};
+use pganalytics_core::Timestamp;
+use pganalytics_store::Document;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::{
+    error::{ApiResult, Problem},
+    extract::Body,
+    principal::Principal,
+    state::App,
+};
+
+const KIND: &str = "preferences";
+/// They are about no time.
+const NEVER: Timestamp = Timestamp::from_micros(0);
+
+/// A choice.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(untagged)]
+pub(crate) enum Choice {
+    /// On or off.
+    Switch(bool),
+    /// A number.
+    Number(f64),
+    /// A word.
+    Word(String),
+}
+
+/// Choices by name; which there are is the UI's affair.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(transparent)]
+pub(crate) struct Preferences(BTreeMap<String, Choice>);
+
+impl Preferences {
+    fn check(&self) -> ApiResult<()> {
+        let is_short = |text: &str, most: usize| text.len() <= most && !text.chars().any(char::is_control);
+        let is_fine = |(name, choice): (&String, &Choice)| {
+            let fits = match choice {
+                Choice::Switch(_) | Choice::Number(_) => true,
+                Choice::Word(word) => is_short(word, 256),
+            };
+            !name.is_empty() && is_short(name, 64) && fits
+        };
+        if self.0.len() > 64 || !self.0.iter().all(is_fine) {
+            let rule = "at most 64 choices, with names of at most 64 bytes and words of at most 256";
+            return Err(Problem::invalid("bad_preferences", rule));
+        }
+        Ok(())
+    }
+}
+
+/// What somebody has chosen; nothing for who is no person.
+pub(super) async fn of(app: &App, principal: &Principal) -> ApiResult<Preferences> {
+    let Some(user) = principal.user() else { return Ok(Preferences::default()) };
+    let found = app.meta.document(principal.tenant, id_of(user)).await?;
+    // What can't be read is as if nothing had been chosen.
+    Ok(found.and_then(|document| serde_json::from_str(&document.body).ok()).unwrap_or_default())
+}
+
+/// Of each user there is one.
+fn id_of(user: Uuid) -> Uuid {
+    let mut bytes = *user.as_bytes();
+    // Users and what they leave are apart; the bits of a UUID's version are 4 for users.
+    bytes[6] = (bytes[6] & 0x0f) | 0x80;
+    Uuid::from_bytes(bytes)
+}
+
+/// One's preferences
+#[utoipa::path(get, path = "/api/v1/preferences", tag = "ui",
+    responses((status = 200, description = "Choices by name", body = Preferences)))]
+pub(crate) async fn get(State(app): State<App>, principal: Principal) -> ApiResult<Json<Preferences>> {
+    of(&app, &principal).await.map(Json)
+}
+
+/// Keep one's preferences
+///
+/// In place of those that were there.
+#[utoipa::path(put, path = "/api/v1/preferences", tag = "ui", request_body = Preferences, responses(
+    (status = 200, description = "Kept", body = Preferences),
+    (status = 422, description = "Too many, or too long", body = ref("ProblemDocument"), content_type = "application/problem+json")))]
+pub(crate) async fn put(
+    State(app): State<App>,
+    principal: Principal,
+    Body(new): Body<Preferences>,
+) -> ApiResult<Json<Preferences>> {
+    new.check()?;
+    let Some(owner) = principal.user() else {
+        return Err(Problem::forbidden("not_allowed", "only people have preferences"));
+    };
+    let document = Document {
+        id: id_of(owner),
+        tenant: principal.tenant,
+        kind: KIND.to_owned(),
+        owner,
+        time: (NEVER, NEVER),
+        body: serde_json::to_string(&new).map_err(|error| Problem::internal(&error))?,
+    };
+    app.meta.put_document(&document, 1).await?;
+    Ok(Json(new))
+}
