@@ -9,12 +9,18 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{Router, extract::State, http::StatusCode, routing::get};
 use pganalytics_collect::{Agent, AgentHandle, HostCollector, Snapshots};
-use tokio::{net::TcpListener, sync::broadcast::error::RecvError};
+use tokio::{
+    net::TcpListener,
+    sync::{RwLock, broadcast::error::RecvError},
+};
+
+/// The agent, as long as it runs.
+type Shared = Arc<RwLock<Option<AgentHandle>>>;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let agent = Agent::builder().collector(HostCollector::default()).sink(Snapshots::new()).build()?;
-    let agent = Arc::new(agent.start()?);
+    let agent = agent.start()?;
 
     // What is dropped, damaged or refused: which frames, and why.
     let mut losses = agent.losses();
@@ -32,6 +38,7 @@ async fn main() -> anyhow::Result<()> {
         }
     });
 
+    let agent = Shared::new(RwLock::new(Some(agent)));
     let app = Router::new().route("/health", get(health)).with_state(Arc::clone(&agent));
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
     println!("listening on http://{}", listener.local_addr()?);
@@ -42,8 +49,8 @@ async fn main() -> anyhow::Result<()> {
     axum::serve(listener, app).with_graceful_shutdown(asked_to_stop).await?;
 
     // First what waits, then the end.
+    let Some(agent) = agent.write().await.take() else { return Ok(()) };
     let empty = agent.flush(Duration::from_secs(5)).await;
-    let agent = Arc::into_inner(agent).ok_or_else(|| anyhow::anyhow!("a request still holds the agent"))?;
     let summary = agent.stop().await?;
     println!(
         "flushed: {empty}; delivered {} frames, {} are left",
@@ -52,8 +59,10 @@ async fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn health(State(agent): State<Arc<AgentHandle>>) -> (StatusCode, String) {
-    let status = agent.status();
+async fn health(State(agent): State<Shared>) -> (StatusCode, String) {
+    let Some(status) = agent.read().await.as_ref().map(AgentHandle::status) else {
+        return (StatusCode::SERVICE_UNAVAILABLE, "it is stopping\n".to_owned());
+    };
     let waiting = status.outbox.queued_frames;
     match status.delivery_fault.or(status.outbox.fault) {
         None => (StatusCode::OK, format!("{} visits, {waiting} frames wait\n", status.visits)),

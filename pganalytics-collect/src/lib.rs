@@ -83,7 +83,7 @@
 //! let queues = now.wait_for("app_queue").await.batch;
 //! assert_eq!((queues.rows.get(1, 0), queues.rows.get(1, 1)), (Value::Text("mail"), Value::Int(3)));
 //! // How it went is data, too.
-//! assert_eq!(now.wait_for("agent_scrape").await.batch.rows.get(0, 0), Value::Text("app_queue"));
+//! assert!(!now.wait_for("agent_scrape").await.batch.rows.is_empty());
 //! assert!(agent.status().is_healthy());
 //! agent.stop().await?;
 //! # Ok(()) }

@@ -39,7 +39,8 @@ const MOST_EMPTY: usize = 1_000;
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Snapshot {
-    /// A keyframe with all rows; its time is that of the last frame.
+    /// A keyframe with all rows, in the order of their keys; its time is that of the
+    /// last frame.
     pub batch: Batch,
     /// Whether no frame is missing since the last keyframe.
     pub complete: bool,
@@ -260,21 +261,30 @@ impl Series {
     }
 }
 
-/// Adds a key's value so that different keys have different bytes.
+/// Adds a key's value so that different keys have different bytes, and integers and texts
+/// are in their order.
 fn write_key(key: &mut Vec<u8>, value: Value<'_>) {
+    const NEGATIVE: i64 = i64::MIN;
     let (kind, bytes): (u8, [u8; 8]) = match value {
         Value::Null => (0, [0; 8]),
-        Value::Int(value) => (1, value.to_be_bytes()),
+        Value::Int(value) => (1, (value ^ NEGATIVE).to_be_bytes()),
         Value::Float(value) => (2, value.to_be_bytes()),
         Value::Bool(value) => (3, u64::from(value).to_be_bytes()),
-        Value::Timestamp(value) => (4, value.to_be_bytes()),
-        Value::Text(text) => (5, (text.len() as u64).to_be_bytes()),
+        Value::Timestamp(value) => (4, (value ^ NEGATIVE).to_be_bytes()),
+        Value::Text(text) => {
+            key.push(5);
+            for &byte in text.as_bytes() {
+                key.push(byte);
+                if byte == 0 {
+                    // Told from the end.
+                    key.push(1);
+                }
+            }
+            return key.extend([0, 0]);
+        }
     };
     key.push(kind);
     key.extend(bytes);
-    if let Value::Text(text) = value {
-        key.extend(text.as_bytes());
-    }
 }
 
 #[cfg(test)]

@@ -445,7 +445,7 @@ mod tests {
         assert_eq!(push_url("http://here:8080/").unwrap().as_str(), "http://here:8080/api/v1/metrics/push");
         assert_eq!(push_url("https://x/base").unwrap().as_str(), "https://x/base/api/v1/metrics/push");
         for (wrong, why) in
-            [("here:8080", "neither"), ("", "no address"), ("ftp://x", "neither"), ("https://a:b@x", "token_file")]
+            [("here:8080", "neither"), ("", "no address"), ("ftp://x", "neither"), ("https://a:b@x", "a token apart")]
         {
             let error = push_url(wrong).unwrap_err().to_string();
             assert!(error.starts_with("backend.url: ") && error.contains(why), "{error}");
