@@ -1,7 +1,7 @@
 # `make help` prints the targets from their comments.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help build ui demo test test-ui test-backend test-collector test-integration bench fmt lint deps reference doc check-health dist fuzz soak deny migrate-up docker-build docker-up docker-down docker-clean packages check-deploy check-deploy-long
+.PHONY: help build ui demo test test-ui test-backend test-collector test-integration bench fmt lint deps reference doc features check-health dist fuzz soak deny migrate-up docker-build docker-up docker-down docker-clean packages check-deploy check-deploy-long
 
 PORT ?= 8080
 PG_URL ?=
@@ -51,6 +51,9 @@ lint: ## Check format, clippy and documentation, warnings are errors
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+
+features: ## Check that each useful set of features of pganalytics-collect compiles by itself
+	./deploy/setup/features.sh
 
 deny: deps ## Check licences, sources, bans and, with a way to their database, advisories
 	./deploy/setup/deny.sh

@@ -1,5 +1,6 @@
 //! A `Collector` of your own: figures that no SQL can tell, here the queues of an
-//! application. Rhythm, change filter, delivery and accounts come with the agent.
+//! application. Rhythm, change filter, delivery and accounts come with the agent. For a
+//! single measurement `Agent::builder().collect(…)` with a function is shorter.
 //!
 //! ```sh
 //! cargo run -p pganalytics-examples --example custom_collector
@@ -14,11 +15,8 @@ use std::{
 };
 
 use async_trait::async_trait;
-use pganalytics_collect::{Agent, CollectContext, CollectError, Collected, Collector, MemorySink};
-use pganalytics_core::{
-    Batch, Epoch, InstanceId, RowsBuilder, Scrape, ScrapeClock, ScrapeKind, ServerId, Source, Value,
-    catalog::Measurement,
-};
+use pganalytics_collect::{Agent, CollectContext, CollectError, Collected, Collector, MemorySink, scrape::full_scrape};
+use pganalytics_core::{Source, Value, catalog::Measurement};
 use tokio_util::sync::CancellationToken;
 
 /// What is measured. It travels with the samples, so a server that never heard of
@@ -74,23 +72,14 @@ impl Collector for Queues {
 
     async fn collect(&mut self, cx: &CollectContext) -> Result<Collected, CollectError> {
         let started = Instant::now();
-        let schema = self.measurement.schema();
-        let mut rows = RowsBuilder::new(schema);
         // Always all rows: what did not change is left out further on.
-        rows.push(&[Value::Text("mail"), Value::Int(3), Value::Int(self.work.done.load(Relaxed))])?;
-        rows.push(&[Value::Text("invoices"), Value::Int(0), Value::Int(0)])?;
-        let batch = Batch {
-            schema: Arc::clone(schema),
-            source: self.source.clone(),
-            scrape: Scrape {
-                collected_at: cx.now,
-                interval_micros: self.measurement.interval_micros(),
-                kind: ScrapeKind::Keyframe,
-                epoch: Epoch::default(),
-                clock: ScrapeClock::default(),
-            },
-            rows: rows.finish(),
-        };
+        let rows = [("mail", 3, self.work.done.load(Relaxed)), ("invoices", 0, 0)];
+        let batch = full_scrape(&self.measurement, self.source.clone(), cx.now, &rows, |row, column| match column {
+            "queue" => Some(Value::Text(row.0)),
+            "waiting" => Some(Value::Int(row.1)),
+            "done" => Some(Value::Int(row.2)),
+            _ => None,
+        })?;
         let mut collected = Collected::default();
         collected.add(&self.measurement, &self.source, started.elapsed(), Ok(batch));
         Ok(collected)
@@ -100,15 +89,9 @@ impl Collector for Queues {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let work = Arc::new(Work::default());
-    let server_id = ServerId::of_host("shop");
     let queues = Queues {
         measurement: Arc::new(Measurement::parse(APP_QUEUE, "app_queue.toml")?),
-        source: Source {
-            server_id,
-            instance_id: InstanceId::of_address(server_id, "shop-1"),
-            server: "shop".into(),
-            database: None,
-        },
+        source: Source::host("shop"),
         work: Arc::clone(&work),
     };
     let sink = MemorySink::new();

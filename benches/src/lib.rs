@@ -7,6 +7,7 @@
 //! nine. It is the same on every run.
 
 pub mod small;
+pub mod statements;
 
 use std::sync::Arc;
 

@@ -5,6 +5,8 @@
 #   once T   takes a backup of type full, diff or incr
 #   run      for ever: full on Sunday 02:00, diff on other days 02:00, incr at 08, 14 and 20,
 #            a check every hour, and a verification on Saturday 04:00
+# BACKUP_CIPHER_PASS_FILE names a file with a password: then the repository is encrypted. (A
+# variable that began with PGBACKREST_ would be an option of pgBackRest itself.)
 # The server archives with: archive_mode=on
 #   archive_command='pgbackrest --config=CONFIG --stanza=main archive-push %p'
 set -eu
@@ -26,8 +28,8 @@ configure() {
   sed -e "$drop" -e "s|\${REPO}|$REPO|" -e "s|\${BLOCK}|$BLOCK|" -e "s|\${LOG}|$LOG|" -e "s|\${LOCK}|$LOCK|" \
     -e "s|\${SPOOL}|$SPOOL|" -e "s|\${PGDATA}|$PGDATA|" -e "s|\${PGPORT}|$PGPORT|" -e "s|\${SOCKET}|$SOCKET|" \
     "$folder/pgbackrest.conf.tmpl" >"$CONFIG"
-  if [ -n "${PGBACKREST_CIPHER_PASS_FILE:-}" ]; then
-    pass=$(cat "$PGBACKREST_CIPHER_PASS_FILE")
+  if [ -n "${BACKUP_CIPHER_PASS_FILE:-}" ]; then
+    pass=$(cat "$BACKUP_CIPHER_PASS_FILE")
     printf '\n[global]\nrepo1-cipher-type=aes-256-cbc\nrepo1-cipher-pass=%s\n' "$pass" >>"$CONFIG"
   fi
 }
@@ -72,5 +74,5 @@ case ${1:-} in
       sleep $((60 - $(date +%s) % 60))
     done
     ;;
-  *) sed -n '2,11s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+  *) sed -n '2,13s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 esac

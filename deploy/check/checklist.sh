@@ -43,7 +43,9 @@ if [ "$phase" = after ] || [ "$phase" = all ]; then
   holds "after: the API is healthy" sh -c "curl -fsS http://127.0.0.1:8080/api/v1/health | grep -q '\"status\":\"healthy\"'"
   if [ "${PAGE:-}" = no ]; then not_here "the page: a debug build has none"; else holds "after: the page is there" sh -c "curl -fsS http://127.0.0.1:4000/ | grep -qi '<html'"; fi
   holds "after: the agent's figures are there" sh -c "curl -fsS http://127.0.0.1:9090/metrics | grep -q '^pg_up.* 1'"
-  holds "after: the agent delivers" sh -c "curl -fsS http://127.0.0.1:9090/metrics | grep -qE '^pg_agent_stats_delivered_frames_total[^ ]* [1-9]'"
+  # Its first push comes an interval after its start.
+  delivers() { curl -fsS http://127.0.0.1:9090/metrics | grep -qE '^pg_agent_stats_delivered_frames_total[^ ]* [1-9]'; }
+  holds "after: the agent delivers" until_true 90 delivers
   if running pganalytics-grafana; then
     expect "after: Grafana asks for a log-in" 302 "$(curl -s -o /dev/null -w '%{http_code}' http://127.0.0.1:3000/)"
   else

@@ -1,6 +1,6 @@
 #!/bin/sh
-# docs.sh PROGRAMS: runs every command of the pages for people who run it, in a folder that is
-# thrown away; blocks that can't be run so are marked `sh no-run`. Needs python3.
+# docs.sh PROGRAMS: runs every command of docs/*.md, each page's in a folder that is thrown away;
+# blocks that can't be run so are marked `sh no-run`. Needs python3.
 set -eu
 [ $# -eq 1 ] || { echo "usage: $0 PROGRAMS" >&2; exit 2; }
 programs=$(cd "$1" && pwd)
@@ -10,7 +10,9 @@ here=$(cd "$(dirname "$0")/../.." && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 marked=0
-for page in quick-start production docker kubernetes operations hardening tuning upgrade disaster stacks systemd; do
+for path in "$here"/docs/*.md; do
+  page=$(basename "$path" .md)
+  grep -q '^ *```sh' "$path" || continue
   mkdir -p "$work/$page/home"
   # The store that is backed up, as a server makes it.
   run() { env -i PATH="$programs:/usr/bin:/bin" HOME="$work/$page/home" PGANALYTICS_DATA_DIR="$work/$page/store" "$@"; }

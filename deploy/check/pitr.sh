@@ -27,7 +27,7 @@ expect "Saturday at four" verify "$("$backup" due 6 04 00)"
 initdb -D "$PGDATA" -U postgres -A trust >/dev/null
 # Half a secret on disk would be none.
 printf 'correct horse battery staple' >"$work/cipher"
-export PGBACKREST_CIPHER_PASS_FILE="$work/cipher"
+export BACKUP_CIPHER_PASS_FILE="$work/cipher"
 "$backup" configure
 start "-c archive_mode=on -c archive_timeout=300 -c archive_command='pgbackrest --config=$RUN/pgbackrest.conf --stanza=main archive-push %p'"
 if "$backup" prepare >"$work/out" 2>&1; then ok "the stanza is made, and WAL arrives"; else bad "prepare: $(tail -n 3 "$work/out")"; fi

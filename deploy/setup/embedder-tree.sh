@@ -14,5 +14,6 @@ bound() {
 }
 bound 60 -p pganalytics-core
 bound 200 -p pganalytics-collect
-bound 180 -p pganalytics-collect --no-default-features
+bound 180 -p pganalytics-collect --no-default-features --features config
+bound 90 -p pganalytics-collect --no-default-features
 exit $failed

@@ -17,6 +17,21 @@ engine() { podman $STORE --runtime runc --cgroup-manager cgroupfs --log-level er
 # Without the right to raise limits, podman's own are too high.
 LIMITS="--ulimit nofile=4096:4096 --ulimit nproc=4096:4096"
 
+# Within `unshare -n -m`: a network of our own, and the engine's notes about it, too. What a run
+# that was killed has left in them would answer for names of the next one.
+own_network() {
+  ip link set lo up
+  for folder in /run/netns /run/containers; do
+    mkdir -p "$folder"
+    mount -t tmpfs tmpfs "$folder"
+  done
+}
+# Its server of names outlives containers that were killed.
+end_network() {
+  pid=$(cat /run/containers/networks/aardvark-dns/aardvark.pid 2>/dev/null || true)
+  [ -z "$pid" ] || kill "$pid" 2>/dev/null || true
+}
+
 # For podman-compose: writes a program like podman, with our store and limits, into FILE.
 podman_program() {
   cat >"$1" <<SCRIPT

@@ -32,13 +32,13 @@ if [ -z "${PLATFORM_INSIDE:-}" ]; then
   exit
 fi
 
-ip link set lo up
-mount -t tmpfs tmpfs /run/netns 2>/dev/null || true
+own_network
 wrapper=$(mktemp)
 cleanup() {
   engine rm -f -t 2 -a >/dev/null 2>&1 || true
   engine volume rm -f -a >/dev/null 2>&1 || true
   engine network rm pganalytics_default >/dev/null 2>&1 || true
+  end_network
   rm -f "$wrapper"
 }
 trap cleanup EXIT

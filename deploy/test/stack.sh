@@ -40,13 +40,13 @@ if [ -z "${STACK_INSIDE:-}" ]; then
   exit
 fi
 
-ip link set lo up
-mount -t tmpfs tmpfs /run/netns 2>/dev/null || true
+own_network
 wrapper=$(mktemp)
 cleanup() {
   engine rm -f -t 2 postgres-primary pganalytics-agent-primary pgbouncer-primary postgres-primary-backup >/dev/null 2>&1 || true
   engine volume rm -f pga_primary_data pga_primary_backup pga_primary_agent pga_primary_run >/dev/null 2>&1 || true
   engine network rm monitoring postgres-primary-net >/dev/null 2>&1 || true
+  end_network
   rm -f "$wrapper"
 }
 trap cleanup EXIT
@@ -75,7 +75,7 @@ sql "CREATE DATABASE shop OWNER app" >/dev/null
 # Clients by name, over the stack's network.
 client() { engine exec -e PGPASSWORD="an app of this test" -e PGCONNECT_TIMEOUT=5 postgres-primary psql -XAt "host=$1 port=$2 user=app dbname=shop $3" -c "$4" 2>&1 | tail -n 1; }
 expect "clients of PgBouncer are who they are, in any database" "app|shop" "$(client pgbouncer-primary 6432 "" "SELECT current_user, current_database()")"
-case $(client pgbouncer-primary 6432 "" "SELECT * FROM public.pgbouncer_lookup('app')") in *"permission denied"* | *"does not exist"*) ok "they can't look up passwords" ;; *) bad "they look up passwords" ;; esac
+case $(client pgbouncer-primary 6432 dbname=postgres "SELECT * FROM public.pgbouncer_lookup('app')") in *"permission denied for function"*) ok "they can't look up passwords" ;; *) bad "they look up passwords" ;; esac
 expect "PgBouncer reaches PostgreSQL by verified TLS" t "$(sql "SELECT bool_and(ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE usename = 'app'")"
 for number in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do client pgbouncer-primary 6432 "" "SELECT pg_sleep(6), $number" >/dev/null & done
 pools() { engine exec -e PGPASSWORD="$PGANALYTICS_MONITOR_PASSWORD" postgres-primary psql -XAt "host=pgbouncer-primary port=6432 user=pganalytics_monitor dbname=pgbouncer" -c 'SHOW POOLS' 2>/dev/null | awk -F'|' '$1 == "shop" && $2 == "app" {print $3 " " $4}'; }
@@ -95,7 +95,14 @@ holds "its connections are counted" figure "pg_connection_usage_max_conn 120"
 up backup
 if until_true 60 healthy postgres-primary-backup; then ok "the backup service is healthy"; else bad "the backup service is not healthy: $(engine logs postgres-primary-backup 2>&1 | tail -n 3)"; fi
 full() { engine exec postgres-primary-backup /opt/backup/backup.sh once full; }
-if said=$(full 2>&1); then ok "it takes a full backup"; else bad "no full backup: $(echo "$said" | tail -n 3)"; fi
+# Its own first steps hold the lock, and the server tries to archive once a minute after three failures.
+made=""
+for _ in 1 2 3 4; do
+  if said=$(full 2>&1); then made=yes; break; fi
+  sleep 10
+done
+if [ -n "$made" ]; then ok "it takes a full backup"; else bad "no full backup: $(echo "$said" | tail -n 3)"; fi
+case $said in *WARN*) bad "pgBackRest warns: $(echo "$said" | grep -m 1 WARN)" ;; *) ok "without a warning" ;; esac
 case $(engine exec postgres-primary-backup pgbackrest --config=/backup/run/pgbackrest.conf --stanza=main info) in *"status: ok"*"cipher: aes-256-cbc"*"full backup: "*) ok "encrypted, and whole" ;; *) bad "info: $(engine exec postgres-primary-backup pgbackrest --config=/backup/run/pgbackrest.conf --stanza=main info)" ;; esac
 expect "WAL is archived without a failure since" 0 "$(sql "SELECT count(*) FROM pg_stat_archiver WHERE last_failed_time > coalesce(last_archived_time, '-infinity')")"
 not_here "the official images"

@@ -47,8 +47,12 @@ struct Service {
 
 impl Service {
     fn start(example: &str, url: Option<String>) -> (Self, Vec<String>, String) {
+        Self::start_with(example, &url.map(|url| ("PG_URL", url)).into_iter().collect::<Vec<_>>())
+    }
+
+    fn start_with(example: &str, variables: &[(&str, String)]) -> (Self, Vec<String>, String) {
         let mut command = command(example);
-        command.envs(url.map(|url| ("PG_URL", url)));
+        command.envs(variables.iter().map(|(name, value)| (name, value)));
         let mut child = command.stdout(Stdio::piped()).spawn().expect("example starts");
         let lines = BufReader::new(child.stdout.take().expect("stdout")).lines();
         // From here on it is stopped also when the test fails.
@@ -81,9 +85,13 @@ impl Drop for Service {
 }
 
 fn get(url: String) -> (u16, String) {
+    try_get(url).expect("answer")
+}
+
+fn try_get(url: String) -> reqwest::Result<(u16, String)> {
     RUNTIME.block_on(async {
-        let answer = reqwest::get(url).await.expect("answer");
-        (answer.status().as_u16(), answer.text().await.expect("text"))
+        let answer = reqwest::get(url).await?;
+        Ok((answer.status().as_u16(), answer.text().await?))
     })
 }
 
@@ -129,6 +137,51 @@ fn own_sql_is_a_measurement_like_any_other() {
     let out = output("own_sql", Some(cluster.monitor_url("postgres")));
     assert!(out.contains("app_schema_tables of "), "{out}");
     assert!(out.contains(r#"Text("pg_catalog") Int("#), "{out}");
+}
+
+#[test]
+fn own_sql_folder_takes_a_file_that_comes_and_tells_of_one_that_is_wrong() {
+    let cluster = cluster();
+    let out = output("own_sql_folder", Some(cluster.monitor_url("postgres")));
+    assert!(out.contains(r#"Text("pganalytics-agent") has Int("#), "{out}");
+    assert!(out.lines().any(|line| line.contains("broken.toml") && line.contains("name")), "{out}");
+}
+
+#[test]
+fn spool_keeps_what_waits_for_the_next_process() {
+    let out = output("spool", None);
+    let number = |line: &str| line.split(' ').find_map(|word| word.parse::<u64>().ok());
+    let mut lines = out.lines();
+    let waited = lines.next().filter(|line| line.starts_with("stopped with ")).and_then(number).expect("frames");
+    let last = lines.next().expect("a second line");
+    let delivered = last.strip_prefix("delivered ").and_then(number).expect("frames");
+    assert!(waited >= 3 && delivered > waited && last.ends_with(" 0 are left"), "{out}");
+}
+
+#[test]
+fn exporter_answers_prometheus() {
+    let cluster = cluster();
+    // Free a moment ago.
+    let free = std::net::TcpListener::bind(("127.0.0.1", 0)).and_then(|free| free.local_addr()).expect("a port");
+    let variables = [("PG_URL", cluster.monitor_url("postgres")), ("LISTEN", free.to_string())];
+    let (service, _, address) = Service::start_with("exporter", &variables);
+    let page = loop {
+        if let Ok((200, page)) = try_get(format!("{address}/metrics")) {
+            break page;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    };
+    assert!(page.contains("\npg_up 1\n") && page.contains("pg_stat_database_xact_commit"), "{page}");
+    service.interrupt();
+}
+
+#[test]
+fn health_tells_how_the_agent_is_and_ends_it_in_order() {
+    let (service, _, address) = Service::start("health", None);
+    let (status, text) = get(format!("{address}/health"));
+    assert!(status == 200 && text.contains(" visits, "), "{status} {text}");
+    let last = service.interrupt();
+    assert!(last.iter().any(|line| line.starts_with("flushed: true; ") && line.ends_with(" 0 are left")), "{last:?}");
 }
 
 #[test]

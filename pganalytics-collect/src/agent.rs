@@ -3,7 +3,7 @@
 use std::{fmt, path::Path, sync::Arc, time::Duration};
 
 use futures::future::join_all;
-use pganalytics_core::{Timestamp, catalog::Measurement};
+use pganalytics_core::{Source, Timestamp, catalog::Measurement};
 use tokio::{
     sync::Mutex,
     task::{JoinError, JoinSet},
@@ -20,11 +20,11 @@ use crate::{
     collector::{CollectContext, Collected, Collector},
     delivery::{Backoff, GroupLimits, MemoryOutbox, Outbox, OutboxStats, Sender},
     error::CollectError,
-    exporter::Exporter,
+    figures::{CollectedRows, FunctionCollector},
     host::HostIdentity,
+    latest::Latest,
     memory_sink::MemorySink,
     own_sql::{CatalogFolder, CatalogFollower, LiveCatalog, WatchedFolder},
-    postgres::PostgresServer,
     scheduler::{Accounts, Losses, Plan, Runner, RunnerContext, SchedulerStats, Time},
     sink::Sink,
 };
@@ -59,9 +59,12 @@ pub struct AgentBuilder {
     limits: GroupLimits,
     flush: Duration,
     own_figures: bool,
-    exporter: Option<Exporter>,
+    #[cfg(feature = "exporter")]
+    exporter: Option<crate::Exporter>,
     catalog: CatalogFollower,
     folder: Option<WatchedFolder>,
+    /// What was wrong first.
+    fault: Option<CollectError>,
 }
 
 impl fmt::Debug for Agent {
@@ -94,9 +97,27 @@ impl AgentBuilder {
         self
     }
 
-    /// Adds the collectors of a PostgreSQL server.
+    /// Adds figures of your own, brought by a function: all rows as they are each time
+    /// it is called. `measurement` is the text of a catalog file; see
+    /// [`figures`](crate::figures) for an example. A measurement that is wrong is an
+    /// error of [`AgentBuilder::build`].
     #[must_use]
-    pub fn server(self, server: PostgresServer) -> Self {
+    pub fn collect<F, R>(mut self, measurement: &str, source: Source, rows: F) -> Self
+    where
+        F: FnMut(CollectContext) -> R + Send + 'static,
+        R: Future<Output = CollectedRows> + Send + 'static,
+    {
+        match FunctionCollector::new(measurement, source, rows) {
+            Ok(collector) => self.collectors.push(Box::new(collector)),
+            Err(error) => self.fault = self.fault.or(Some(error)),
+        }
+        self
+    }
+
+    /// Adds the collectors of a PostgreSQL server.
+    #[cfg(feature = "postgres")]
+    #[must_use]
+    pub fn server(self, server: crate::postgres::PostgresServer) -> Self {
         self.collectors(server.collectors())
     }
 
@@ -180,8 +201,9 @@ impl AgentBuilder {
 
     /// Answers Prometheus. An agent with an exporter needs no sink: then it
     /// collects what scrapers ask for, when they ask for it.
+    #[cfg(feature = "exporter")]
     #[must_use]
-    pub fn exporter(mut self, exporter: Exporter) -> Self {
+    pub fn exporter(mut self, exporter: crate::Exporter) -> Self {
         self.exporter = Some(exporter);
         self
     }
@@ -210,18 +232,25 @@ impl AgentBuilder {
         self
     }
 
+    /// What is kept for those who ask this agent, where there is somebody.
+    fn latest(&self) -> Option<Latest> {
+        #[cfg(feature = "exporter")]
+        return self.exporter.as_ref().map(|exporter| exporter.latest().clone());
+        #[cfg(not(feature = "exporter"))]
+        None
+    }
+
     /// The agent.
     ///
     /// # Errors
-    /// When it has nothing to collect.
+    /// When it has nothing to collect, or a measurement that was given to
+    /// [`AgentBuilder::collect`] is wrong.
     pub fn build(mut self) -> Result<Agent, CollectError> {
+        if let Some(fault) = self.fault.take() {
+            return Err(fault);
+        }
         if self.collectors.is_empty() {
-            return Err(CollectError::Config {
-                key: String::from("postgres"),
-                message: String::from(
-                    "there is nothing to watch; name a server in [[postgres]], --postgres or POSTGRES_HOST",
-                ),
-            });
+            return Err(CollectError::NothingToCollect);
         }
         let collectors = std::mem::take(&mut self.collectors);
         Ok(Agent { collectors, sink: self.sink.take(), settings: self })
@@ -262,9 +291,11 @@ impl Agent {
             limits: GroupLimits::default(),
             flush: Duration::from_secs(5),
             own_figures: true,
+            #[cfg(feature = "exporter")]
             exporter: None,
             catalog: CatalogFollower::default(),
             folder: None,
+            fault: None,
         }
     }
 
@@ -306,14 +337,9 @@ impl Agent {
     /// Puts the parts together; nothing runs yet.
     fn prepare(self) -> Result<Prepared, CollectError> {
         let Self { mut collectors, sink, mut settings } = self;
-        let exporter = settings.exporter.take();
-        if sink.is_none() && exporter.is_none() {
-            return Err(CollectError::Config {
-                key: String::from("backend.url"),
-                message: String::from(
-                    "there is nowhere to send to; set the address of the server, or [exporter] enabled = true",
-                ),
-            });
+        let latest = settings.latest();
+        if sink.is_none() && latest.is_none() {
+            return Err(CollectError::NowhereToSend);
         }
         let identity = HostIdentity::read(Path::new("/"));
         let name = settings.name.take().unwrap_or_else(|| identity.hostname.as_str().into());
@@ -329,7 +355,7 @@ impl Agent {
             clock,
             stats: Arc::new(SchedulerStats::default()),
             accounts: Arc::new(Mutex::new((Accounts::new(), ChangeFilter::new(), Losses::of(&*outbox)))),
-            latest: exporter.as_ref().map(|exporter| exporter.latest().clone()),
+            latest,
             delivers,
         };
         if settings.own_figures {
@@ -348,7 +374,7 @@ impl Agent {
             collectors.push(Box::new(folder.reports(identity.source())));
         }
 
-        Ok(Prepared { name, collectors, exporter, sender, shared, settings })
+        Ok(Prepared { name, collectors, sender, shared, settings })
     }
 
     /// Visits every collector once, all at the same time, and sends nothing.
@@ -363,7 +389,6 @@ impl Agent {
 struct Prepared {
     name: Arc<str>,
     collectors: Vec<Box<dyn Collector>>,
-    exporter: Option<Exporter>,
     sender: Sender,
     shared: RunnerContext,
     settings: AgentBuilder,
@@ -380,23 +405,15 @@ impl Prepared {
     }
 
     async fn run(self, stop: CancellationToken) -> Result<Summary, CollectError> {
-        let Self { name, collectors, exporter, sender, shared, settings } = self;
-        let outbox = Arc::clone(&shared.outbox);
+        let Self { name, collectors, sender, shared, settings } = self;
+        let (outbox, stats) = (Arc::clone(&shared.outbox), Arc::clone(&shared.stats));
         info!(agent = %name, collectors = collectors.len(), stream = %outbox.stream(), "the agent starts");
         // Tasks of a set end with it, so nothing is left when this future is dropped.
         let mut tasks = JoinSet::new();
         let mut looking = JoinSet::new();
-        if let Some(exporter) = exporter {
-            let mut catalog = settings.catalog.clone();
-            let follower = exporter.clone();
-            looking.spawn(async move {
-                loop {
-                    catalog.changed().await;
-                    if let Some(now) = catalog.now() {
-                        follower.adopt(&now);
-                    }
-                }
-            });
+        #[cfg(feature = "exporter")]
+        if let Some(exporter) = &settings.exporter {
+            looking.spawn(follow_catalog(exporter.clone(), settings.catalog.clone()));
             for listener in exporter.listen().await? {
                 tasks.spawn(listener.serve(stop.clone()));
             }
@@ -417,6 +434,7 @@ impl Prepared {
         // Told when it happens, not when the agent stops.
         let tell = |ended: Result<(), JoinError>| {
             if let Err(fault) = ended {
+                stats.note_panic();
                 error!(%fault, "a task of the agent ended by itself: a bug");
             }
         };
@@ -438,6 +456,17 @@ impl Prepared {
         let left = summary.outbox.queued_frames;
         info!(agent = %name, delivered = summary.outbox.delivered, undelivered = left, "the agent stops");
         Ok(summary)
+    }
+}
+
+/// Goes along with the catalog, for ever.
+#[cfg(feature = "exporter")]
+async fn follow_catalog(exporter: crate::Exporter, mut catalog: CatalogFollower) {
+    loop {
+        catalog.changed().await;
+        if let Some(now) = catalog.now() {
+            exporter.adopt(&now);
+        }
     }
 }
 

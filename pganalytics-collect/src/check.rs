@@ -80,6 +80,7 @@ impl MeasurementCheck {
     }
 
     /// It works in part only, or even less: for this reason, mended so.
+    #[cfg(feature = "postgres")]
     pub(crate) fn degrade(&mut self, why: &str, fix: &str) {
         self.state = self.state.max(State::Degraded);
         let join = |old: &mut Option<String>, new: &str, between: &str| match old {

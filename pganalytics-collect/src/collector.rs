@@ -88,6 +88,10 @@ pub struct Collected {
     pub batches: Vec<Batch>,
     /// One line for each due measurement and source.
     pub reports: Vec<Report>,
+    /// Places that are not there any more, as a database that was dropped: the scheduler
+    /// says of each that its rows are gone, and forgets it. One that is only out of reach
+    /// is not gone.
+    pub gone: Vec<Source>,
     /// What to remember together with the batches: it lasts if, and only if,
     /// they do, and comes back in [`Collector::resume`]. For collectors that
     /// read on where they stopped; `None` leaves what was remembered before.

@@ -102,7 +102,7 @@ pub async fn register(config: &Config) -> Result<Registered, EnrolError> {
     let secret = config
         .registration_secret
         .as_ref()
-        .ok_or_else(|| missing("backend.registration_secret", "set REGISTRATION_SECRET_FILE or REGISTRATION_SECRET"))?;
+        .ok_or_else(|| missing("backend.registration_secret", "it is not set, nor registration_secret_file"))?;
     // A token that can't be kept would be lost.
     let path = config.data_dir.join(TOKEN_FILE);
     let keep = |source| EnrolError::Keep { path: path.clone(), source };
@@ -129,7 +129,7 @@ pub async fn register(config: &Config) -> Result<Registered, EnrolError> {
             _ if status.is_server_error() => unavailable(format!("{status} {}", problem.detail)),
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => EnrolError::Refused {
                 status: status.as_u16(),
-                message: "the registration secret is not the server's REGISTRATION_SECRET, or it has none".to_owned(),
+                message: "the registration secret is not the server's, or it has none".to_owned(),
             },
             _ => EnrolError::Refused { status: status.as_u16(), message: problem.detail },
         });

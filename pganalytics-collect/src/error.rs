@@ -12,6 +12,12 @@ pub enum CollectError {
         /// What is wrong and what to do; without the password.
         message: String,
     },
+    /// An agent was given neither a server nor another collector.
+    #[error("the agent has nothing to collect: give it a server or another collector")]
+    NothingToCollect,
+    /// An agent was given nowhere to put what it collects.
+    #[error("the agent has nowhere to put what it collects: give it a sink or an exporter")]
+    NowhereToSend,
     /// A setting is wrong.
     #[error("{key}: {message}")]
     Config {

@@ -15,9 +15,7 @@
 //!
 //! ```no_run
 //! use pganalytics_collect::{
-//!     Agent, HostCollector, HttpSink,
-//!     delivery::Token,
-//!     postgres::{PostgresConfig, PostgresServer},
+//!     Agent, HostCollector, HttpSink, PostgresConfig, PostgresServer, Token,
 //! };
 //! use pganalytics_core::{Secret, catalog::Catalog};
 //! use tokio_util::sync::CancellationToken;
@@ -45,21 +43,14 @@
 //!
 //! What SQL can tell needs no code: put a catalog file (see
 //! [`pganalytics_core::catalog`]) into the folder that `catalog_dir` names (see
-//! [`own_sql`]); no restart is needed. For
-//! everything else implement [`Collector`]. It says what it collects and brings
-//! *full* scrapes; rhythm, filtering, retries and accounts are the agent's
-//! business. Here is one for the queues of an application, with a sink that keeps
-//! what comes:
+//! [`own_sql`]); no restart is needed. For everything else a function will do, which
+//! brings all rows each time it is asked. Rhythm, filtering, retries and accounts are
+//! the agent's business. Here are the queues of an application, with a sink that
+//! keeps how things are now:
 //!
 //! ```
-//! use std::{sync::Arc, time::Instant};
-//!
-//! use async_trait::async_trait;
-//! use pganalytics_collect::{
-//!     Agent, CollectContext, CollectError, Collected, Collector, MemorySink, scrape::full_scrape,
-//! };
-//! use pganalytics_core::{InstanceId, ServerId, Source, Value, catalog::Measurement};
-//! use tokio_util::sync::CancellationToken;
+//! use pganalytics_collect::{Agent, Snapshots, rows};
+//! use pganalytics_core::{Source, Value};
 //!
 //! /// What is measured: the same file as for measurements by SQL.
 //! const APP_QUEUE: &str = r#"
@@ -80,64 +71,34 @@
 //! unit = "jobs"
 //! "#;
 //!
-//! struct Queues {
-//!     measurement: Arc<Measurement>,
-//!     source: Source,
-//! }
-//!
-//! #[async_trait]
-//! impl Collector for Queues {
-//!     fn name(&self) -> &str {
-//!         "queues"
-//!     }
-//!
-//!     fn measurements(&self) -> Vec<Arc<Measurement>> {
-//!         vec![Arc::clone(&self.measurement)]
-//!     }
-//!
-//!     async fn collect(&mut self, cx: &CollectContext) -> Result<Collected, CollectError> {
-//!         let started = Instant::now();
-//!         let rows = [("mail", 3), ("invoices", 0)];
-//!         let batch = full_scrape(&self.measurement, self.source.clone(), cx.now, &rows, |row, column| match column {
-//!             "queue" => Some(Value::Text(row.0)),
-//!             "waiting" => Some(Value::Int(row.1)),
-//!             _ => None,
-//!         })?;
-//!         let mut collected = Collected::default();
-//!         collected.add(&self.measurement, &self.source, started.elapsed(), Ok(batch));
-//!         Ok(collected)
-//!     }
-//! }
-//!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let server_id = ServerId::of_host("shop");
-//! let queues = Queues {
-//!     measurement: Arc::new(Measurement::parse(APP_QUEUE, "app_queue.toml")?),
-//!     source: Source {
-//!         server_id,
-//!         instance_id: InstanceId::of_address(server_id, "shop-1"),
-//!         server: "shop".into(),
-//!         database: None,
-//!     },
-//! };
-//! let sink = MemorySink::new();
-//! let agent = Agent::builder().collector(queues).sink(sink.clone()).build()?;
+//! let now = Snapshots::new();
+//! let agent = Agent::builder()
+//!     .collect(APP_QUEUE, Source::host("shop"), async |_| Ok(rows![["mail", 3], ["invoices", 0]]))
+//!     .sink(now.clone())
+//!     .build()?
+//!     .start()?;
 //!
-//! let stop = CancellationToken::new();
-//! let running = tokio::spawn(agent.run(stop.clone()));
-//! while sink.batches_of("app_queue").is_empty() {
-//!     sink.wait_for(sink.batches().len() + 1).await;
-//! }
-//! stop.cancel();
-//! running.await??;
-//!
-//! let queues = &sink.batches_of("app_queue")[0];
-//! assert_eq!(queues.rows.get(0, 1), Value::Int(3));
+//! let queues = now.wait_for("app_queue").await.batch;
+//! assert_eq!((queues.rows.get(1, 0), queues.rows.get(1, 1)), (Value::Text("mail"), Value::Int(3)));
 //! // How it went is data, too.
-//! assert_eq!(sink.batches_of("agent_scrape")[0].rows.get(0, 0), Value::Text("app_queue"));
+//! assert!(!now.wait_for("agent_scrape").await.batch.rows.is_empty());
+//! assert!(agent.status().is_healthy());
+//! agent.stop().await?;
 //! # Ok(()) }
 //! ```
+//!
+//! What has several measurements, or reads on where it stopped, implements
+//! [`Collector`]; [`scrape`] makes its batches.
+//!
+//! # Cancel-safety
+//!
+//! Dropping the future of [`Agent::run`] or an [`AgentHandle`] ends the agent. What a
+//! [`Spool`] holds is sent at the next start; what waits in memory is lost.
+//! [`AgentHandle::flush`], [`Snapshots::wait_for`] and [`MemorySink::wait_for`] may be
+//! dropped at any time. [`Sink::deliver`] and [`Collector::collect`] are dropped only
+//! when the agent ends.
 //!
 //! # Where things are
 //!
@@ -147,6 +108,7 @@
 //! | [`postgres`], [`host`], [`pgbouncer`], [`pgbackrest`] | the collectors that come with it |
 //! | [`logs`] | reads server logs: entries, their classes, redaction |
 //! | [`privacy`] | statements without literals |
+//! | [`figures`] | figures of your own, from a function |
 //! | [`scrape`] | from values of your own to a batch |
 //! | [`own_sql`] | catalog files of your own, exchanged while the agent runs |
 //! | [`scheduler`] | visits collectors on their rhythm, apart from each other |
@@ -154,6 +116,7 @@
 //! | [`delivery`] | holds frames until they are delivered, in memory or on a disk; retries; declares losses |
 //! | [`exporter`] | answers Prometheus |
 //! | [`sink`] | the trait of everything that takes frames |
+//! | [`snapshots`] | how things are now, whole |
 //! | [`check`] | how well each part works, and what mends it |
 //! | [`reference`](mod@reference) | the catalog as a page to read |
 //! | [`config`] | settings from flags, environment, file |
@@ -161,8 +124,19 @@
 //!
 //! # Features
 //!
-//! `cli` (default) is what only the binary `pganalytics-agent` needs; switch it
-//! off when you embed: `default-features = false`.
+//! Without features there are agent, host, scheduler, change filter, spool and sinks:
+//! enough for figures of your own. Each feature adds what its dependencies are for.
+//!
+//! | feature | adds |
+//! |---|---|
+//! | `logs` | [`logs`] and [`privacy`]; no further dependency |
+//! | `postgres` | [`postgres`], [`pgbouncer`], [`pgbackrest`], and `logs` |
+//! | `http` | [`HttpSink`] |
+//! | `exporter` | [`Exporter`] |
+//! | `config` | all of these, and settings as the agent has them: [`Config`], [`enrol`], [`reference`](mod@reference) |
+//! | `cli` (default) | `config`, and what only the binary `pganalytics-agent` needs |
+//!
+//! Embedders say `default-features = false` and name what they use.
 
 pub mod agent;
 mod agent_handle;
@@ -171,38 +145,61 @@ pub mod change_filter;
 pub mod check;
 pub mod clock;
 pub mod collector;
+#[cfg(feature = "config")]
 pub mod config;
+#[cfg(feature = "postgres")]
 mod cpu_time;
 pub mod delivery;
+#[cfg(feature = "config")]
 pub mod enrol;
 pub mod error;
+#[cfg(feature = "exporter")]
 pub mod exporter;
+pub mod figures;
 pub mod host;
+mod latest;
+#[cfg(feature = "logs")]
 pub mod logs;
 pub mod memory_sink;
 pub mod own_sql;
 mod panics;
+#[cfg(feature = "postgres")]
 pub mod pgbackrest;
+#[cfg(feature = "postgres")]
 pub mod pgbouncer;
+#[cfg(feature = "postgres")]
 pub mod postgres;
+#[cfg(feature = "logs")]
 pub mod privacy;
+#[cfg(any(feature = "postgres", feature = "exporter"))]
 mod qualified;
+#[cfg(feature = "config")]
 pub mod reference;
 pub mod resources;
 mod rng;
 pub mod scheduler;
 pub mod scrape;
 pub mod sink;
+pub mod snapshots;
 
 pub use agent::{Agent, AgentBuilder};
 pub use agent_handle::{AgentHandle, AgentStatus};
 pub use change_filter::ChangeFilter;
 pub use collector::{CollectContext, Collected, Collector, Outcome, Report};
+#[cfg(feature = "config")]
 pub use config::Config;
-pub use delivery::{HttpSink, MemoryOutbox, Outbox, Spool};
+#[cfg(feature = "http")]
+pub use delivery::{HttpSink, Token};
+pub use delivery::{MemoryOutbox, Outbox, Spool};
 pub use error::CollectError;
+#[cfg(feature = "exporter")]
 pub use exporter::Exporter;
 pub use host::HostCollector;
 pub use memory_sink::MemorySink;
+#[cfg(feature = "postgres")]
+pub use pgbouncer::PgBouncerCollector;
+#[cfg(feature = "postgres")]
+pub use postgres::{PostgresConfig, PostgresServer};
 pub use scheduler::Plan;
 pub use sink::{Delivery, FrameGroup, Sink, SinkError};
+pub use snapshots::{Snapshot, Snapshots};

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 /// A name as SQL takes it: in quotes unless it is a plain one, as the server's own `quote_ident`
 /// but for words that are reserved.
+#[cfg(feature = "postgres")]
 pub(crate) fn quote_ident(name: &str) -> Cow<'_, str> {
     let plain = |(at, byte): (usize, u8)| match byte {
         b'a'..=b'z' | b'_' => true,
@@ -18,6 +19,7 @@ pub(crate) fn quote_ident(name: &str) -> Cow<'_, str> {
 }
 
 /// The name without its schema and quotes.
+#[cfg(feature = "exporter")]
 pub(crate) fn without_schema(qualified: &str) -> Cow<'_, str> {
     let mut quoted = false;
     let mut begin = 0;

@@ -12,6 +12,7 @@ impl Rng {
     }
 
     /// The source that this one has for a number: the same each time.
+    #[cfg(feature = "postgres")]
     pub(crate) fn derive(&self, number: u64) -> Self {
         Self(self.0 ^ number.wrapping_mul(0xff51_afd7_ed55_8ccd))
     }

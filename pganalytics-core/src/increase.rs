@@ -19,6 +19,8 @@
 //! assert_eq!(of_int(verdict.rule, Some(40), Some(42)), Some(2));
 //! ```
 
+pub mod mark;
+
 use std::fmt;
 
 use crate::{

@@ -22,3 +22,20 @@ pub struct Source {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub database: Option<Arc<str>>,
 }
+
+impl Source {
+    /// What belongs to a host or an application as a whole, by its name.
+    ///
+    /// ```
+    /// use pganalytics_core::{ServerId, Source};
+    ///
+    /// let shop = Source::host("shop");
+    /// assert_eq!((shop.server_id, &*shop.server), (ServerId::of_host("shop"), "shop"));
+    /// ```
+    #[must_use]
+    pub fn host(name: &str) -> Self {
+        let server_id = ServerId::of_host(name);
+        let instance_id = InstanceId::of_address(server_id, name);
+        Self { server_id, instance_id, server: name.into(), database: None }
+    }
+}

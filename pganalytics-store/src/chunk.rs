@@ -1,10 +1,13 @@
 //! What the SQL engine reads from a block store.
 
-use std::sync::Arc;
+use std::{fmt, ops::Range, sync::Arc};
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
-use pganalytics_core::{CollectorId, MeasurementName, Schema, TenantId, Timestamp, frame::Frame};
+use pganalytics_core::{
+    CollectorId, MeasurementName, Schema, TenantId, Timestamp,
+    frame::{Frame, FrameBytes, FrameError, FrameHead},
+};
 
 use crate::{error::StoreError, fork::StoredFork, metric_store::StoredGap, stream_account::StreamAccount};
 
@@ -37,6 +40,21 @@ pub struct ChunkSelect {
     pub servers: Option<Vec<String>>,
     /// Only sources with one of these databases; `None`: all.
     pub databases: Option<Vec<String>>,
+}
+
+/// Chooses what is read of chunks, by their heads. A source that keeps chunks where reading all
+/// of them costs more may ask it.
+pub trait Pick: Send + Sync + fmt::Debug {
+    /// The head of a chunk, by its number, if it is known from before.
+    fn head(&self, id: u64) -> Option<FrameHead>;
+
+    /// The places, counted from the beginning of the chunk, that will be asked for; `None`: all.
+    /// It may be asked for others all the same, if seldom.
+    ///
+    /// # Errors
+    /// When the chunk can't be read, or makes no sense.
+    fn places(&self, id: u64, head: &FrameHead, rest: &dyn FrameBytes)
+    -> Result<Option<Vec<Range<usize>>>, FrameError>;
 }
 
 /// A measurement as it is in a store.
@@ -87,4 +105,17 @@ pub trait ChunkSource: Send + Sync {
     /// When the store can't be read; the stream's items tell of what goes wrong
     /// later.
     async fn chunks(&self, select: ChunkSelect) -> Result<BoxStream<'static, Result<Chunk, StoreError>>, StoreError>;
+
+    /// The same, of which only what `pick` chooses need be read.
+    ///
+    /// # Errors
+    /// As [`ChunkSource::chunks`].
+    async fn picked(
+        &self,
+        select: ChunkSelect,
+        pick: Arc<dyn Pick>,
+    ) -> Result<BoxStream<'static, Result<Chunk, StoreError>>, StoreError> {
+        drop(pick);
+        self.chunks(select).await
+    }
 }

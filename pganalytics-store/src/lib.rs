@@ -117,7 +117,7 @@ pub mod stored_schema;
 pub mod stream_account;
 pub mod unnumbered;
 
-pub use chunk::{Chunk, ChunkSelect, ChunkSource, StoredMeasurement};
+pub use chunk::{Chunk, ChunkSelect, ChunkSource, Pick, StoredMeasurement};
 pub use document_store::{Document, DocumentStore};
 pub use error::StoreError;
 pub use fork::{Fork, StoredFork};

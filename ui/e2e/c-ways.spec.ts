@@ -1,27 +1,6 @@
 import { createServer, request } from "node:http";
 import type { AddressInfo } from "node:net";
-import { HOSTILE_APPLICATION } from "./lock";
-import { clusterSlug, expect, full, logIn, settled, sql, test } from "./fixture";
-
-test("on call, by keyboard alone: from the fleet to who holds whom up, and the statement that ends it", async ({ page }) => {
-  await logIn(page, full());
-  await settled(page);
-  // A moment at which somebody waited.
-  const [row] = await sql(page, "select max(time) from pg_blocking where application_name = 'third'");
-  const at = String(row?.[0]);
-  await page.keyboard.press("Control+k");
-  await page.keyboard.type("activity");
-  await page.keyboard.press("Enter");
-  await expect(page.getByRole("heading", { name: "Activity and locks", level: 1 })).toBeVisible();
-  await page.goto(`${page.url().split("?")[0]}?at=${encodeURIComponent(at)}`);
-  const tree = page.locator("section.panel").filter({ has: page.getByRole("heading", { name: "Who waits for whom" }) });
-  await expect(tree).toContainText("holds up 2 sessions");
-  await expect(tree).toContainText("idle in transaction");
-  await expect(tree).toContainText(HOSTILE_APPLICATION);
-  expect(await page.evaluate(() => (window as unknown as { ran?: number }).ran)).toBeUndefined();
-  await expect(page.getByText("root", { exact: true }).first()).toBeVisible();
-  await expect(page.getByRole("button", { name: "Copy the statement that ends it" }).first()).toBeVisible();
-});
+import { clusterSlug, expect, full, logIn, settled, test } from "./fixture";
 
 test("a developer finds the statement, filters, compares, and opens it", async ({ page }) => {
   await logIn(page, full());

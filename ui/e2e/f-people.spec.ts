@@ -1,7 +1,7 @@
 // The three people of the design, each by keyboard alone, in under a minute, with nothing in the console.
 import type { Page } from "@playwright/test";
 import { HOSTILE_APPLICATION } from "./lock";
-import { clusterSlug, expect, full, known, logIn, settled, sql, test } from "./fixture";
+import { clusterSlug, expect, full, known, list, logIn, settled, sql, test } from "./fixture";
 
 const MINUTE = 60_000;
 
@@ -11,7 +11,8 @@ async function tabTo(page: Page, words: RegExp, most = 120): Promise<void> {
     await page.keyboard.press("Tab");
     const said = await page.evaluate(() => {
       const here = document.activeElement;
-      return here ? `${here.getAttribute("aria-label") ?? ""} ${(here as HTMLElement).innerText ?? ""}`.trim() : "";
+      // A list has the words of all its rows.
+      return here?.matches("a, button, summary, tr") ? `${here.getAttribute("aria-label") ?? ""} ${(here as HTMLElement).innerText ?? ""}`.trim() : "";
     });
     if (words.test(said)) return;
   }
@@ -42,12 +43,14 @@ for (const width of [1440, 390]) {
 }
 
 test("with many servers: which first, what changed, who does not report", async ({ page }) => {
-  await logIn(page, full(), null);
+  test.setTimeout(150_000);
+  await logIn(page, full());
+  const first = page.locator(".problems li").first();
+  // The replica that is paused is a problem once it is a minute behind.
+  await expect(first.locator(".badge")).toBeVisible({ timeout: 80_000 });
   const began = Date.now();
   await page.goto(full());
   await settled(page);
-  const first = page.locator(".problems li").first();
-  await expect(first.locator(".badge")).toBeVisible();
   const name = (await first.getByRole("link").innerText()).trim();
   await tabTo(page, new RegExp(`^${name.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")}$`));
   await page.keyboard.press("Enter");
@@ -56,11 +59,11 @@ test("with many servers: which first, what changed, who does not report", async 
   await page.keyboard.press("g");
   await page.keyboard.press("e");
   await expect(page.getByRole("heading", { name: "Events", level: 1 })).toBeVisible();
-  await expect(page.getByRole("region", { name: "Seen" })).toContainText("work_mem");
+  await expect(list(page, "Seen")).toContainText("work_mem");
   await page.keyboard.press("g");
   await page.keyboard.press("c");
   await expect(page.getByRole("heading", { name: "Collectors", level: 1 })).toBeVisible();
-  await expect(page.getByRole("region", { name: "Collectors" }).first()).toContainText("reporting");
+  await expect(list(page, "Collectors")).toContainText("reporting");
   expect(Date.now() - began).toBeLessThan(MINUTE);
 });
 
@@ -79,7 +82,7 @@ test("a developer: why did my query get slow, what changed around it", async ({ 
   await expect(page).toHaveURL(/vs=prev/);
   await page.keyboard.press("/");
   await page.keyboard.type("update stock");
-  const rows = page.getByRole("region", { name: "Statements" }).locator("tbody tr");
+  const rows = list(page, "Statements").locator("tbody tr");
   await expect(rows.first()).toContainText(/update stock/i);
   await expect(rows.first()).toContainText("new");
   await tabTo(page, /update stock/i);

@@ -45,6 +45,9 @@ export async function logIn(page: Page, server: string, path: string | null = "/
   if (path !== null) await page.goto(server + path);
 }
 
+/** The list of this name, not the panel around it. */
+export const list = (page: Page, name: string) => page.locator("div.table").and(page.getByRole("region", { name, exact: true }));
+
 /** Waits until all that the page asked for is there. */
 export async function settled(page: Page): Promise<void> {
   await expect(page.locator("h1").first()).toBeVisible();

@@ -1,5 +1,5 @@
 // What people leave behind: notes, preferences, saved queries, tokens; and who may not.
-import { expect, front, full, known, logIn, settled, test } from "./fixture";
+import { expect, front, full, known, list, logIn, settled, test } from "./fixture";
 import { PASSWORD } from "./servers";
 
 test("a note is written, stands in the lane, and is taken back", async ({ page }) => {
@@ -57,9 +57,9 @@ test("a token is shown once, and works for what it is for", async ({ page, watch
   await settled(page);
   await page.getByRole("button", { name: "New token …" }).click();
   const dialog = page.getByRole("dialog");
-  await dialog.getByLabel("What it is for").fill("ci");
-  await dialog.getByLabel(/^read:/).uncheck();
-  await dialog.getByLabel(/^annotate:/).check();
+  await dialog.getByLabel("What it is for").fill("pipeline 7");
+  await dialog.getByRole("checkbox", { name: /^read/ }).uncheck();
+  await dialog.getByRole("checkbox", { name: /^annotate/ }).check();
   await dialog.getByRole("button", { name: "Make it" }).click();
   const token = (await page.locator("[data-secret]").innerText()).trim();
   const headers = { Authorization: `Bearer ${token}` };
@@ -68,9 +68,9 @@ test("a token is shown once, and works for what it is for", async ({ page, watch
   expect((await request?.get(`${full()}/api/v1/servers`, { headers }))?.status()).toBe(403);
   await dialog.getByRole("button", { name: "I have it" }).click();
   await expect(page.locator("body")).not.toContainText(token);
-  await page.getByRole("region", { name: "API tokens" }).last().locator("tr", { hasText: "ci" }).getByRole("button", { name: "Remove …" }).click();
+  await list(page, "API tokens").locator("tr", { hasText: "pipeline 7" }).getByRole("button", { name: "Remove …" }).click();
   await page.getByRole("dialog").getByRole("button", { name: "Remove" }).click();
-  await expect(page.getByText("There is none.")).toBeVisible();
+  await expect(list(page, "API tokens").locator("tr", { hasText: "pipeline 7" })).toHaveCount(0);
   // A wrong password is no session that has ended.
   watched.expected.push(/status of 401/);
   await page.getByLabel("The present one").fill("wrong password, and long");
@@ -90,7 +90,7 @@ test("who only looks is offered nothing else", async ({ page }) => {
   await expect(page.getByRole("button", { name: "Note …" })).toHaveCount(0);
   await page.goto(`${full()}/collectors`);
   await settled(page);
-  await page.getByRole("region", { name: "Collectors" }).last().getByRole("link").first().click();
+  await list(page, "Collectors").getByRole("link").first().click();
   await expect(page.getByRole("heading", { level: 1 })).toContainText("Collector");
   await expect(page.getByRole("button", { name: "Revoke …" })).toHaveCount(0);
 });
@@ -102,5 +102,5 @@ test("the page alone, in front of the server: a log-in, a deep link, a log-out",
   await page.getByRole("button", { name: "Log in" }).click();
   await expect(page.getByRole("heading", { name: "Events", level: 1 })).toBeVisible();
   await settled(page);
-  await expect(page.getByRole("region", { name: "Seen" })).toContainText("work_mem");
+  await expect(list(page, "Seen")).toContainText("work_mem");
 });

@@ -117,13 +117,22 @@ async function end(child: ChildProcess): Promise<void> {
   });
 }
 
-/** Adds somebody who only looks, besides the first admin; gives the password. */
-async function addViewer(folder: string): Promise<string> {
-  const first = await server(folder, ["serve"], { PGANALYTICS_ADMIN_PASSWORD: PASSWORD });
-  await end(first.child);
-  const child = spawn(binary("pganalytics-server"), ["user", "add", "viewer", "--role", "viewer"], { env: environment({ PGANALYTICS_DATA_DIR: folder }), stdio: ["ignore", "pipe", "inherit"] });
+/** Adds somebody, while no server runs; gives the password. */
+async function addUser(folder: string, name: string, role: string): Promise<string> {
+  const child = spawn(binary("pganalytics-server"), ["user", "add", name, "--role", role], { env: environment({ PGANALYTICS_DATA_DIR: folder }), stdio: ["ignore", "pipe", "inherit"] });
+  const isOver = new Promise((resolve) => child.once("close", resolve));
   const [, password = ""] = await line(child, /^(\S+)\n/, 30_000);
+  await isOver;
   return password;
+}
+
+/** Gives the admin the password that the tests know. */
+async function changePassword(base: string, username: string, password: string): Promise<void> {
+  const post = (path: string, body: object, token = ""): Promise<Response> =>
+    fetch(`${base}/api/v1/${path}`, { method: "POST", headers: { "Content-Type": "application/json", ...(token ? { Authorization: `Bearer ${token}` } : {}) }, body: JSON.stringify(body) });
+  const { token } = (await (await post("auth/login", { username, password })).json()) as { token: string };
+  const answer = await post("auth/change-password", { current_password: password, new_password: PASSWORD }, token);
+  if (!answer.ok) throw new Error(`the password of ${username} was not changed: ${await answer.text()}`);
 }
 
 /** What `pgbackrest info` says where the last good backup is three days old and one had errors. */
@@ -154,9 +163,11 @@ export default async function start(): Promise<() => Promise<void>> {
     const cluster = spawn(binary("pganalytics-demo-cluster"), [], { stdio: ["pipe", "pipe", "inherit"] });
     children.push(cluster);
     const [, replica = "", primary = ""] = await line(cluster, /REPLICA_PG_URL=(\S+)\nPG_URL=(\S+)\n/, 120_000);
-    const viewer = await addViewer(join(folder, "full"));
-    const full = await server(join(folder, "full"), ["serve"], { PGANALYTICS_ADMIN_PASSWORD: PASSWORD, REGISTRATION_SECRET, PGANALYTICS_TRUSTED_PROXIES: "loopback", COLLECTION_INTERVAL: "5" });
+    const admin = await addUser(join(folder, "full"), "admin", "admin");
+    const viewer = await addUser(join(folder, "full"), "viewer", "viewer");
+    const full = await server(join(folder, "full"), ["serve"], { REGISTRATION_SECRET, PGANALYTICS_TRUSTED_PROXIES: "loopback", COLLECTION_INTERVAL: "5" });
     children.push(full.child);
+    await changePassword(full.base, "admin", admin);
     const pooler = await startPooler(primary);
     if (pooler) ends.push(pooler.stop);
     const faults = await provoke(primary, replica);

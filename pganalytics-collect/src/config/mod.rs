@@ -127,6 +127,8 @@ pub struct Backend {
 pub struct Config {
     /// Id of this agent at the server.
     pub id: Option<CollectorId>,
+    /// As it was written.
+    id_text: Option<String>,
     /// Name of this agent; default: the host's.
     pub name: Option<String>,
     /// What the host is called instead of its own name.
@@ -195,9 +197,10 @@ impl Config {
     }
 
     fn of_layers(layers: Layers<'_>, urls: &[Secret<String>]) -> Result<Self, CollectError> {
-        let id = match layers.text("collector.id")? {
+        let id_text = layers.text("collector.id")?;
+        let id = match &id_text {
             Some(id) => Some(
-                CollectorId::from_human(&id)
+                CollectorId::from_human(id)
                     .map_err(|error| wrong(&layers.origin("collector.id"), "collector.id", error.to_string()))?,
             ),
             None => None,
@@ -212,6 +215,7 @@ impl Config {
         logs::apply(&layers, &mut postgres)?;
         Ok(Self {
             id,
+            id_text,
             name: layers.text("collector.name")?,
             hostname: layers.text("collector.hostname")?,
             data_dir: layers.path("collector.data_dir")?.unwrap_or_default(),
@@ -339,6 +343,10 @@ impl Config {
         let mut sink = self.to_server(backend);
         if let Some(token) = backend.token.clone().or_else(|| self.own_token().map(Token::File)) {
             sink = sink.token(token);
+        }
+        // A token of its own tells which collector it is.
+        if let Some(id) = self.id_text.as_ref().filter(|_| backend.token.is_some()) {
+            sink = sink.collector(id);
         }
         sink.build().map(Some)
     }

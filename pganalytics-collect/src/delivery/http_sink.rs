@@ -9,7 +9,7 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use pganalytics_core::{PushReply, Secret, StreamRange, Timestamp, frame};
-use reqwest::{Certificate, Client, Identity, Response, StatusCode, Url, header, redirect};
+use reqwest::{Certificate, Client, Identity, Response, StatusCode, Url, header, header::HeaderValue, redirect};
 use serde::Deserialize;
 use tokio::time::Instant;
 
@@ -26,6 +26,8 @@ use crate::{
 const PUSH_PATH: &str = "api/v1/metrics/push";
 /// The server's word for a stream that another agent goes on with.
 const FORK: &str = "fork";
+/// Says which collector sends.
+const COLLECTOR: &str = "x-collector-id";
 /// A reply lists at most a thousand frames.
 const MAX_REPLY_BYTES: usize = 1 << 20;
 /// The server's word for a frame whose schema it does not know.
@@ -45,6 +47,7 @@ pub enum Token {
 pub struct HttpSinkBuilder {
     url: String,
     token: Option<Token>,
+    collector: Option<String>,
     verify: bool,
     ca_file: Option<PathBuf>,
     identity: Option<(PathBuf, PathBuf)>,
@@ -57,6 +60,14 @@ impl HttpSinkBuilder {
     #[must_use]
     pub fn token(mut self, token: Token) -> Self {
         self.token = Some(token);
+        self
+    }
+
+    /// The id that this agent has at the server, where its token does not tell: with a
+    /// user's token all agents are one collector without it.
+    #[must_use]
+    pub fn collector(mut self, id: impl Into<String>) -> Self {
+        self.collector = Some(id.into());
         self
     }
 
@@ -112,8 +123,12 @@ impl HttpSinkBuilder {
             Some(Token::File(file)) => Some(file),
             _ => None,
         };
+        let collector = self.collector.map(HeaderValue::try_from).transpose();
+        let collector =
+            collector.map_err(|_| bad("collector.id", "it has characters that no header may have".to_owned()))?;
         Ok(HttpSink {
             client,
+            collector,
             server: self.url,
             url,
             bearer: Mutex::new(bearer),
@@ -163,6 +178,7 @@ impl HttpSinkBuilder {
 #[derive(Debug)]
 pub struct HttpSink {
     client: Client,
+    collector: Option<HeaderValue>,
     server: String,
     url: Url,
     bearer: Mutex<Option<Secret<String>>>,
@@ -178,6 +194,7 @@ impl HttpSink {
         HttpSinkBuilder {
             url: url.into(),
             token: None,
+            collector: None,
             verify: true,
             ca_file: None,
             identity: None,
@@ -189,6 +206,9 @@ impl HttpSink {
     async fn post(&self, body: Bytes) -> Result<Response, SinkError> {
         let mut request =
             self.client.post(self.url.clone()).header(header::CONTENT_TYPE, frame::CONTENT_TYPE).body(body);
+        if let Some(collector) = &self.collector {
+            request = request.header(COLLECTOR, collector);
+        }
         if let Some(token) = self.bearer() {
             request = request.bearer_auth(token.expose());
         }
@@ -211,7 +231,7 @@ impl HttpSink {
 
     fn unreachable(&self, error: reqwest::Error) -> SinkError {
         let what = if error.is_timeout() { "no answer in time" } else { "can't be reached" };
-        let advice = if error.is_connect() { "; check [backend] url and that the server runs" } else { "" };
+        let advice = if error.is_connect() { "; check the address and that the server runs" } else { "" };
         let message = format!("{}: {what}: {}{advice}", self.server, chain(&error.without_url()));
         SinkError::Unavailable { message, retry_after: None }
     }
@@ -225,15 +245,15 @@ impl HttpSink {
         match status {
             StatusCode::PAYLOAD_TOO_LARGE => SinkError::TooLarge { message: answer },
             StatusCode::CONFLICT if code == FORK => SinkError::Forked { message: answer },
-            StatusCode::UNAUTHORIZED => SinkError::Refused {
-                message: format!("{answer}; set a valid token in [backend] token_file or BACKEND_TOKEN"),
-            },
-            StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => SinkError::Refused {
-                message: format!("{answer}; is [backend] url the address of a pgAnalytics server?"),
-            },
-            _ if status.is_redirection() => SinkError::Refused {
-                message: format!("{answer}; it redirects elsewhere, set [backend] url to the final address"),
-            },
+            StatusCode::UNAUTHORIZED => {
+                SinkError::Refused { message: format!("{answer}; give the agent a valid token") }
+            }
+            StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => {
+                SinkError::Refused { message: format!("{answer}; is it the address of a pgAnalytics server?") }
+            }
+            _ if status.is_redirection() => {
+                SinkError::Refused { message: format!("{answer}; it redirects elsewhere, give the final address") }
+            }
             StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => {
                 SinkError::Unavailable { message: answer, retry_after }
             }
@@ -300,7 +320,7 @@ impl HttpSink {
     }
 
     fn bad_reply(&self, message: &str) -> SinkError {
-        let message = format!("{}: {message}; is [backend] url the address of a pgAnalytics server?", self.server);
+        let message = format!("{}: {message}; is it the address of a pgAnalytics server?", self.server);
         SinkError::BadReply { message }
     }
 }
@@ -375,7 +395,7 @@ fn push_url(server: &str) -> Result<Url, CollectError> {
         return Err(wrong("it begins with neither https:// nor http://"));
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(wrong("it holds a user or password, which belong in [backend] token_file"));
+        return Err(wrong("it holds a user or password; give a token apart from it"));
     }
     url.set_query(None);
     url.set_fragment(None);
@@ -425,7 +445,7 @@ mod tests {
         assert_eq!(push_url("http://here:8080/").unwrap().as_str(), "http://here:8080/api/v1/metrics/push");
         assert_eq!(push_url("https://x/base").unwrap().as_str(), "https://x/base/api/v1/metrics/push");
         for (wrong, why) in
-            [("here:8080", "neither"), ("", "no address"), ("ftp://x", "neither"), ("https://a:b@x", "token_file")]
+            [("here:8080", "neither"), ("", "no address"), ("ftp://x", "neither"), ("https://a:b@x", "a token apart")]
         {
             let error = push_url(wrong).unwrap_err().to_string();
             assert!(error.starts_with("backend.url: ") && error.contains(why), "{error}");

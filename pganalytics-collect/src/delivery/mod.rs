@@ -22,6 +22,7 @@
 mod account;
 mod disk;
 mod gap;
+#[cfg(feature = "http")]
 mod http_sink;
 mod intake;
 mod judge;
@@ -35,10 +36,12 @@ mod os_disk;
 mod outbox;
 mod quarantine;
 mod quota;
+#[cfg(feature = "http")]
 mod receiver_clock;
 mod record;
 mod recover;
 mod retry;
+#[cfg(feature = "http")]
 mod schemas;
 mod segment;
 mod sender;
@@ -50,6 +53,7 @@ mod spool;
 mod spool_tests;
 mod stream;
 
+#[cfg(feature = "http")]
 pub use http_sink::{HttpSink, HttpSinkBuilder, Token};
 pub use lane::Backlog;
 pub use memory_outbox::MemoryOutbox;

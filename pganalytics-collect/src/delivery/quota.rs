@@ -69,7 +69,7 @@ impl Stream {
         if let (Some(first), Some(last)) = (lost.first(), lost.last()) {
             warn!(
                 stream = %self.id(), first = first.0, last = last.0, frames = lost.len(), quota = self.room.quota,
-                "frames dropped: the buffer is full; see why nothing is delivered, or raise METRICS_BUFFER_SIZE"
+                "frames dropped: the buffer is full; see why nothing is delivered, or give it more bytes"
             );
             self.lose(&lost, &GapReason::Quota, "", now);
         }

@@ -42,28 +42,23 @@ mod auth;
 mod drop_in;
 mod group;
 mod http;
-mod latest;
 pub(crate) mod names;
 mod native;
 mod own;
 mod page;
 mod page_contents;
-mod refresh;
 mod scrape;
 mod server_view;
 mod settings;
 mod text;
-mod texts;
 
 use pganalytics_core::catalog::Measurement;
 
+pub use crate::latest::Latest;
 pub use auth::Auth;
 pub use http::Listener;
-pub use latest::Latest;
 pub use scrape::Exporter;
 pub use settings::{DEFAULT_EXCLUDE, ExporterSettings, Listen};
-
-pub(crate) use refresh::{Read, RefreshHandle, RefreshRequest};
 
 /// Names of the parts that the drop-in names have, for settings.
 #[must_use]

@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     fmt,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -21,16 +21,17 @@ use tokio::time::Instant;
 use super::{
     drop_in::{self, FamilyWriter},
     http::Listener,
-    latest::{LastVisit, Latest, LatestBatch},
     own,
     page::{Format, Page, Seen},
     page_contents::{PageContents, PageKind},
-    refresh::refresh,
     server_view::ServerView,
     settings::ExporterSettings,
     text::Labels,
 };
-use crate::error::CollectError;
+use crate::{
+    error::CollectError,
+    latest::{LastVisit, Latest, LatestBatch, refresh::refresh},
+};
 
 /// What nobody renewed for this long is not served, or for twice its interval.
 const STALE: Duration = Duration::from_secs(300);
@@ -44,6 +45,8 @@ pub(super) struct ScrapeRequest {
     pub(super) format: Format,
 }
 
+/// Addresses of servers by their names.
+type Known = BTreeMap<Arc<str>, Arc<str>>;
 type InFlight = Shared<BoxFuture<'static, Bytes>>;
 
 /// Serves what agents collect to Prometheus; see [the module](super).
@@ -59,8 +62,8 @@ struct Inner {
     postgres: Mutex<Arc<PageContents>>,
     pgbouncer: Mutex<Arc<PageContents>>,
     /// Names and addresses of the watched servers and poolers.
-    servers: BTreeMap<Arc<str>, String>,
-    poolers: BTreeMap<Arc<str>, String>,
+    servers: Mutex<Known>,
+    poolers: Mutex<Known>,
     started: f64,
     scrapes: AtomicU64,
     /// Scrapes that run: who comes meanwhile waits for the same page.
@@ -94,8 +97,8 @@ impl Exporter {
             postgres: contents(PageKind::Postgres),
             pgbouncer: contents(PageKind::Pgbouncer),
             latest,
-            servers: BTreeMap::new(),
-            poolers: BTreeMap::new(),
+            servers: Mutex::default(),
+            poolers: Mutex::default(),
             started: wall_clock(),
             scrapes: AtomicU64::new(0),
             flights: Mutex::default(),
@@ -108,19 +111,15 @@ impl Exporter {
     /// Names a watched PostgreSQL server: it is told of as down before it was
     /// reached once.
     #[must_use]
-    pub fn server(mut self, name: &str, address: &str) -> Self {
-        if let Some(inner) = Arc::get_mut(&mut self.inner) {
-            inner.servers.insert(name.into(), address.to_owned());
-        }
+    pub fn server(self, name: &str, address: &str) -> Self {
+        self.inner.name(PageKind::Postgres, name, address);
         self
     }
 
     /// Names a watched PgBouncer.
     #[must_use]
-    pub fn pooler(mut self, name: &str, address: &str) -> Self {
-        if let Some(inner) = Arc::get_mut(&mut self.inner) {
-            inner.poolers.insert(name.into(), address.to_owned());
-        }
+    pub fn pooler(self, name: &str, address: &str) -> Self {
+        self.inner.name(PageKind::Pgbouncer, name, address);
         self
     }
 
@@ -204,17 +203,27 @@ impl Inner {
         }
     }
 
-    fn known(&self, topic: PageKind) -> &BTreeMap<Arc<str>, String> {
-        match topic {
+    fn servers_of(&self, topic: PageKind) -> MutexGuard<'_, Known> {
+        let servers = match topic {
             PageKind::Postgres => &self.servers,
             PageKind::Pgbouncer => &self.poolers,
-        }
+        };
+        servers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn name(&self, topic: PageKind, name: &str, address: &str) {
+        self.servers_of(topic).insert(name.into(), address.into());
+    }
+
+    fn known(&self, topic: PageKind) -> Known {
+        self.servers_of(topic).clone()
     }
 
     fn page(&self, wish: &ScrapeRequest, began: Instant, in_time: bool) -> Bytes {
         let contents = self.contents(wish.topic);
         self.latest.forget(stale_after);
-        let views = self.views(wish, &contents, began);
+        let known = self.known(wish.topic);
+        let views = self.views(wish, &contents, &known, began);
         let spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner).remove(&wish.topic);
         let (mut page, mut seen) = match spare.filter(|spare| Arc::ptr_eq(&spare.contents, &contents)) {
             Some(spare) => (spare.page, spare.seen),
@@ -222,7 +231,6 @@ impl Inner {
         };
         page.clear();
         seen.iter_mut().for_each(Seen::clear);
-        let known = self.known(wish.topic);
         let mut labels = Labels::default();
         let mut failed = !in_time;
         for (name, view) in &views {
@@ -258,14 +266,14 @@ impl Inner {
         &'a self,
         wish: &ScrapeRequest,
         contents: &'a PageContents,
+        known: &'a Known,
         began: Instant,
     ) -> BTreeMap<Arc<str>, ServerView<'a>> {
-        let known = self.known(wish.topic);
         let several = known.len() > 1 && wish.server.is_none();
         let is_asked = |server: &Arc<str>| wish.server.as_ref().is_none_or(|asked| asked == server);
         let new = |server: &Arc<str>| ServerView {
             label: several.then(|| Arc::clone(server)),
-            address: known.get(server).map_or("", String::as_str),
+            address: known.get(server).map_or("", AsRef::as_ref),
             now: wall_clock(),
             ..ServerView::default()
         };

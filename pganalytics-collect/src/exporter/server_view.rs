@@ -6,9 +6,9 @@ use pganalytics_core::Value;
 
 use super::{
     group::number_of,
-    latest::{LastVisit, LatestBatch},
     text::{Labels, Number},
 };
+use crate::latest::{LastVisit, LatestBatch};
 
 /// What is known of one server.
 #[derive(Debug, Default)]

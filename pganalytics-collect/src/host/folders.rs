@@ -39,6 +39,7 @@ pub(crate) struct ServerFolders {
 
 impl Folders {
     /// Takes what a server on this host says of itself.
+    #[cfg(feature = "postgres")]
     pub(crate) fn report(&self, server: &Arc<str>, reported: ServerFolders) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(Arc::clone(server), reported);
     }

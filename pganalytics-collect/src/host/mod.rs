@@ -36,6 +36,7 @@ use tokio::{
 };
 
 pub use folders::Folders;
+#[cfg(feature = "postgres")]
 pub(crate) use folders::ServerFolders;
 pub use identity::HostIdentity;
 

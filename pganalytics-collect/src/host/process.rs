@@ -118,17 +118,20 @@ impl Status {
     }
 
     /// Files that it holds open; `None` without permission.
+    #[cfg(any(feature = "postgres", test))]
     pub(crate) fn open_files(&self) -> Option<u64> {
         fs::read_dir(self.folder.join("fd")).ok().map(|files| files.count() as u64)
     }
 
     /// Files that it may hold open; `None` for no limit.
+    #[cfg(any(feature = "postgres", test))]
     pub(crate) fn most_files(&self) -> Option<u64> {
         let limits = read_text(&self.folder.join("limits")).ok()?;
         limits.lines().find_map(|line| line.strip_prefix("Max open files")?.split_whitespace().next()?.parse().ok())
     }
 
     /// Its start in seconds since 1970, by the clock as it is set now.
+    #[cfg(any(feature = "postgres", test))]
     pub(crate) fn start_time(&self) -> Option<f64> {
         let stat = foreign::read_text(self.folder.parent()?.join("stat")).ok()?;
         let booted = super::kernel::boot_time(&stat).and_then(|booted| u64::try_from(booted).ok())?;

@@ -19,13 +19,16 @@ mod format;
 mod json;
 mod lines;
 mod parser;
+#[cfg(feature = "postgres")]
 pub(crate) mod pattern;
 mod prefix;
+#[cfg(feature = "postgres")]
 pub(crate) mod progress;
 mod redact;
 mod scan;
 mod severity_words;
 mod tables;
+#[cfg(feature = "postgres")]
 pub(crate) mod tail;
 mod translated_words;
 mod wrapped;
@@ -46,6 +49,7 @@ pub use zone::Zone;
 
 /// Whether the files of a log can be named so: an absolute path, with `*` and
 /// `?` in its last part only.
+#[cfg(feature = "postgres")]
 #[must_use]
 pub fn is_log_path(path: &str) -> bool {
     pattern::Pattern::new(path).is_some()

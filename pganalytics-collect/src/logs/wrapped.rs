@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::{
     json::Scalar,
     lines::{Join, WrapperFields},
-    zone::days,
+    zone::{Zone, days},
 };
 
 /// What is inside.
@@ -21,12 +21,12 @@ pub(super) struct Unwrapped<'a> {
 
 /// `Nov 21 12:00:01 host postgres[123]: [5-1] …`, also with an RFC 3339 time and
 /// with `<134>` before.
-pub(super) fn syslog(line: &str, now: Timestamp) -> Option<Unwrapped<'_>> {
+pub(super) fn syslog<'a>(line: &'a str, zone: &Zone, now: Timestamp) -> Option<Unwrapped<'a>> {
     let line = match line.strip_prefix('<').and_then(|rest| rest.split_once('>')) {
         Some((priority, rest)) if priority.bytes().all(|byte| byte.is_ascii_digit()) => rest,
         _ => line,
     };
-    let (time, rest) = old_time(line, now).or_else(|| new_time(line))?;
+    let (time, rest) = old_time(line, zone, now).or_else(|| new_time(line))?;
     let (_host, rest) = rest.split_once(' ')?;
     let (program, rest) = rest.split_once("]: ")?;
     let (_name, pid) = program.rsplit_once('[')?;
@@ -75,8 +75,9 @@ fn unescaped(text: &str) -> Cow<'_, str> {
 }
 
 /// `Nov 21 12:00:01 `: the newest such time that is not after tomorrow; the
-/// daemon's local time, taken as UTC.
-fn old_time(line: &str, now: Timestamp) -> Option<(Option<Timestamp>, &str)> {
+/// daemon's local time. Its zone is not said; it is most likely that of the server, which
+/// takes it from the host when it is made.
+fn old_time<'a>(line: &'a str, zone: &Zone, now: Timestamp) -> Option<(Option<Timestamp>, &'a str)> {
     const MONTHS: &str = "JanFebMarAprMayJunJulAugSepOctNovDec";
     let (time, rest) = line.split_at_checked(15)?;
     let rest = rest.strip_prefix(' ')?;
@@ -87,7 +88,8 @@ fn old_time(line: &str, now: Timestamp) -> Option<(Option<Timestamp>, &str)> {
     let this_year = jiff::Timestamp::from_microsecond(now.as_micros()).ok()?.to_zoned(jiff::tz::TimeZone::UTC).year();
     let at = |year: i64| {
         let days = days(year, i64::try_from(month).unwrap_or(1), day);
-        Timestamp::from_secs(days * 86_400 + hour * 3_600 + minute * 60 + second)
+        let local = days * 86_400 + hour * 3_600 + minute * 60 + second;
+        Timestamp::from_secs(local - zone.offset(local, b"").0)
     };
     let newest = at(i64::from(this_year) + 1);
     let tomorrow = now.plus_micros(86_400_000_000);

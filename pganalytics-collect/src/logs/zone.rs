@@ -54,7 +54,7 @@ impl Zone {
     }
 
     /// Seconds east of UTC at a local time, and whether that is certain.
-    fn offset(&self, local_seconds: i64, abbreviation: &[u8]) -> (i64, bool) {
+    pub(super) fn offset(&self, local_seconds: i64, abbreviation: &[u8]) -> (i64, bool) {
         // First: in a zone called `UTC+3` what is written as UTC is three hours behind it.
         let of = |zone: &Option<tz::TimeZone>| {
             zone.as_ref().and_then(|zone| self::of_zone(zone, local_seconds, abbreviation))

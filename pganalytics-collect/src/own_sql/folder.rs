@@ -15,10 +15,9 @@ use pganalytics_core::{
 use tokio::sync::Notify;
 
 use super::files::{self, Stamp};
-use crate::{
-    error::CollectError,
-    exporter::names::{Conflict, Names},
-};
+use crate::error::CollectError;
+#[cfg(feature = "exporter")]
+use crate::exporter::names::{Conflict, Names};
 
 /// Most files of a folder.
 pub const MAX_FILES: usize = 500;
@@ -281,17 +280,14 @@ impl CatalogFolder {
         let texts = order
             .into_iter()
             .filter_map(|(name, known)| Some((self.path.join(name).display().to_string(), text(name, known)?)));
-        let mut names = Names::builtin();
         let mut conflicts = Vec::new();
-        let texts: Vec<_> = texts
-            .filter(|(file, text)| match conflict(&mut names, file, text) {
-                Some(conflict) => {
-                    conflicts.push(conflict);
-                    false
-                }
-                None => true,
-            })
-            .collect();
+        #[cfg(feature = "exporter")]
+        let texts: Vec<_> = {
+            let mut names = Names::builtin();
+            texts
+                .filter(|(file, text)| conflict(&mut names, file, text).map(|found| conflicts.push(found)).is_none())
+                .collect()
+        };
         let (catalog, mut errors) = Catalog::load_files(texts);
         errors.append(&mut conflicts);
         let by_file: BTreeMap<String, CatalogError> =
@@ -305,6 +301,7 @@ impl CatalogFolder {
 }
 
 /// What of a file would be called for Prometheus as something else is.
+#[cfg(feature = "exporter")]
 fn conflict(names: &mut Names, file: &str, text: &str) -> Option<CatalogError> {
     let measurement = Measurement::parse(text, file).ok()?;
     // Said by the catalog itself.

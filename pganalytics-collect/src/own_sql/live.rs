@@ -123,6 +123,7 @@ impl CatalogFollower {
     }
 
     /// The catalog as it is now, where there is one that may change.
+    #[cfg(feature = "exporter")]
     pub(crate) fn now(&self) -> Option<Arc<Catalog>> {
         self.receiver.as_ref().map(|receiver| Arc::clone(&receiver.borrow()))
     }

@@ -57,7 +57,7 @@ impl PgBackRestCollector {
         let rows = info::read(&json).map_err(Fault::Failed)?;
         if rows.is_empty() {
             let message =
-                "pgBackRest knows of no stanza; name one in pgbackrest.conf, or the file in [[pgbackrest]] config";
+                "pgBackRest knows of no stanza; name one in pgbackrest.conf, or the file in the setting config";
             return Err(Fault::Failed(message.to_owned()));
         }
         Ok(rows)

@@ -43,7 +43,7 @@ pub(super) async fn run(config: &PgBackRestConfig) -> Result<Vec<u8>, Fault> {
     let ending = async {
         let (out, complaints) = tokio::join!(read(out, MOST_BYTES), read(complaints, MOST_COMPLAINTS));
         if out.len() as u64 >= MOST_BYTES {
-            return Err(format!("it wrote more than {MOST_BYTES} bytes; name one stanza in [[pgbackrest]] stanza"));
+            return Err(format!("it wrote more than {MOST_BYTES} bytes; name one in the setting stanza"));
         }
         let status = child.wait().await.map_err(|error| format!("it can't be waited for: {error}"))?;
         if status.success() {
@@ -64,7 +64,7 @@ pub(super) async fn run(config: &PgBackRestConfig) -> Result<Vec<u8>, Fault> {
             stop(&mut child).await;
             let limit = config.timeout;
             Err(failed(format!(
-                "no answer within {limit:?}; is the repository reachable? Or raise timeout in [[pgbackrest]]"
+                "no answer within {limit:?}; is the repository reachable? Or raise the setting timeout"
             )))
         }
     }
@@ -73,7 +73,7 @@ pub(super) async fn run(config: &PgBackRestConfig) -> Result<Vec<u8>, Fault> {
 fn unstartable(program: &str, error: &io::Error) -> Fault {
     match error.kind() {
         io::ErrorKind::NotFound => Fault::Missing(format!(
-            "there is no program {program} on this host; install pgBackRest here, or name it in [[pgbackrest]] command"
+            "there is no program {program} on this host; install pgBackRest here, or name it in the setting command"
         )),
         _ => Fault::Failed(format!("{program} can't be started: {error}")),
     }
@@ -109,7 +109,7 @@ fn reason(complaints: &str) -> String {
     let advice = if line.contains("password is required") || line.contains("a terminal is required") {
         "; let the agent's user run it: a line in /etc/sudoers.d as pganalytics ALL=(postgres) NOPASSWD: /usr/bin/pgbackrest"
     } else if line.contains("ermission denied") || line.contains("[041]") {
-        "; pgBackRest's files are for another user: set [[pgbackrest]] command = [\"sudo\", \"-n\", \"-u\", \"postgres\", \"pgbackrest\"]"
+        "; pgBackRest's files are for another user: set command = [\"sudo\", \"-n\", \"-u\", \"postgres\", \"pgbackrest\"]"
     } else {
         ""
     };

@@ -72,6 +72,7 @@ impl PgBackRestSettings {
 
 impl PgBackRestConfig {
     /// Its settings in words.
+    #[cfg(feature = "config")]
     pub(crate) fn shown(&self) -> [(&'static str, String); 2] {
         [("command", self.command.join(" ")), ("timeout", format!("{:?}", self.timeout))]
     }

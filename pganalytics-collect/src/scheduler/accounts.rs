@@ -83,7 +83,10 @@ impl Accounts {
             lines.insert(measurement, Line { outcome, elapsed, replaced });
             touched.insert(source);
         }
-        touched.into_iter().filter_map(|source| self.batch(source, now, interval).transpose()).collect()
+        let batches = touched.into_iter().filter_map(|source| self.batch(source, now, interval).transpose()).collect();
+        // What has no line left has said so now.
+        self.sources.retain(|_, lines| !lines.is_empty());
+        batches
     }
 
     fn batch(&self, source: Source, now: Timestamp, interval: Duration) -> Result<Option<Batch>, ModelError> {

@@ -15,7 +15,7 @@ use crate::{
     collector::Report,
     delivery::{Loss, NewFrame, Outbox, Remembered},
     error::CollectError,
-    exporter::Latest,
+    latest::Latest,
 };
 
 /// What the tasks of an agent share.
@@ -107,8 +107,14 @@ pub(super) async fn deliver(
     }
     for mut batch in batches {
         batch.scrape.clock.offset_micros = shared.clock.offset();
+        let ended = batch.rows.is_empty().then(|| (batch.schema.measurement().clone(), batch.source.clone()));
         match encode(filter, batch, Instant::now()) {
-            Ok((new, _)) => frames.extend(new),
+            Ok((new, _)) => {
+                frames.extend(new);
+                if let Some((measurement, source)) = &ended {
+                    filter.force_keyframe_of(measurement, source);
+                }
+            }
             Err(error) => {
                 filter.force_keyframe();
                 error!(%error, "the account of a visit is lost");

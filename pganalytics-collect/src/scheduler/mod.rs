@@ -71,6 +71,11 @@ impl SchedulerStats {
         self.duplicates.load(Ordering::Relaxed)
     }
 
+    /// A task of the agent ended by a panic.
+    pub(crate) fn note_panic(&self) {
+        Self::add(&self.panics, 1);
+    }
+
     fn add(counter: &AtomicU64, by: u64) {
         counter.fetch_add(by, Ordering::Relaxed);
     }

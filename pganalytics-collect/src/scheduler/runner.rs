@@ -30,7 +30,7 @@ use crate::{
     collector::{CollectContext, Collected, Collector, Outcome, Report},
     delivery::{Backoff, NewFrame, Remembered},
     error::CollectError,
-    exporter::{RefreshHandle, RefreshRequest},
+    latest::refresh::{RefreshHandle, RefreshRequest},
     own_sql::CatalogFollower,
     panics::words_of,
     scrape::empty_scrape,
@@ -232,6 +232,32 @@ impl Runner {
         frames
     }
 
+    /// Says that all rows of a place are gone, and forgets it.
+    async fn end(&mut self, source: &Source) -> Vec<NewFrame> {
+        let mut frames = Vec::new();
+        for measurement in self.collector.measurements() {
+            let name = measurement.name();
+            if !self.alive.get_mut(name).is_some_and(|alive| alive.remove(source)) || !self.shared.delivers {
+                continue;
+            }
+            let nothing = empty_scrape(&measurement, source.clone(), self.shared.clock.now());
+            match encode(&mut self.filter, nothing, Instant::now()) {
+                Ok((new, _)) => frames.extend(new),
+                Err(error) => error!(measurement = %name, %error, "its end can't be told"),
+            }
+        }
+        let mut guard = self.shared.accounts.lock().await;
+        for (name, sources) in &mut self.seen {
+            if sources.remove(source) {
+                self.filter.force_keyframe_of(name, source);
+                guard.0.forget(name, source);
+            }
+        }
+        drop(guard);
+        self.seen.retain(|_, sources| !sources.is_empty());
+        frames
+    }
+
     async fn visit(&mut self, due: &[usize], cause: Cause) {
         let started = Instant::now();
         let longest = self.slots.longest(due).unwrap_or(SHORTEST_VISIT);
@@ -279,7 +305,7 @@ impl Runner {
         self.not_before = Instant::now() + pause;
         // What it had sent may not be what it had told the filter.
         self.filter.force_keyframe();
-        SchedulerStats::add(&self.shared.stats.panics, 1);
+        self.shared.stats.note_panic();
         let pause_ms = pause.as_millis();
         error!(collector = %self.name, panic, pause_ms, "the collector or the outbox panicked; it will be visited again");
         pause
@@ -307,7 +333,7 @@ impl Runner {
 
     /// Filters, encodes and hands over what a visit brought.
     async fn take(&mut self, collected: Collected, cause: Cause) {
-        let Collected { mut batches, mut reports, state } = collected;
+        let Collected { mut batches, mut reports, gone, state } = collected;
         let state = state.map(|state| Remembered { collector: Arc::clone(&self.name), state });
         self.show(&batches, &reports);
         let replaced = replaced(&batches);
@@ -363,6 +389,9 @@ impl Runner {
             if let Some(source) = &report.source {
                 self.seen.entry(report.measurement.clone()).or_default().insert(source.clone());
             }
+        }
+        for source in &gone {
+            frames.extend(self.end(source).await);
         }
         if cause == Cause::Scrape && self.shared.delivers {
             // The account is of the agent's own rhythm, too.

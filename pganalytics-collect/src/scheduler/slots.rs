@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     collector::{Outcome, Report},
-    exporter::{Read, RefreshRequest},
+    latest::refresh::{Read, RefreshRequest},
     own_sql::CatalogChange,
 };
 

@@ -207,6 +207,19 @@ async fn a_push_is_as_the_contract_says() {
 }
 
 #[tokio::test]
+async fn agents_with_one_token_say_who_they_are() {
+    let server = Server::start(accepted).await;
+    let sink = HttpSink::builder(&server.url).collector("col_demo_001").build().unwrap();
+    sink.deliver(group(&["a"])).await.unwrap();
+    server.sink().deliver(group(&["b"])).await.unwrap();
+    let requests = server.requests();
+    let said = requests.iter().map(|request| request.header("x-collector-id")).collect::<Vec<_>>();
+    assert_eq!(said, [Some("col_demo_001"), None]);
+    let error = HttpSink::builder(&server.url).collector("no\nheader").build().unwrap_err().to_string();
+    assert!(error.starts_with("collector.id: "), "{error}");
+}
+
+#[tokio::test]
 async fn a_schema_is_sent_once_and_again_when_the_server_has_forgotten_it() {
     let known: Arc<Mutex<HashSet<u64>>> = Arc::default();
     let server_knows = Arc::clone(&known);
@@ -264,7 +277,7 @@ async fn a_rotated_token_is_read_again_once() {
     let sink = HttpSink::builder(&server.url).token(Token::File(file.clone())).build().unwrap();
     let error = sink.deliver(group(&["a"])).await.unwrap_err();
     assert!(
-        matches!(&error, SinkError::Refused { message } if message.contains("token expired") && message.contains("token_file"))
+        matches!(&error, SinkError::Refused { message } if message.contains("token expired") && message.contains("a valid token"))
     );
     assert_eq!(server.requests().len(), 1, "the same token is not tried twice");
     std::fs::write(&file, "new\n").unwrap();
@@ -344,7 +357,7 @@ async fn what_is_no_such_server_says_what_to_set() {
     })
     .await;
     let error = server.sink().deliver(group(&["a"])).await.unwrap_err().to_string();
-    assert!(error.contains("backend] url"), "{error}");
+    assert!(error.contains("is it the address of a pgAnalytics server?"), "{error}");
 
     let server = Server::start(|_| (302, "location: http://elsewhere.invalid/\r\n", String::new())).await;
     let error = server.sink().deliver(group(&["a"])).await.unwrap_err().to_string();

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use pganalytics_collect::{
     Agent, AgentBuilder, CollectContext, CollectError, Collected, Collector, Delivery, FrameGroup, MemoryOutbox,
-    MemorySink, Outbox, Outcome, Plan, Sink, SinkError,
+    MemorySink, Outbox, Outcome, Plan, Sink, SinkError, Snapshots,
     agent::Summary,
     clock::{Clock, SteadyClock},
     delivery::{GroupLimits, Loss, NewFrame, OutboxStats, Remembered},
@@ -291,6 +291,66 @@ async fn values_with_replaced_bytes_are_counted() {
     let of =
         |name: &str| counts.iter().find(|(measurement, _)| measurement.contains(name)).map(|(_, count)| count.as_str());
     assert_eq!((of("odd"), of("fine")), (Some("Int(2)"), Some("Int(0)")), "{counts:?}");
+}
+
+/// Visits two places; one of them is gone at the third visit.
+struct Places {
+    measurement: Arc<Measurement>,
+    visits: u32,
+}
+
+#[async_trait]
+impl Collector for Places {
+    fn name(&self) -> &'static str {
+        "places"
+    }
+
+    fn measurements(&self) -> Vec<Arc<Measurement>> {
+        vec![Arc::clone(&self.measurement)]
+    }
+
+    async fn collect(&mut self, cx: &CollectContext) -> Result<Collected, CollectError> {
+        self.visits += 1;
+        if self.visits > 4 {
+            return Err(CollectError::Unsupported("out of reach".to_owned()));
+        }
+        let mut collected = Collected::default();
+        let gone = self.visits > 2;
+        for place in ["stays", "goes"].into_iter().filter(|place| *place == "stays" || !gone) {
+            let rows = [self.visits];
+            let batch = full_scrape(&self.measurement, source(place), cx.now, &rows, |visits, _| {
+                Some(Value::Int(i64::from(*visits)))
+            });
+            collected.add(&self.measurement, &source(place), Duration::ZERO, batch.map_err(Outcome::failed));
+        }
+        if self.visits == 3 {
+            collected.gone.push(source("goes"));
+        }
+        Ok(collected)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_place_that_is_gone_ends_and_is_not_heard_of_again() {
+    let text = "name = \"places\"\nscope = \"agent\"\ninterval = \"10s\"\n\
+                [[column]]\nname = \"visits\"\nkind = \"gauge\"\ntype = \"int\"\n";
+    let places = Places { measurement: Arc::new(Measurement::parse(text, "places").unwrap()), visits: 0 };
+    let now = Snapshots::new();
+    let agent = builder().collector(places).sink(now.clone()).build().unwrap().start().unwrap();
+    let there =
+        || now.series().into_iter().map(|(name, source)| format!("{name} of {}", source.server)).collect::<Vec<_>>();
+    sleep(15 * SECOND).await;
+    assert_eq!(there(), ["agent_scrape of goes", "agent_scrape of stays", "places of goes", "places of stays"]);
+    sleep(20 * SECOND).await;
+    let left = ["agent_scrape of stays", "places of stays"];
+    assert_eq!(there(), left);
+    // Nor when a visit fails wherever something was found before.
+    sleep(60 * SECOND).await;
+    assert_eq!(there(), left);
+    let account = now.wait_for("agent_scrape").await.batch;
+    let status = account.schema.position("status").unwrap();
+    assert_eq!(account.rows.get(0, status), Value::Text("failed"));
+    agent.stop().await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]

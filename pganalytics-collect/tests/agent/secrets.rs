@@ -123,7 +123,7 @@ fn logs_at_trace_hold_no_secret_while_the_token_travels() {
     for canary in CANARIES {
         assert!(!text.contains(canary), "{canary} leaks:\n{text}");
     }
-    assert!(text.contains("401") && text.contains("token_file"), "{text}");
+    assert!(text.contains("401") && text.contains("a valid token"), "{text}");
     assert!(text.contains("what was not sent is sent at the next start"), "{text}");
     assert_eq!(status.code(), Some(0), "it stopped in order, and what was not sent is on the disk:\n{text}");
 }

@@ -1,12 +1,12 @@
 //! Standbys, slots, subscriptions, and what a failover looks like.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
-use pganalytics_collect::Collected;
+use pganalytics_collect::{Agent, Collected, Plan, PostgresServer, Snapshots};
 use pganalytics_core::{Batch, Value};
 use pganalytics_testkit::{Cluster, versions};
 
-use crate::watch::{Watch, all_texts, batch, batches, float, int, only, row_where, text, value};
+use crate::watch::{Watch, all_texts, batch, batches, config, float, int, only, row_where, text, value};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_idle_primary_makes_no_lag_and_a_paused_replay_does() {
@@ -248,6 +248,37 @@ async fn a_failover_is_an_event_and_the_server_stays_the_same() {
         assert_eq!(int(server, 0, "timeline"), Some(2), "{version}");
         assert_eq!(value(server, 0, "in_recovery"), Value::Bool(false), "{version}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_host_that_was_left_has_no_present() {
+    let Some(version) = versions().last().copied() else { return };
+    let primary = Cluster::builder(version).start().await.unwrap();
+    let replica = primary.replica().await.unwrap();
+    let mut both = config(&primary.monitor_url("postgres"));
+    both.hosts.extend(config(&replica.monitor_url("postgres")).hosts);
+    let mut plan = Plan::default();
+    let names = ["pg_up", "pg_server", "pg_stat_database", "pg_stat_user_tables"];
+    only(&names).iter().for_each(|measurement| plan.set_interval(measurement.name().as_str(), Duration::from_secs(1)));
+    let now = Snapshots::new();
+    let server = PostgresServer::new(both, only(&names));
+    let agent = Agent::builder().plan(plan).server(server).sink(now.clone()).own_figures(false);
+    let agent = agent.build().unwrap().start().unwrap();
+    let instances = || now.series().into_iter().map(|(_, source)| source.instance_id).collect::<BTreeSet<_>>();
+    let of_server = || now.of("pg_server").first().map(|snapshot| snapshot.batch.source.instance_id);
+    while of_server().is_none() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let before = of_server().unwrap();
+    primary.stop().await.unwrap();
+    replica.sql("postgres", "select pg_promote()").await.unwrap();
+    let began = std::time::Instant::now();
+    while instances().contains(&before) || of_server().is_none() {
+        assert!(began.elapsed() < Duration::from_secs(120), "{:?}", now.series());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(instances().len(), 1, "{:?}", now.series());
+    agent.stop().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -90,6 +90,7 @@ impl Watch {
                 Ok(collected) => {
                     all.batches.extend(collected.batches);
                     all.reports.extend(collected.reports);
+                    all.gone.extend(collected.gone);
                     // Of use where one collector is watched.
                     all.state = collected.state.or(all.state);
                 }

@@ -7,8 +7,8 @@ use std::{
     time::Duration,
 };
 
-use pganalytics_collect::{Agent, HostCollector, MemorySink, Plan, postgres::PostgresServer};
-use pganalytics_core::{Value, catalog::Measurement};
+use pganalytics_collect::{Agent, HostCollector, MemorySink, Plan, Snapshots, postgres::PostgresServer};
+use pganalytics_core::{Source, Value, catalog::Measurement};
 use pganalytics_testkit::{Cluster, versions};
 use tokio_util::sync::CancellationToken;
 
@@ -36,6 +36,45 @@ fn accounted_for(sink: &MemorySink, measurement: &str) -> bool {
         row_where(batch, &[("measurement", measurement)])
             .is_some_and(|row| [Value::Text("ok"), Value::Text("unsupported")].contains(&value(batch, row, "status")))
     })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dropped_database_leaves_nothing_behind() {
+    let Some(cluster) = cluster().await else { return };
+    cluster.sql("postgres", "create database short").await.unwrap();
+    cluster.sql("short", "create table t (a int primary key)").await.unwrap();
+    let mut plan = Plan::default();
+    for measurement in everything() {
+        plan.set_interval(measurement.name().as_str(), Duration::from_secs(1));
+    }
+    let now = Snapshots::new();
+    let server = PostgresServer::new(config(&cluster.monitor_url("postgres")), everything());
+    let agent = Agent::builder().plan(plan).server(server).sink(now.clone()).build().unwrap().start().unwrap();
+    let of_it = || {
+        let is_it = |(_, source): &(_, Source)| source.database.as_deref() == Some("short");
+        now.series().into_iter().filter(is_it).map(|(name, _)| name.to_string()).collect::<Vec<_>>()
+    };
+    let until = async |what: &str, good: &dyn Fn(&[String]) -> bool| {
+        let began = std::time::Instant::now();
+        while !good(&of_it()) {
+            assert!(began.elapsed() < Duration::from_secs(120), "never {what}: {:?}", of_it());
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    until("there", &|names| {
+        ["agent_scrape", "pg_schema", "pg_stat_user_tables"].iter().all(|name| names.iter().any(|there| there == name))
+    })
+    .await;
+    cluster.sql("postgres", "drop database short with (force)").await.unwrap();
+    until("gone", &|names| names.is_empty()).await;
+    // What fails from now on is not told of it.
+    cluster.stop().await.unwrap();
+    let failures = agent.status().scrape_failures;
+    while agent.status().scrape_failures < failures + 20 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(of_it(), [""; 0]);
+    agent.stop().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,6 +3,7 @@
 use super::{
     FrameError, PAGE_ROWS, encode_schema,
     envelope::{Kind, seal},
+    facts,
     header::{GONE, SECTIONS, SORTED, fixed_bytes, put_source},
     keys::Runs,
     links,
@@ -52,6 +53,23 @@ pub fn encode_block(block: &Block) -> Result<Vec<u8>, FrameError> {
     Ok(bytes)
 }
 
+/// The same for a store that keeps it: blocks of more rows than `more_than` say of them what a
+/// reader would have to find out ([`BlockFacts`](super::BlockFacts)). A frame that has this is
+/// refused where frames come in.
+///
+/// # Errors
+/// When the rows do not fit the schema.
+pub fn encode_stored(block: &Block, more_than: usize) -> Result<Vec<u8>, FrameError> {
+    let draft = Draft::of_block(block);
+    let mut sections = draft.links()?;
+    if block.rows().len() > more_than {
+        sections.extend(facts::sections(block, draft.effort)?);
+    }
+    let mut bytes = draft.write_with(sections)?;
+    bytes.extend(encode_schema(block.schema()));
+    Ok(bytes)
+}
+
 /// What becomes a frame.
 struct Draft<'a> {
     schema: &'a Schema,
@@ -94,8 +112,12 @@ impl<'a> Draft<'a> {
     }
 
     fn write(&self) -> Result<Vec<u8>, FrameError> {
+        self.write_with(self.links()?)
+    }
+
+    fn links(&self) -> Result<Vec<(u64, Vec<u8>)>, FrameError> {
         let links = links::write(self.links, self.effort)?;
-        self.write_with(links.into_iter().map(|links| (links::SECTION, links)).collect())
+        Ok(links.into_iter().map(|links| (links::SECTION, links)).collect())
     }
 
     /// With these sections, by their numbers.

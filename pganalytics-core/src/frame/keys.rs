@@ -53,6 +53,16 @@ impl KeyDirectory {
         start..end as usize
     }
 
+    /// Bytes that it takes in memory, about.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        let of = |data: &ColumnData| match data.values() {
+            Values::Text(texts) => texts.bytes().len() + 4 * texts.len(),
+            _ => 8 * data.len(),
+        };
+        4 * self.ends.len() + self.columns.iter().map(|(_, data)| of(data)).sum::<usize>()
+    }
+
     /// The keys that have these values, by the columns' positions in the schema.
     /// A column that is no key column is had by none.
     #[must_use]

@@ -75,6 +75,9 @@ mod content;
 mod encode;
 mod envelope;
 mod error;
+mod facts;
+#[cfg(test)]
+mod facts_tests;
 mod gap;
 mod header;
 mod keys;
@@ -102,8 +105,9 @@ mod wire;
 pub use self::{
     compact::compact,
     content::{Content, VerifiedFrame},
-    encode::{encode, encode_block, encode_without_schema},
+    encode::{encode, encode_block, encode_stored, encode_without_schema},
     error::FrameError,
+    facts::{BlockFacts, ColumnEnds},
     gap::encode_gap,
     keys::KeyDirectory,
     limits::{Limits, PushLimits},

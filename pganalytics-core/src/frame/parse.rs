@@ -1,11 +1,11 @@
 //! Reading frames.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
 
 use super::{
-    FrameError, FrameHead, Limits, decode_schema,
+    FrameBytes, FrameError, FrameHead, Limits, decode_schema,
     envelope::{Envelope, Kind, open_prefix},
     wire::Reader,
 };
@@ -30,8 +30,20 @@ pub struct Frame {
     bytes: Bytes,
     /// Without its schema.
     bare: Bytes,
+    /// Where its parts are read from, when they are not in `bare`.
+    apart: Option<Apart>,
     /// Where its only scrape stands, if somebody who knows has said it.
     link: Option<Link>,
+}
+
+/// Where the bytes of a frame are that are not in memory.
+#[derive(Clone)]
+struct Apart(Arc<dyn FrameBytes + Send + Sync>);
+
+impl fmt::Debug for Apart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Apart")
+    }
 }
 
 impl Frame {
@@ -77,21 +89,40 @@ impl Frame {
             Ok(carried)
         })?;
         let bare = bytes.slice(..end);
-        Ok(Self { head, bytes, bare, link: None })
+        Ok(Self { head, bytes, bare, apart: None, link: None })
+    }
+
+    /// A frame of which only the head is in memory; `rest` gives the bytes of each part that is
+    /// asked for. It has no [`bytes`](Self::bytes) of its own.
+    #[must_use]
+    pub fn apart(head: FrameHead, rest: Arc<dyn FrameBytes + Send + Sync>) -> Self {
+        Self { head, bytes: Bytes::new(), bare: Bytes::new(), apart: Some(Apart(rest)), link: None }
+    }
+
+    /// Where its parts are read from, for [`FrameHead`]'s methods.
+    #[must_use]
+    pub fn rest(&self) -> &dyn FrameBytes {
+        match &self.apart {
+            Some(Apart(rest)) => rest.as_ref(),
+            None => &self.bare,
+        }
     }
 
     /// Reads every part once.
     pub(super) fn verify(&self) -> Result<(), FrameError> {
+        if self.head.has_facts() {
+            return Err(FrameError::malformed("sections", "what a store notes of its rows comes from no one else"));
+        }
         for index in 0..self.schema().columns().len() {
             self.column(index)?;
         }
         self.scrape_of_row()?;
         self.gone()?;
-        self.head.links(&self.bare)?;
-        if self.head.keys(&self.bare)?.is_some_and(|keys| !keys.is_sorted()) {
+        self.head.links(self.rest())?;
+        if self.head.keys(self.rest())?.is_some_and(|keys| !keys.is_sorted()) {
             return Err(FrameError::malformed("directory of keys", "it is not sorted"));
         }
-        self.head.check_sections(&self.bare)
+        self.head.check_sections(self.rest())
     }
 
     /// Its head.
@@ -115,12 +146,12 @@ impl Frame {
     pub fn links(&self) -> Result<Vec<Option<Link>>, FrameError> {
         match self.link {
             Some(link) => Ok(vec![Some(link)]),
-            None => self.head.links(&self.bare),
+            None => self.head.links(self.rest()),
         }
     }
 
     /// The frame without its schema, as it may be sent or kept where that is
-    /// known; costs nothing.
+    /// known; costs nothing. Nothing where only its head is in memory.
     #[must_use]
     pub fn without_schema(&self) -> &Bytes {
         &self.bare
@@ -163,7 +194,7 @@ impl Frame {
         self.head.rows()
     }
 
-    /// The frame as it was given.
+    /// The frame as it was given; nothing where only its head was.
     #[must_use]
     pub fn bytes(&self) -> &Bytes {
         &self.bytes
@@ -187,7 +218,7 @@ impl Frame {
     /// # Errors
     /// When there is no such column or its bytes make no sense.
     pub fn column(&self, index: usize) -> Result<ColumnData, FrameError> {
-        self.head.pages_of_column(index, 0..self.head.pages(), &self.bare)
+        self.head.pages_of_column(index, 0..self.head.pages(), self.rest())
     }
 
     /// For each row the position of its scrape.
@@ -195,7 +226,7 @@ impl Frame {
     /// # Errors
     /// When its bytes make no sense.
     pub fn scrape_of_row(&self) -> Result<Vec<u32>, FrameError> {
-        self.head.scrapes_of_pages(0..self.head.pages(), &self.bare)
+        self.head.scrapes_of_pages(0..self.head.pages(), self.rest())
     }
 
     /// The rows whose key is gone; `None` when none is.
@@ -203,7 +234,7 @@ impl Frame {
     /// # Errors
     /// When its bytes make no sense.
     pub fn gone(&self) -> Result<Option<Mask>, FrameError> {
-        self.head.gone_of_pages(0..self.head.pages(), &self.bare)
+        self.head.gone_of_pages(0..self.head.pages(), self.rest())
     }
 
     /// All rows, decoded.

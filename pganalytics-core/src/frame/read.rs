@@ -6,8 +6,9 @@ use std::{ops::Range, sync::Arc};
 use bytes::Bytes;
 
 use super::{
-    FrameError, Limits, PAGE_ROWS,
+    BlockFacts, ColumnEnds, FrameError, Limits, PAGE_ROWS,
     envelope::{Envelope, Kind, LONGEST_PREFIX, open_prefix},
+    facts,
     header::Header,
     keys::KeyDirectory,
     parse::FindSchema,
@@ -188,6 +189,28 @@ impl FrameHead {
         ranges.reduce(|all, one| all.start.min(one.start)..all.end.max(one.end)).unwrap_or_default()
     }
 
+    /// The same of what is known of the rows of these pages: their scrapes, and which are gone.
+    #[must_use]
+    pub fn row_ranges(&self, pages: &Range<usize>) -> [Range<usize>; 2] {
+        let of = |strip: Option<&Strip>| strip.map_or(0..0, |strip| strip.range(pages));
+        [of(self.header.scrape_strip()), of(self.header.gone_strip())]
+    }
+
+    /// The same of all that is noted of the frame as a whole: [`links`](Self::links),
+    /// [`facts`](Self::facts) and [`ends`](Self::ends).
+    #[must_use]
+    pub fn note_ranges(&self) -> Range<usize> {
+        let places = self.header.sections.iter().map(|(_, place)| place.clone()).filter(|_| !self.header.packed);
+        places.reduce(|all, one| all.start.min(one.start)..all.end.max(one.end)).unwrap_or_default()
+    }
+
+    /// Bytes that this takes in memory, about.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        let strips = self.header.strips.iter().map(|strip| 96 + 8 * strip.pages());
+        self.head.len() + 200 * self.scrapes().len() + strips.sum::<usize>()
+    }
+
     /// The directory of keys, where the rows are sorted by key.
     ///
     /// # Errors
@@ -289,6 +312,46 @@ impl FrameHead {
             Some(bytes) => super::links::read(&bytes, self.scrapes().len()),
             None => Ok(vec![None; self.scrapes().len()]),
         }
+    }
+
+    /// What the rows say of each other, where whoever stored them has noted it.
+    ///
+    /// # Errors
+    /// When its bytes can't be read or make no sense.
+    pub fn facts(&self, source: &dyn FrameBytes) -> Result<Option<BlockFacts>, FrameError> {
+        let Some(keys) = self.header.run_strip().map(|strip| strip.len) else { return Ok(None) };
+        let Some(bytes) = self.section(facts::FACTS, source)? else { return Ok(None) };
+        BlockFacts::decode(&bytes, self.rows(), keys, self.scrapes().len()).map(Some)
+    }
+
+    /// Values of these columns in the first and the last row of each key, where whoever stored
+    /// them has noted it. Those of counters that are the measurement's own and of the row
+    /// stamp are.
+    ///
+    /// # Errors
+    /// When their bytes can't be read or make no sense.
+    pub fn ends(
+        &self,
+        wanted: &dyn Fn(usize) -> bool,
+        source: &dyn FrameBytes,
+    ) -> Result<Option<Vec<ColumnEnds>>, FrameError> {
+        let Some(keys) = self.header.run_strip().map(|strip| strip.len) else { return Ok(None) };
+        let Some(bytes) = self.section(facts::ENDS, source)? else { return Ok(None) };
+        facts::decode_ends(&bytes, self.schema(), keys, wanted).map(Some)
+    }
+
+    /// Whether it says of its rows what their receiver finds out by itself.
+    pub(super) fn has_facts(&self) -> bool {
+        self.header.sections.iter().any(|(kind, _)| matches!(*kind, facts::FACTS | facts::ENDS))
+    }
+
+    /// Whether [`FrameHead::facts`] and [`FrameHead::ends`] are there.
+    #[must_use]
+    pub fn knows_facts(&self) -> bool {
+        self.header.run_strip().is_some()
+            && [facts::FACTS, facts::ENDS]
+                .iter()
+                .all(|kind| self.header.sections.iter().any(|(known, _)| known == kind))
     }
 
     /// Checks what no reader has asked for.

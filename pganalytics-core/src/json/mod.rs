@@ -22,7 +22,7 @@
 //! | `kind` | `keyframe`: these are all rows; `delta`: rows that are missing are as they were | `delta` |
 //! | `server`, `server_id`, `instance_id` | where the values come from | the collector's own server; a `server` without ids gets ids made of its name |
 //! | `database` | the database, or null | the collector's |
-//! | `columns` | the schema: `[{"name","kind","type","unit"?,"derived"?}]`; kinds `key counter gauge info`, types `text int float bool timestamp`; `derived`: true for a counter that other objects keep | that of the measurement if it is known, else inferred |
+//! | `columns` | the schema: `[{"name","kind","type","unit"?,"aggregate"?,"derived"?}]`; kinds `key counter gauge info`, types `text int float bool timestamp`; `aggregate`: how values of several rows of a gauge become one, `sum` (default) `avg` `max` `last`; `derived`: true for a counter that other objects keep | that of the measurement if it is known, else inferred |
 //! | `family`, `presence`, `row_stamp` | the rest of a schema given by `columns` | `none`, `state`, none |
 //! | `epoch` | when counters began: `{"stamp"?,"started"?,"evictions"?}` | not known |
 //! | `gone` | positions of rows that only say that their key is gone | none |

@@ -1,10 +1,18 @@
 //! `GET /servers/{id}/metrics`: ready-made series for charts.
+//!
+//! A server has several sources: its instances, and the databases of each. Each is scraped at
+//! its own moment, so rows are put together by source first: those of a scrape, then the
+//! scrapes of a step, and only then the sources, each as the catalog says of the gauge
+//! ([`Aggregate`]).
+//!
+//! A step that is not over would be drawn as a fall: counters have no point for it, nor for one
+//! that had begun before the range (the range begins with it).
 
 use std::{collections::BTreeMap, fmt::Write as _, sync::Arc};
 
 use axum::{Json, extract::State};
 use futures::StreamExt as _;
-use pganalytics_core::{Column, ColumnKind, ColumnType, Schema, Timestamp};
+use pganalytics_core::{Aggregate, Column, ColumnKind, ColumnType, Schema, Timestamp};
 use pganalytics_store::sql::{SqlParam, to_json_rows};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -24,6 +32,11 @@ const MAX_SERIES: usize = 500;
 /// Points of all series together; each takes some hundred bytes until it is sent.
 const MAX_ALL_POINTS: usize = 200_000;
 
+/// Steps are counted from here: 2000-01-01.
+const ORIGIN: Timestamp = Timestamp::from_secs(946_684_800);
+/// What else than a key may make a series.
+const OF_SOURCE: [&str; 2] = ["instance_id", "database_name"];
+
 /// What to draw.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -41,7 +54,8 @@ pub(crate) struct SeriesParams {
     step: Option<i64>,
     /// Columns, with commas between them; default all numbers.
     columns: Option<String>,
-    /// Key columns that make a series each, with commas between them; default none.
+    /// Key columns that make a series each, with commas between them, and `instance_id`,
+    /// `database_name`; default none.
     by: Option<String>,
 }
 
@@ -50,9 +64,14 @@ pub(crate) struct SeriesParams {
 pub(crate) struct Series {
     /// The column.
     column: String,
-    /// `counter`: points are increases within a step. `gauge`: points are averages over a step.
+    /// `counter`: points are increases within a step. `gauge`: points are what it was over a step,
+    /// by its `aggregate`.
     #[schema(value_type = String)]
     kind: ColumnKind,
+    /// How the values of several rows, scrapes and sources become a point of a gauge: `sum` over
+    /// rows and sources of the average over a step, `avg`, `max`, `last`.
+    #[schema(value_type = String)]
+    aggregate: Aggregate,
     /// Unit of the points.
     unit: String,
     /// Values of the key columns asked for.
@@ -74,6 +93,9 @@ pub(crate) struct SeriesAnswer {
     to: Timestamp,
     /// Seconds between two points.
     step: i64,
+    /// Points of counters are of steps that ended by then; what came later is in none yet.
+    #[schema(value_type = String, format = DateTime)]
+    complete_to: Timestamp,
     /// One series for each column and key.
     series: Vec<Series>,
     /// Whether there are more points or series than an answer may have.
@@ -103,6 +125,13 @@ impl Range {
         }
         Ok(Self { from, to, step })
     }
+
+    /// Where the step begins that a time is in.
+    fn begin_of_step(&self, time: Timestamp) -> Timestamp {
+        let step = self.step.saturating_mul(1_000_000);
+        let since = time.micros_since(ORIGIN);
+        time.plus_micros(-since.rem_euclid(step))
+    }
 }
 
 fn nice_step(seconds: i64) -> i64 {
@@ -131,11 +160,12 @@ pub(crate) async fn series(
         from: range.from,
         to: range.to,
         step: range.step,
+        complete_to: range.begin_of_step(range.to.min(now())),
         series: Vec::new(),
         truncated: false,
     };
     let Some(schema) = schema else { return Ok(Json(answer)) };
-    let by = named(&schema, params.by.as_deref(), |column| column.kind == ColumnKind::Key)?;
+    let by = keys(&schema, params.by.as_deref())?;
     let wanted = named(&schema, params.columns.as_deref(), is_drawn)?;
     let wanted: Vec<&Column> = if params.columns.is_some() {
         wanted
@@ -149,8 +179,11 @@ pub(crate) async fn series(
             continue;
         }
         let sql = statement(&params.measurement, kind, &columns, &by, range.step);
-        let bounds =
-            vec![SqlParam::Text(id.to_string()), SqlParam::Timestamp(range.from), SqlParam::Timestamp(range.to)];
+        let (from, to) = match kind {
+            ColumnKind::Counter => (range.begin_of_step(range.from), answer.complete_to),
+            _ => (range.from, range.to),
+        };
+        let bounds = vec![SqlParam::Text(id.to_string()), SqlParam::Timestamp(from), SqlParam::Timestamp(to)];
         let mut stream = app.metrics.query(guarded(&app, &principal, &sql, bounds)?).await?;
         let mut found: BTreeMap<(String, usize), Series> = BTreeMap::new();
         'rows: while let Some(batch) = stream.next().await {
@@ -197,45 +230,77 @@ fn named<'a>(schema: &'a Schema, names: Option<&str>, fits: impl Fn(&Column) -> 
     found.collect()
 }
 
-/// Counters: increases, summed up. Gauges: summed up over the rows of a scrape,
-/// then averaged over the scrapes of a step.
-fn statement(measurement: &str, kind: ColumnKind, columns: &[&Column], by: &[&Column], step: i64) -> String {
-    let mut keys = String::new();
-    for column in by {
-        let _ = write!(keys, ", \"{}\"", column.name);
-    }
-    let each = |function: &str| {
+/// What makes a series each: key columns, and columns of the source.
+fn keys(schema: &Schema, names: Option<&str>) -> ApiResult<Vec<String>> {
+    let names = names.unwrap_or_default().split(',').map(str::trim).filter(|name| !name.is_empty());
+    let one = |name: &str| {
+        // A column of the measurement that is called so has another name in SQL.
+        if OF_SOURCE.contains(&name) {
+            return Ok(name.to_owned());
+        }
+        named(schema, Some(name), |column| column.kind == ColumnKind::Key)?;
+        Ok(name.to_owned())
+    };
+    names.map(one).collect()
+}
+
+/// Counters: increases, summed up. Gauges: the rows of a scrape put together, then the scrapes of
+/// a step, then the sources, see above.
+fn statement(measurement: &str, kind: ColumnKind, columns: &[&Column], by: &[String], step: i64) -> String {
+    let keys = by.iter().fold(String::new(), |mut text, name| {
+        let _ = write!(text, ", \"{name}\"");
+        text
+    });
+    let each = |function: &dyn Fn(Aggregate) -> (&'static str, &'static str)| {
         columns.iter().fold(String::new(), |mut text, column| {
-            let _ = write!(text, ", {function}(\"{0}\") as \"{0}\"", column.name);
+            let (function, order) = function(column.aggregate);
+            let _ = write!(text, ", {function}(\"{0}\"{order}) as \"{0}\"", column.name);
             text
         })
     };
     let bin = format!("date_bin(interval '{step} seconds', time, timestamp '2000-01-01')");
     let bounds = "server_id = $1 and time >= $2 and time < $3";
     if kind == ColumnKind::Counter {
+        let sums = each(&|_| ("sum", ""));
         return format!(
-            "select {bin} as step{keys}{} from \"{measurement}_delta\" where {bounds} group by {bin}{keys} order by step",
-            each("sum")
+            "select {bin} as step{keys}{sums} from \"{measurement}_delta\" where {bounds} group by {bin}{keys} order by step"
         );
     }
+    // Of several rows of one scrape none is the newest.
+    let rows = each(&|aggregate| match aggregate {
+        Aggregate::Sum => ("sum", ""),
+        Aggregate::Avg => ("avg", ""),
+        Aggregate::Max | Aggregate::Last => ("max", ""),
+    });
+    let newest = " order by time";
+    let scrapes = each(&|aggregate| match aggregate {
+        Aggregate::Sum | Aggregate::Avg => ("avg", ""),
+        Aggregate::Max => ("max", ""),
+        Aggregate::Last => ("last_value", newest),
+    });
+    let sources = each(&|aggregate| match aggregate {
+        Aggregate::Sum => ("sum", ""),
+        Aggregate::Avg => ("avg", ""),
+        Aggregate::Max => ("max", ""),
+        Aggregate::Last => ("last_value", newest),
+    });
+    let mut of_source = keys.clone();
+    for name in OF_SOURCE.iter().filter(|name| by.iter().all(|key| key != *name)) {
+        let _ = write!(of_source, ", \"{name}\"");
+    }
     format!(
-        "select step{keys}{} from (select {bin} as step, time{keys}{} from \"{measurement}\" where {bounds} \
-         group by {bin}, time{keys}) as scrapes group by step{keys} order by step",
-        each("avg"),
-        each("sum")
+        "with scrapes as (select {bin} as step, time{of_source}{rows} from \"{measurement}\" where {bounds} \
+             group by {bin}, time{of_source}), \
+         sources as (select step, max(time) as time{of_source}{scrapes} from scrapes group by step{of_source}) \
+         select step{keys}{sources} from sources group by step{keys} order by step"
     )
 }
 
 /// Puts a row's values into their series; false when there are too many.
-fn collect(
-    found: &mut BTreeMap<(String, usize), Series>,
-    row: Vec<Value>,
-    columns: &[&Column],
-    by: &[&Column],
-) -> bool {
+fn collect(found: &mut BTreeMap<(String, usize), Series>, row: Vec<Value>, columns: &[&Column], by: &[String]) -> bool {
     let mut values = row.into_iter();
     let time = values.next().unwrap_or_default();
-    let key: BTreeMap<String, Value> = by.iter().map(|column| column.name.clone()).zip(values.by_ref()).collect();
+    let key: BTreeMap<String, Value> = by.iter().cloned().zip(values.by_ref()).collect();
     let label = serde_json::to_string(&key).unwrap_or_default();
     for (at, (column, value)) in columns.iter().zip(values).enumerate() {
         let place = (label.clone(), at);
@@ -245,6 +310,7 @@ fn collect(
         let series = found.entry(place).or_insert_with(|| Series {
             column: column.name.clone(),
             kind: column.kind,
+            aggregate: column.aggregate,
             unit: column.unit.clone(),
             key: key.clone(),
             points: Vec::new(),

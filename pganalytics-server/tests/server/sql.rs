@@ -179,6 +179,61 @@ async fn series_for_charts_are_ready_made() {
     }
 }
 
+/// Two databases of an instance, and a standby, scraped each at its own moment.
+#[tokio::test]
+async fn points_of_charts_are_of_all_sources() {
+    let server = start().await;
+    let (_, agent) = server.collector("agent").await;
+    let columns = json!([
+        {"name": "state", "kind": "key", "type": "text"},
+        {"name": "used", "kind": "gauge", "type": "int", "unit": "connections"},
+        {"name": "lag", "kind": "gauge", "type": "float", "unit": "s", "aggregate": "max"},
+        {"name": "hit", "kind": "gauge", "type": "float", "unit": "ratio", "aggregate": "avg"},
+        {"name": "calls", "kind": "counter", "type": "int"}]);
+    let id = "7b0f5a3e-1f3c-5a7e-9d7a-0c1f52b6c001";
+    let instances = ["7b0f5a3e-1f3c-5a7e-9d7a-0c1f52b6c002", "7b0f5a3e-1f3c-5a7e-9d7a-0c1f52b6c003"];
+    let mut metrics = Vec::new();
+    for minute in 0..15 {
+        // The standby has other values, and no databases.
+        for (number, (instance, database)) in [(0, Some("a")), (0, Some("b")), (1, None)].into_iter().enumerate() {
+            let time = format!("2026-01-31T12:{minute:02}:{:02}.{number}Z", 10 * number);
+            let lag = if number == 2 { 7.5 } else { 0.5 };
+            metrics.push(json!({
+                "type": "drawn_gauges", "server": "db1", "server_id": id, "instance_id": instances[instance],
+                "database": database, "timestamp": time, "interval": "60s", "family": "cumulative", "columns": columns,
+                "kind": "keyframe", "rows": [
+                    {"state": "active", "used": 3, "lag": lag, "hit": 0.5, "calls": 10 * minute},
+                    {"state": "idle", "used": 4, "lag": 0.25, "hit": 1.0, "calls": 10 * minute}]}));
+        }
+    }
+    let body = json!({"metrics": metrics});
+    let pushed = server.post("metrics/push").bearer_auth(&agent).json(&body).send().await.unwrap();
+    assert!(pushed.status().is_success(), "{}", pushed.text().await.unwrap());
+    let token = server.admin_token().await;
+    let get = |more: &str| {
+        let range = "from=2026-01-31T12:02:00Z&to=2026-01-31T12:13:00Z&step=300";
+        let request = server.get(&format!("servers/{id}/metrics?measurement=drawn_gauges&{range}{more}"));
+        let request = request.bearer_auth(&token);
+        async move { read(request.send().await.unwrap(), StatusCode::OK).await }
+    };
+    let points = |answer: &Value, column: &str| -> Vec<Vec<Value>> {
+        let all = answer["series"].as_array().unwrap().iter().filter(|series| series["column"] == column);
+        all.map(|series| series["points"].as_array().unwrap().iter().map(|point| point[1].clone()).collect()).collect()
+    };
+    let answer = get("").await;
+    // Whatever their moments: all connections, the longest lag, the average ratio.
+    assert_eq!(points(&answer, "used"), [vec![json!(21.0); 3]], "{answer}");
+    assert_eq!(points(&answer, "lag"), [vec![json!(7.5); 3]]);
+    assert_eq!(points(&answer, "hit"), [vec![json!(0.75); 3]]);
+    // The first step is whole, though the range begins in it; the last one is not over.
+    assert_eq!(points(&answer, "calls"), [[json!(240), json!(300)]], "{answer}");
+    assert_eq!(answer["complete_to"], "2026-01-31T12:10:00Z");
+    let by_instance = get("&by=instance_id&columns=used").await;
+    assert_eq!(points(&by_instance, "used"), [vec![json!(14.0); 3], vec![json!(7.0); 3]], "{by_instance}");
+    let by_both = get("&by=state,database_name&columns=used,calls").await;
+    assert_eq!(points(&by_both, "used").len(), 6, "{by_both}");
+}
+
 #[tokio::test]
 async fn a_measurement_that_nobody_knows_is_there_with_its_first_push() {
     let server = start().await;

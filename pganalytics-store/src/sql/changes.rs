@@ -6,7 +6,7 @@ use datafusion::{
     arrow::{
         array::{
             Array as _, ArrayRef, ArrowPrimitiveType, AsArray as _, Float64Array, NullBufferBuilder, PrimitiveArray,
-            RecordBatch, StringViewArray, TimestampMicrosecondArray,
+            RecordBatch, StringViewArray,
         },
         datatypes::{DataType, Float64Type, Int64Type},
     },
@@ -20,7 +20,7 @@ use pganalytics_core::{
 
 use super::{
     cuts::Cuts,
-    decoded::{Decoded, fell, stamp_of},
+    decoded::{Decoded, fell},
     facts::{ValueFacts, bits_of},
     gather::Sources,
     history::{Earlier, Group, Step, remembered},
@@ -41,8 +41,8 @@ pub(super) struct Changes {
 
 /// What became of a row's counters.
 #[derive(Clone, Copy)]
-struct Judged {
-    rule: Rule,
+pub(super) struct Judged {
+    pub(super) rule: Rule,
     /// The rule of counters that other objects keep: a reset of this row's own
     /// ones says nothing of them.
     derived: Rule,
@@ -174,18 +174,16 @@ fn gains<T: ArrowPrimitiveType>(
 
 /// The row before: in an earlier chunk, or in the same one.
 #[derive(Clone, Copy)]
-enum Last<'a> {
+pub(super) enum Last<'a> {
     Earlier(&'a Earlier),
     Own(u32),
 }
 
 /// Says what became of each row's counters.
-struct Judge<'a> {
+pub(super) struct Judge<'a> {
     chunk: &'a Arc<Decoded>,
     facts: &'a ValueFacts,
     family: CounterFamily,
-    /// When each row's counters began, where rows say so.
-    stamps: Option<&'a TimestampMicrosecondArray>,
     /// For each scrape the time of the one before and what happened since.
     since: Vec<Option<(Timestamp, Continuity)>>,
     complete_from: u32,
@@ -193,7 +191,7 @@ struct Judge<'a> {
 }
 
 impl<'a> Judge<'a> {
-    fn new(
+    pub(super) fn new(
         chunk: &'a Arc<Decoded>,
         previous: Option<Scrape>,
         complete_from: u32,
@@ -205,12 +203,11 @@ impl<'a> Judge<'a> {
             .zip(chunk.scrapes.iter())
             .map(|(before, now)| before.map(|before| (before.collected_at, before.epoch.until(&now.epoch, family))))
             .collect();
-        let stamps = chunk.row_stamps()?;
-        Ok(Self { chunk, facts: chunk.values()?, family, stamps, since, complete_from, cuts })
+        Ok(Self { chunk, facts: chunk.values()?, family, since, complete_from, cuts })
     }
 
     /// `None` when the row is as it was.
-    fn row(
+    pub(super) fn row(
         &self,
         run: u32,
         row: u32,
@@ -228,7 +225,7 @@ impl<'a> Judge<'a> {
             if scrape < self.complete_from || self.clock_stepped(scrape) {
                 return Ok(Some(unknown.into()));
             }
-            let now = now(stamp_of(self.stamps, row));
+            let now = now(self.chunk.stamp_of(run, row)?);
             let verdict = increase::judge(family, continuity, Before::Absent, now, || false);
             return Ok(Some(verdict.bounded_if(self.cuts.may_have_come_before(scrape)).into()));
         };
@@ -247,10 +244,10 @@ impl<'a> Judge<'a> {
         if self.clock_stepped(scrape) {
             return Ok(Some(unknown.into()));
         }
-        let now = now(stamp_of(self.stamps, row));
+        let now = now(self.chunk.stamp_of(run, row)?);
         let stamp = match last {
-            Last::Own(before) => stamp_of(self.stamps, before),
-            Last::Earlier(last) => stamp_of(last.chunk.row_stamps()?, last.row),
+            Last::Own(before) => self.chunk.stamp_of(run, before)?,
+            Last::Earlier(last) => last.chunk.stamp_of(last.run, last.row)?,
         };
         let asked = || continuity != Continuity::BeganAnew && !increase::stamp_decides(family, stamp, now.row_stamp);
         let fallen = match last {

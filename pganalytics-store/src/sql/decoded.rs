@@ -6,12 +6,15 @@
 //!
 //! Rows are in *runs*: all rows of a key, in order of their scrapes.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+};
 
 use datafusion::{
     arrow::{
         array::{
-            Array as _, ArrayRef, AsArray as _, BooleanArray, Float64Array, Int64Array, StringViewArray,
+            Array, ArrayRef, AsArray as _, BooleanArray, Float64Array, Int64Array, StringViewArray,
             TimestampMicrosecondArray, UInt32Array, make_view, new_null_array,
         },
         buffer::{BooleanBuffer, Buffer, NullBuffer},
@@ -23,13 +26,13 @@ use datafusion::{
 };
 use pganalytics_core::{
     ColumnData, ColumnKind, ColumnType, Link, Mask, Schema, Scrape, ScrapeKind, Timestamp, Values,
-    frame::{Frame, FrameError},
+    frame::{BlockFacts, Frame, FrameError},
 };
 
 use super::{
     convert::convert,
     ends::{Ends, is_lower},
-    facts::{KeyFacts, ValueFacts},
+    facts::{KeyFacts, Run, ValueFacts},
     narrow::Part,
     table::ZONE,
 };
@@ -61,6 +64,26 @@ impl Shape {
         let fingerprint = schema.fingerprint();
         Self { schema, keys, counters, own_counters, measured, fingerprint }
     }
+
+    /// Whether what rows of a chunk of this schema say of each other is what they say of each
+    /// other as rows of the stored one. Columns that only one of the two has are of no matter
+    /// as long as they measure nothing there, or are not there here.
+    pub(super) fn measures_as(&self, given: &Schema) -> bool {
+        if std::ptr::eq(given, &*self.schema) || given.fingerprint() == self.fingerprint {
+            return true;
+        }
+        // What a column measures, if it does: kind, type, whether others keep it, or the stamp.
+        fn what(schema: &Schema, at: usize) -> Option<(ColumnKind, ColumnType, bool, bool)> {
+            let (column, stamp) = (schema.columns().get(at)?, schema.row_stamp() == Some(at));
+            let measures = matches!(column.kind, ColumnKind::Counter | ColumnKind::Gauge) || stamp;
+            measures.then(|| (column.kind, column.ty, schema.derived().contains(&at), stamp))
+        }
+        given.columns().iter().enumerate().all(|(at, column)| {
+            let here = self.schema.position(&column.name).and_then(|at| what(&self.schema, at));
+            here == what(given, at)
+        }) && given.row_stamp().is_some() == self.schema.row_stamp().is_some()
+            && given.family() == self.schema.family()
+    }
 }
 
 /// The Arrow type of a column.
@@ -87,7 +110,17 @@ pub(super) struct Decoded {
     values: OnceLock<Arc<ValueFacts>>,
     ends: OnceLock<Ends>,
     columns: Box<[OnceLock<ArrayRef>]>,
+    noted: Option<Noted>,
     memory: MemoryReservation,
+}
+
+/// What a block has noted of its rows.
+struct Noted {
+    facts: Arc<BlockFacts>,
+    /// Values of columns in the first and the last rows of runs; read when first asked for.
+    ends: Mutex<HashMap<usize, [ArrayRef; 2]>>,
+    /// Whether sums of counters are wanted, and not their rows.
+    summed: bool,
 }
 
 enum Origin {
@@ -132,9 +165,12 @@ pub(super) fn read_as(
 }
 
 /// The error of a chunk that can't be read.
-#[expect(clippy::needless_pass_by_value, reason = "`map_err` gives it so")]
 pub(super) fn corrupt(error: FrameError) -> DataFusionError {
-    DataFusionError::External(Box::new(StoreError::Corrupt(error.to_string())))
+    let error = match error {
+        FrameError::Unavailable(why) => StoreError::Unavailable(why),
+        error => StoreError::Corrupt(error.to_string()),
+    };
+    DataFusionError::External(Box::new(error))
 }
 
 fn to_arrow(data: ColumnData) -> ArrayRef {
@@ -222,8 +258,131 @@ impl Decoded {
             values: OnceLock::new(),
             ends: OnceLock::new(),
             columns,
+            noted: None,
             memory,
         }
+    }
+
+    /// The same, given what the block has noted of its rows. `summed`: only sums of its counters
+    /// are wanted.
+    pub(super) fn with_facts(self, facts: Arc<BlockFacts>, summed: bool) -> Self {
+        let values = match &self.origin {
+            Origin::Part(part) => Some(ValueFacts::of_part(&facts, &part.keys, &part.ranges)),
+            Origin::Frame { order: None, .. } if self.keys.runs.len() == facts.first.len() => {
+                Some(ValueFacts::of_block(&facts))
+            }
+            _ => None,
+        };
+        let Some(values) = values else { return self };
+        self.set_values(Arc::new(values));
+        Self { noted: Some(Noted { facts, ends: Mutex::default(), summed }), ..self }
+    }
+
+    /// Whether it has noted what its rows say of each other.
+    pub(super) fn has_noted(&self) -> bool {
+        self.noted.is_some()
+    }
+
+    /// The block that it is all of.
+    pub(super) fn whole_block(&self) -> Option<&Frame> {
+        match &self.origin {
+            Origin::Frame { frame, order: None } if self.noted.is_some() => Some(frame),
+            _ => None,
+        }
+    }
+
+    /// Whether only sums of its counters are wanted.
+    pub(super) fn is_summed(&self) -> bool {
+        self.noted.as_ref().is_some_and(|noted| noted.summed)
+    }
+
+    /// Whether the counters of a run simply went on from its first row to its last.
+    pub(super) fn is_regular(&self, run: u32) -> bool {
+        let key = self.key_of(run);
+        self.noted.as_ref().is_some_and(|noted| !noted.facts.irregular.get(key))
+    }
+
+    /// The number of a run's key in its block.
+    fn key_of(&self, run: u32) -> usize {
+        match &self.origin {
+            Origin::Part(part) => part.keys.get(run as usize).map_or(usize::MAX, |&key| key as usize),
+            _ => run as usize,
+        }
+    }
+
+    /// The scrape of a run's first row.
+    pub(super) fn first_scrape(&self, number: u32, run: &Run) -> u32 {
+        let noted = self.noted.as_ref().and_then(|noted| noted.facts.first_scrape.get(self.key_of(number)));
+        noted.copied().unwrap_or_else(|| self.scrape_of(run.start))
+    }
+
+    /// The scrape of a row of a run.
+    pub(super) fn scrape_in(&self, number: u32, run: &Run, row: u32) -> u32 {
+        let noted = self.noted.as_ref().map(|noted| &noted.facts);
+        let noted = match noted {
+            Some(facts) if row == run.start => facts.first_scrape.get(self.key_of(number)),
+            Some(facts) if row + 1 == run.end => facts.last_scrape.get(self.key_of(number)),
+            _ => None,
+        };
+        noted.copied().unwrap_or_else(|| self.scrape_of(row))
+    }
+
+    /// Reads what the block has noted of the values of these columns in the first and last rows
+    /// of its runs, all at once.
+    pub(super) fn load_ends(&self, wanted: &[usize]) -> Result<(), DataFusionError> {
+        let Some(noted) = &self.noted else { return Ok(()) };
+        let (frame, keys) = match &self.origin {
+            Origin::Part(part) => (part.frame(), Some(UInt32Array::from(part.keys.clone()))),
+            Origin::Frame { frame, .. } => (frame, None),
+            Origin::Merged { .. } => return Ok(()),
+        };
+        let missing: Vec<(usize, &str)> = {
+            let known = noted.ends.lock().unwrap_or_else(PoisonError::into_inner);
+            let missing = wanted.iter().filter(|column| !known.contains_key(column));
+            missing.filter_map(|&at| Some((at, self.shape.schema.columns().get(at)?.name.as_str()))).collect()
+        };
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let place = |name: &str| frame.schema().position(name);
+        let places: Vec<_> = missing.iter().map(|(at, name)| (*at, place(name))).collect();
+        let asked = |column| places.iter().any(|(_, place)| *place == Some(column));
+        let mut found = frame.head().ends(&asked, frame.rest()).map_err(corrupt)?.unwrap_or_default();
+        for (at, place) in places {
+            let read = found.iter().position(|ends| Some(ends.column) == place).map(|number| found.swap_remove(number));
+            let arrays = match read {
+                Some(ends) => [to_arrow(ends.first), to_arrow(ends.last)],
+                // A column that is younger than the block.
+                None if place.is_none() => {
+                    let ty = self.shape.schema.columns().get(at).map_or(DataType::Null, |column| arrow_type(column.ty));
+                    let keys = noted.facts.first.len();
+                    [new_null_array(&ty, keys), new_null_array(&ty, keys)]
+                }
+                None => continue,
+            };
+            let arrays = match &keys {
+                Some(keys) => {
+                    let [first, last] = &arrays;
+                    [take(first, keys, None)?, take(last, keys, None)?]
+                }
+                None => arrays,
+            };
+            self.memory.try_grow(arrays.iter().map(Array::get_array_memory_size).sum())?;
+            noted.ends.lock().unwrap_or_else(PoisonError::into_inner).insert(at, arrays);
+        }
+        Ok(())
+    }
+
+    /// The values of a column in the first and the last rows of runs, where the block has noted
+    /// them.
+    pub(super) fn end_values(&self, column: usize) -> Result<Option<[ArrayRef; 2]>, DataFusionError> {
+        let Some(noted) = &self.noted else { return Ok(None) };
+        let known = || noted.ends.lock().unwrap_or_else(PoisonError::into_inner).get(&column).cloned();
+        if let Some(known) = known() {
+            return Ok(Some(known));
+        }
+        self.load_ends(&[column])?;
+        Ok(known())
     }
 
     /// The same, knowing where its scrapes stood in their stream.
@@ -308,8 +467,17 @@ impl Decoded {
     pub(super) fn ends(&self) -> Result<&Ends, DataFusionError> {
         match self.ends.get() {
             Some(ends) => Ok(ends),
-            None => self.keep_ends(Ends::of(self)?),
+            None => self.keep_ends(match self.noted_ends()? {
+                Some(ends) => ends,
+                None => Ends::of(self)?,
+            }),
         }
+    }
+
+    fn noted_ends(&self) -> Result<Option<Ends>, DataFusionError> {
+        self.load_ends(&self.shape.own_counters)?;
+        let columns = self.shape.own_counters.iter().map(|&column| self.end_values(column));
+        Ok(columns.collect::<Result<Option<Vec<_>>, _>>()?.map(Ends::from))
     }
 
     fn keep_ends(&self, ends: Ends) -> Result<&Ends, DataFusionError> {
@@ -344,16 +512,21 @@ impl Decoded {
         (time(self.scrapes.first()), time(self.scrapes.last()))
     }
 
-    /// The rows' stamps, in measurements that have them.
-    pub(super) fn row_stamps(&self) -> Result<Option<&TimestampMicrosecondArray>, DataFusionError> {
+    /// The stamp of a row of a run, in measurements that have them.
+    pub(super) fn stamp_of(&self, number: u32, row: u32) -> Result<Option<Timestamp>, DataFusionError> {
         let Some(column) = self.shape.schema.row_stamp() else { return Ok(None) };
-        Ok(Some(self.column(column)?.as_primitive::<TimestampMicrosecondType>()))
+        let is_end = |run: &Run| row == run.start || row + 1 == run.end;
+        if let Some(run) = self.keys.runs.get(number as usize).filter(|run| self.noted.is_some() && is_end(run))
+            && let Some([first, last]) = self.end_values(column)?
+        {
+            return Ok(stamp_in(if row == run.start { &first } else { &last }, number));
+        }
+        Ok(stamp_in(self.column(column)?, row))
     }
 }
 
-/// The stamp of a row.
-pub(super) fn stamp_of(stamps: Option<&TimestampMicrosecondArray>, row: u32) -> Option<Timestamp> {
-    let (stamps, row) = (stamps?, row as usize);
+fn stamp_in(stamps: &ArrayRef, row: u32) -> Option<Timestamp> {
+    let (stamps, row) = (stamps.as_primitive::<TimestampMicrosecondType>(), row as usize);
     (row < stamps.len() && stamps.is_valid(row)).then(|| Timestamp::from_micros(stamps.value(row)))
 }
 

@@ -18,6 +18,12 @@ pub(super) struct Ends {
     columns: Vec<[ArrayRef; 2]>,
 }
 
+impl From<Vec<[ArrayRef; 2]>> for Ends {
+    fn from(columns: Vec<[ArrayRef; 2]>) -> Self {
+        Self { columns }
+    }
+}
+
 impl Ends {
     /// Reads all of them.
     pub(super) fn of(chunk: &Decoded) -> Result<Self, DataFusionError> {

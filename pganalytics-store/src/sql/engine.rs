@@ -38,6 +38,7 @@ use super::{
     table::{self, Tables},
     underway::Underway,
     watch::{Stop, watched},
+    whole::WholeBlocks,
 };
 use crate::{chunk::ChunkSource, error::StoreError};
 
@@ -230,7 +231,11 @@ fn template(options: &EngineOptions) -> SessionState {
     let settings = config.options_mut();
     settings.sql_parser.dialect = Dialect::PostgreSQL;
     settings.execution.time_zone = Some(table::ZONE.to_owned());
-    SessionStateBuilder::new().with_config(config).with_default_features().build()
+    SessionStateBuilder::new()
+        .with_config(config)
+        .with_default_features()
+        .with_optimizer_rule(Arc::new(WholeBlocks))
+        .build()
 }
 
 /// One query under way.

@@ -4,7 +4,7 @@
 //! Looking costs more than all else that a query does with a chunk, and a chunk
 //! never changes; so facts are kept, see [`fact_cache`](super::fact_cache).
 
-use std::collections::HashSet;
+use std::{collections::HashSet, ops::Range, sync::Arc};
 
 use datafusion::{
     arrow::{
@@ -13,12 +13,16 @@ use datafusion::{
     },
     common::DataFusionError,
 };
-use pganalytics_core::{Mask, frame::Frame};
+use pganalytics_core::{
+    Mask,
+    frame::{BlockFacts, Frame, KeyDirectory},
+    increase::mark,
+};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use super::{
     decoded::{Decoded, Shape, corrupt, read_column},
-    narrow::hashed,
+    narrow::{directory_of, hashed},
 };
 
 /// A key: a hash of its values, long enough to stand for them.
@@ -43,11 +47,24 @@ pub(super) struct KeyFacts {
     pub(super) gone: Option<Mask>,
 }
 
+/// Of which rows the scrapes are learned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Rows {
+    All,
+    /// Of none: the block has noted those of the first and the last row of each key, and no key
+    /// was gone.
+    Ends,
+}
+
 impl KeyFacts {
     /// Looks at the keys of a frame: at each once, where it has a directory of
     /// them.
-    pub(super) fn of_frame(frame: &Frame, shape: &Shape) -> Result<Self, DataFusionError> {
-        match Self::of_directory(frame, shape)? {
+    pub(super) fn of_frame(
+        frame: &Frame,
+        shape: &Shape,
+        known: Option<Arc<KeyDirectory>>,
+    ) -> Result<Self, DataFusionError> {
+        match Self::of_directory(frame, shape, Rows::All, known)? {
             Some(facts) => Ok(facts),
             None => Self::of_rows(frame, shape),
         }
@@ -63,16 +80,24 @@ impl KeyFacts {
 
     /// `None` where there is no directory, or rows are not what it promises: each
     /// key once, its scrapes ascending.
-    pub(super) fn of_directory(frame: &Frame, shape: &Shape) -> Result<Option<Self>, DataFusionError> {
-        let Some(directory) = frame.head().keys(frame.without_schema()).map_err(corrupt)? else { return Ok(None) };
+    pub(super) fn of_directory(
+        frame: &Frame,
+        shape: &Shape,
+        rows: Rows,
+        known: Option<Arc<KeyDirectory>>,
+    ) -> Result<Option<Self>, DataFusionError> {
+        let Some(directory) = directory_of(frame, known)? else { return Ok(None) };
         let all = (0..directory.len()).filter_map(|key| u32::try_from(key).ok()).collect();
         // `None`: a key column was none when the block was made.
-        let Some(keys) = hashed(frame, shape, &directory, all)? else { return Ok(None) };
+        let Some(keys) = hashed(frame.schema(), shape, &directory, all)? else { return Ok(None) };
         let run = |(at, key): (usize, Key)| {
             let rows = directory.rows(at);
             Some(Run { key, start: u32::try_from(rows.start).ok()?, end: u32::try_from(rows.end).ok()? })
         };
         let Some(runs) = keys.into_iter().enumerate().map(run).collect::<Option<Box<[Run]>>>() else { return Ok(None) };
+        if rows == Rows::Ends {
+            return Ok(Some(Self { order: None, runs, scrape_of_row: Box::default(), gone: None }));
+        }
         let scrapes = frame.scrape_of_row().map_err(corrupt)?;
         if !are_each_of_one_key(&runs, &scrapes) {
             return Ok(None);
@@ -241,8 +266,9 @@ fn add_hashes(array: &ArrayRef, name: &str, hashes: &mut [Lanes]) {
 /// What a row's values say of the row before it in its run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ValueFacts {
-    flags: Box<[u8]>,
-    /// For each run a hash of what its first and its last row measured.
+    changed: Mask,
+    fell: Mask,
+    /// For each run a mark of what its first and its last row measured.
     first: Box<[u64]>,
     last: Box<[u64]>,
 }
@@ -256,49 +282,62 @@ impl ValueFacts {
     pub(super) fn of(chunk: &Decoded, mut look: impl FnMut(usize, &ArrayRef)) -> Result<Self, DataFusionError> {
         let runs = &chunk.keys.runs;
         let mut flags = vec![0_u8; chunk.keys.scrape_of_row.len()];
-        let mut first = vec![0x2545_f491_4f6c_dd1d_u64; runs.len()];
+        let mut first = vec![0_u64; runs.len()];
         let mut last = first.clone();
         for &column in &chunk.shape.measured {
             let counter = chunk.shape.own_counters.contains(&column);
+            let name = mark::of_name(chunk.shape.schema.columns().get(column).map_or("", |column| &column.name));
             chunk.look_at(column, |array| {
                 compare_neighbours(array, counter, &mut flags);
                 let bits = bits_of(array);
                 for (run, (first, last)) in runs.iter().zip(first.iter_mut().zip(last.iter_mut())) {
-                    let add = |hash: &mut u64, row: u32| {
-                        let bits = bits(row as usize);
-                        *hash = mix(*hash ^ bits, 0x9e37_79b9_7f4a_7c15).wrapping_add(bits.rotate_left(29));
-                    };
-                    add(first, run.start);
-                    add(last, run.end.saturating_sub(1));
+                    mark::add(first, name, bits(run.start as usize));
+                    mark::add(last, name, bits(run.end.saturating_sub(1) as usize));
                 }
                 look(column, array);
             })?;
         }
-        Ok(Self { flags: flags.into(), first: first.into(), last: last.into() })
+        let changed = flags.iter().map(|flags| flags & CHANGED != 0).collect();
+        let fell = flags.iter().map(|flags| flags & FELL != 0).collect();
+        Ok(Self { changed, fell, first: first.into(), last: last.into() })
+    }
+
+    /// What a block has noted.
+    pub(super) fn of_block(facts: &BlockFacts) -> Self {
+        let BlockFacts { changed, fell, first, last, .. } = facts;
+        Self { changed: changed.clone(), fell: fell.clone(), first: first.clone(), last: last.clone() }
+    }
+
+    /// What it has noted of some keys, given their numbers, and of these rows.
+    pub(super) fn of_part(facts: &BlockFacts, keys: &[u32], rows: &[Range<usize>]) -> Self {
+        let some = |flags: &Mask| rows.iter().cloned().flatten().map(|row| flags.get(row)).collect();
+        let marks = |all: &[u64]| keys.iter().map(|&key| all.get(key as usize).copied().unwrap_or_default()).collect();
+        let (first, last) = (marks(&facts.first), marks(&facts.last));
+        Self { changed: some(&facts.changed), fell: some(&facts.fell), first, last }
     }
 
     /// Whether one of the row's own counters is lower than in the row before.
     pub(super) fn fell(&self, row: u32) -> bool {
-        self.flags.get(row as usize).is_some_and(|flags| flags & FELL != 0)
+        self.fell.get(row as usize)
     }
 
     /// Whether a counter or gauge differs from the row before.
     pub(super) fn changed(&self, row: u32) -> bool {
-        self.flags.get(row as usize).is_none_or(|flags| flags & CHANGED != 0)
+        self.changed.get(row as usize)
     }
 
-    /// A hash of what the first row of a run measured.
+    /// A mark of what the first row of a run measured.
     pub(super) fn first(&self, run: u32) -> u64 {
         self.first.get(run as usize).copied().unwrap_or_default()
     }
 
-    /// A hash of what the last row of a run measured.
+    /// A mark of what the last row of a run measured.
     pub(super) fn last(&self, run: u32) -> u64 {
         self.last.get(run as usize).copied().unwrap_or_default()
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.flags.len() + self.first.len() * 16
+        self.changed.len() / 4 + self.first.len() * 16
     }
 }
 
@@ -357,33 +396,29 @@ fn compare_slowly(array: &ArrayRef, counter: bool, flags: &mut [u8]) {
     }
 }
 
-/// A number for each value that tells it from others; NULL has one of its own.
-pub(super) fn bits_of(array: &ArrayRef) -> Box<dyn Fn(usize) -> u64 + '_> {
-    const NULL: u64 = 0x6e75_6c6c_6e75_6c6c;
+/// A number for each value that tells it from others; `None` for NULL.
+pub(super) fn bits_of(array: &ArrayRef) -> Box<dyn Fn(usize) -> Option<u64> + '_> {
     let valid = move |row| array.is_valid(row);
     match array.data_type() {
         DataType::Int64 => {
             let values = array.as_primitive::<Int64Type>();
-            Box::new(move |row| if valid(row) { values.value(row).cast_unsigned() } else { NULL })
+            Box::new(move |row| valid(row).then(|| values.value(row).cast_unsigned()))
         }
         DataType::Timestamp(..) => {
             let values = array.as_primitive::<TimestampMicrosecondType>();
-            Box::new(move |row| if valid(row) { values.value(row).cast_unsigned() } else { NULL })
+            Box::new(move |row| valid(row).then(|| values.value(row).cast_unsigned()))
         }
         DataType::Float64 => {
             let values = array.as_primitive::<Float64Type>();
-            Box::new(move |row| if valid(row) { values.value(row).to_bits() } else { NULL })
+            Box::new(move |row| valid(row).then(|| values.value(row).to_bits()))
         }
         DataType::Boolean => {
             let values = array.as_boolean();
-            Box::new(move |row| if valid(row) { u64::from(values.value(row)) } else { NULL })
+            Box::new(move |row| valid(row).then(|| u64::from(values.value(row))))
         }
         _ => {
             let values = array.as_string_view_opt();
-            Box::new(move |row| match values {
-                Some(values) if valid(row) => xxh3_64(values.value(row).as_bytes()),
-                _ => NULL,
-            })
+            Box::new(move |row| values.filter(|_| valid(row)).map(|values| mark::of_text(values.value(row))))
         }
     }
 }

@@ -17,7 +17,7 @@ use super::{
     GONE_MEMORY,
     cuts::{CutFinder, Cuts},
     decoded::Decoded,
-    facts::Key,
+    facts::{Key, Run},
 };
 
 /// What the rows of a source have in common.
@@ -71,6 +71,21 @@ pub(super) struct Step {
     pub(super) carried: Vec<Carried>,
     /// Where frames are missing.
     pub(super) cuts: Cuts,
+}
+
+impl Step {
+    /// The same for other runs.
+    pub(super) fn with_runs(&self, runs: Vec<RunStart>) -> Self {
+        Self {
+            group: Arc::clone(&self.group),
+            chunk: Arc::clone(&self.chunk),
+            previous: self.previous,
+            complete_from: self.complete_from,
+            runs,
+            carried: Vec::new(),
+            cuts: self.cuts.clone(),
+        }
+    }
 }
 
 /// Keys are hashes already.
@@ -131,7 +146,7 @@ impl History {
             if wanted.is_some_and(|wanted| !wanted.value(number as usize)) {
                 continue;
             }
-            let starts = chunk.scrape_of(run.start);
+            let starts = chunk.first_scrape(number, run);
             let mut before = self.keys.remove(&run.key);
             let mut until = 0;
             if let Some(before) = before.as_mut().filter(|before| before.gone_at.is_none()) {
@@ -143,7 +158,7 @@ impl History {
         let carried = self.keep(&chunk, all_known, scrapes, carry);
         for start in &runs {
             if let Some(run) = chunk.keys.runs.get(start.run as usize)
-                && let Some(last) = last_of_run(&chunk, &cuts, start, run.start, run.end)
+                && let Some(last) = last_of_run(&chunk, &cuts, start, run)
             {
                 self.keys.insert(run.key, last);
             }
@@ -192,14 +207,15 @@ pub(super) fn remembered(gone_at: Timestamp, now: Timestamp) -> bool {
 }
 
 /// Where a key stands after a chunk: its last live row, and whether it is gone.
-fn last_of_run(chunk: &Arc<Decoded>, cuts: &Cuts, start: &RunStart, first: u32, end: u32) -> Option<Earlier> {
+fn last_of_run(chunk: &Arc<Decoded>, cuts: &Cuts, start: &RunStart, run: &Run) -> Option<Earlier> {
     let mut gone_at = None;
-    for row in (first..end).rev() {
+    for row in (run.start..run.end).rev() {
+        let scrape = chunk.scrape_in(start.run, run, row);
         if !chunk.keys.is_gone(row) {
-            let cuts = cuts.count(chunk.scrape_of(row));
+            let cuts = cuts.count(scrape);
             return Some(Earlier { chunk: Arc::clone(chunk), run: start.run, row, gone_at, cuts });
         }
-        gone_at = Some(chunk.time_of(chunk.scrape_of(row)));
+        gone_at = Some(chunk.time_of(scrape));
     }
     let mut before = start.before.clone()?;
     before.gone_at = before.gone_at.or(gone_at);

@@ -72,6 +72,7 @@ mod merge;
 mod naming;
 mod narrow;
 mod output;
+mod pick;
 mod pieces;
 mod pushdown;
 mod query;
@@ -82,11 +83,13 @@ mod runner;
 mod scan;
 mod stream;
 mod stream_accounts;
+mod sums;
 mod table;
 #[cfg(test)]
 mod tests;
 mod underway;
 mod watch;
+mod whole;
 #[cfg(target_os = "linux")]
 pub mod worker;
 

@@ -19,6 +19,7 @@ use super::{
     decoded::Decoded,
     history::{Earlier, Group, Step},
     rows::{Emitter, Places, Spans, Wanted},
+    sums::Sums,
 };
 
 /// Work of which record batches are made.
@@ -34,6 +35,7 @@ pub(super) enum Job {
 impl Job {
     pub(super) fn emitter(self, wanted: &Wanted) -> Result<Emitter, DataFusionError> {
         Ok(match self {
+            Self::Changes(step) if step.chunk.is_summed() => Emitter::Sums(Box::new(Sums::new(step, wanted)?)),
             Self::Changes(step) => Emitter::Changes(Changes::new(step, wanted)?),
             Self::Spans(step) => Emitter::Spans(Spans::new(step, wanted)),
             Self::Latest(group, time, rows, cuts) => {

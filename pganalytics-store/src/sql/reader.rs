@@ -13,20 +13,25 @@ use datafusion::{
     execution::memory_pool::MemoryReservation,
 };
 use futures::StreamExt as _;
-use pganalytics_core::{Presence, Timestamp};
+use pganalytics_core::{
+    Presence, Timestamp,
+    frame::{BlockFacts, Frame, KeyDirectory},
+};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{
     cuts::CutFinder,
     decoded::{Decoded, corrupt},
-    fact_cache::FactCache,
-    facts::KeyFacts,
+    fact_cache::{ChunkId, FactCache, Identity},
+    facts::{KeyFacts, Rows},
     history::{Group, History, KeyMap},
     merge::merge,
     narrow::narrow,
+    pick::Picker,
     queue::{Job, Queue},
     rows::ColumnSource,
     scan::Scan,
+    sums::go_on,
     table::{Filter, View},
 };
 use crate::{chunk::Chunk, error::StoreError, metric_store::StoredGap};
@@ -72,7 +77,8 @@ impl<'a> Reader<'a> {
         };
         let near = |gap: &StoredGap| gap.gap.to >= scan.select.from && gap.gap.from <= scan.select.to;
         let gaps: Vec<_> = gaps.into_iter().filter(near).map(Arc::new).collect();
-        let chunks = scan.source.chunks(scan.select.clone()).await.map_err(external)?;
+        let pick = Arc::new(Picker(Arc::clone(scan)));
+        let chunks = scan.source.picked(scan.select.clone(), pick).await.map_err(external)?;
         let mut group: Option<(Arc<Group>, bool)> = None;
         let most = kilobytes(scan.ahead_bytes).max(1);
         let room = Arc::new(Semaphore::new(most as usize));
@@ -279,48 +285,107 @@ fn prepare(
 ) -> Result<(Arc<Decoded>, Option<BooleanBuffer>), DataFusionError> {
     let delta = scan.view == View::Delta;
     let state = scan.shape.schema.presence() == Presence::State;
-    let part = if state { narrow(&chunk.frame, &scan.shape, &scan.keys)? } else { None };
+    let known = chunk.id.and_then(|id| scan.cache.head(Identity::Number(id))).map(|(_, directory)| directory);
+    let part = if state { narrow(&chunk.frame, &scan.shape, &scan.keys, known.clone())? } else { None };
+    let facts = if delta { facts_of(scan, &chunk.frame)? } else { None };
+    let summed = facts.is_some() && may_be_summed(scan, &chunk.frame);
     let links = if state { chunk.frame.links().map_err(corrupt)?.into() } else { Arc::default() };
-    let mut remembered = None;
+    // What is known of a part, or of events, is of no use to others.
+    let mut whole = None;
     let decoded = if let Some((part, keys)) = part {
         Decoded::of_part(part, Arc::clone(&scan.shape), keys, memory)
     } else if scan.view == View::Rows && !state {
         let keys = Arc::new(KeyFacts::of_events(&chunk.frame)?);
         Decoded::of_frame(chunk.frame, Arc::clone(&scan.shape), keys, memory)
     } else {
-        // What is known of a part, or of events, is of no use to others.
+        // Of a block of which no row is looked at, only the keys are learned.
+        let ends = summed && scan.keys.all.is_empty() && facts.as_ref().is_some_and(|facts| !facts.irregular.any());
         let id = FactCache::id(&chunk, &scan.shape);
-        let (keys, values) = scan.cache.get(id).map_or((None, None), |(keys, values)| (Some(keys), values));
-        let new = keys.is_none() || (delta && values.is_none());
-        remembered = new.then_some(id);
-        let keys = match keys {
-            Some(keys) => keys,
-            None => Arc::new(KeyFacts::of_frame(&chunk.frame, &scan.shape)?),
-        };
-        let decoded = Decoded::of_frame(chunk.frame, Arc::clone(&scan.shape), keys, memory);
-        if let Some(values) = values {
-            decoded.set_values(values);
-        }
-        decoded
+        whole = Some(id);
+        let keys = keys_of_chunk(scan, id, &chunk.frame, if ends { Rows::Ends } else { Rows::All }, known)?;
+        Decoded::of_frame(chunk.frame, Arc::clone(&scan.shape), keys, memory)
     };
-    let decoded = decoded.with_links(links);
+    let decoded = match facts {
+        Some(facts) => decoded.with_links(links).with_facts(facts, summed),
+        None => decoded.with_links(links),
+    };
     let wanted = wanted_runs(scan, &decoded)?;
     let asked = !scan.wanted.scrapes(&decoded.scrapes).is_empty() && scan.view != View::Latest;
     let nothing = wanted.as_ref().is_some_and(|wanted| wanted.count_set_bits() == 0);
+    let stored = scan.wanted.columns.iter().filter_map(|column| match column {
+        ColumnSource::Stored(column) => Some(*column),
+        _ => None,
+    });
+    if decoded.is_summed() {
+        let counters = stored.filter(|column| scan.shape.own_counters.contains(column));
+        decoded.load_ends(&counters.chain(scan.shape.schema.row_stamp()).collect::<Vec<_>>())?;
+        return Ok((Arc::new(decoded), wanted));
+    }
     if asked && !nothing {
-        for column in &scan.wanted.columns {
-            if let ColumnSource::Stored(column) = column {
-                decoded.column(*column)?;
-            }
+        for column in stored {
+            decoded.column(column)?;
         }
         if let (true, Some(stamp)) = (delta, scan.shape.schema.row_stamp()) {
             decoded.column(stamp)?;
         }
     }
     // After the columns that are kept, so that none is decoded twice.
-    let values = if delta { Some(Arc::clone(decoded.values()?)) } else { None };
-    if let Some(id) = remembered {
-        scan.cache.put(id, Arc::clone(&decoded.keys), values);
+    if delta && !decoded.has_noted() {
+        learn_values(scan, whole, &decoded)?;
     }
     Ok((Arc::new(decoded), wanted))
+}
+
+/// What a block has noted of its rows, if it means the same of the stored schema.
+fn facts_of(scan: &Scan, frame: &Frame) -> Result<Option<Arc<BlockFacts>>, DataFusionError> {
+    let head = frame.head();
+    if !head.knows_facts() || !scan.shape.measures_as(frame.schema()) {
+        return Ok(None);
+    }
+    Ok(head.facts(frame.rest()).map_err(corrupt)?.map(Arc::new))
+}
+
+/// Whether all of a block is asked for, and nothing but the sums of its counters.
+fn may_be_summed(scan: &Scan, frame: &Frame) -> bool {
+    let scrapes = frame.scrapes();
+    let all = scan.wanted.scrapes(scrapes);
+    scan.summed && all.len() == scrapes.len() && go_on(scan.shape.schema.family(), scrapes)
+}
+
+/// The keys of a whole chunk, from the cache where they are there.
+fn keys_of_chunk(
+    scan: &Scan,
+    id: ChunkId,
+    frame: &Frame,
+    rows: Rows,
+    known: Option<Arc<KeyDirectory>>,
+) -> Result<Arc<KeyFacts>, DataFusionError> {
+    let id = id.of(rows);
+    if let Some((keys, _)) = scan.cache.get(id) {
+        return Ok(keys);
+    }
+    let keys = match rows {
+        Rows::All => None,
+        Rows::Ends => KeyFacts::of_directory(frame, &scan.shape, rows, known.clone())?,
+    };
+    let keys = match keys {
+        Some(keys) => keys,
+        None => KeyFacts::of_frame(frame, &scan.shape, known)?,
+    };
+    let keys = Arc::new(keys);
+    scan.cache.put(id, Arc::clone(&keys), None);
+    Ok(keys)
+}
+
+/// What the values of a chunk say of each other; remembered of whole chunks.
+fn learn_values(scan: &Scan, id: Option<ChunkId>, decoded: &Decoded) -> Result<(), DataFusionError> {
+    if let Some((_, Some(values))) = id.and_then(|id| scan.cache.get(id)) {
+        decoded.set_values(values);
+        return Ok(());
+    }
+    let values = decoded.values()?;
+    if let Some(id) = id {
+        scan.cache.put(id, Arc::clone(&decoded.keys), Some(Arc::clone(values)));
+    }
+    Ok(())
 }

@@ -17,6 +17,7 @@ use super::{
     decoded::Decoded,
     gather::{Shared, Sources, times},
     history::{Group, Step},
+    sums::Sums,
 };
 
 /// Where a column of a table comes from.
@@ -56,6 +57,23 @@ impl Wanted {
         self.from <= time && time <= self.to
     }
 
+    /// One batch of so many rows, of the source's columns and others that `special` makes.
+    pub(super) fn batch_of(
+        &self,
+        group: &Group,
+        rows: usize,
+        special: impl Fn(ColumnSource) -> Option<Result<ArrayRef, DataFusionError>>,
+    ) -> Result<RecordBatch, DataFusionError> {
+        let one = |&column: &ColumnSource| match (special(column), column) {
+            (Some(array), _) => array,
+            (None, ColumnSource::Shared(shared)) => Ok(shared.array(group, rows)),
+            (None, other) => Err(DataFusionError::Internal(format!("no column {other:?} here"))),
+        };
+        let columns = self.columns.iter().map(one).collect::<Result<Vec<_>, _>>()?;
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        Ok(RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)?)
+    }
+
     /// One batch of rows at these places.
     pub(super) fn batch(
         &self,
@@ -72,9 +90,7 @@ impl Wanted {
             (None, ColumnSource::Stored(column)) => sources.column(column, places),
             (None, other) => Err(DataFusionError::Internal(format!("no column {other:?} here"))),
         };
-        let columns = self.columns.iter().map(one).collect::<Result<Vec<_>, _>>()?;
-        let options = RecordBatchOptions::new().with_row_count(Some(places.len()));
-        Ok(RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)?)
+        self.batch_of(group, places.len(), |column| Some(one(&column)))
     }
 }
 
@@ -83,6 +99,7 @@ pub(super) enum Emitter {
     Spans(Spans),
     Places(Places),
     Changes(Changes),
+    Sums(Box<Sums>),
 }
 
 impl Emitter {
@@ -92,6 +109,7 @@ impl Emitter {
             Self::Spans(spans) => spans.next(wanted),
             Self::Places(places) => places.next(wanted),
             Self::Changes(changes) => changes.next(wanted),
+            Self::Sums(sums) => sums.next(wanted),
         }
     }
 }

@@ -37,6 +37,8 @@ pub(super) struct Scan {
     pub(super) view: View,
     pub(super) shape: Arc<Shape>,
     pub(super) wanted: Wanted,
+    /// Whether only sums of the counters are wanted.
+    pub(super) summed: bool,
     pub(super) select: ChunkSelect,
     pub(super) sources: Filter,
     pub(super) keys: Filter,

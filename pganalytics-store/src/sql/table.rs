@@ -122,11 +122,12 @@ impl SchemaProvider for Tables {
         }
         let Some((view, schema)) = self.by_name.get(name) else { return Ok(None) };
         Ok(Some(Arc::new(Table {
-            layout: Layout::new(*view, schema),
+            layout: Arc::new(Layout::new(*view, schema)),
             source: Arc::clone(&self.source),
             tenant: self.tenant,
             cache: Arc::clone(&self.cache),
             latest_lookback: self.latest_lookback,
+            summed: false,
         })))
     }
 
@@ -245,12 +246,14 @@ pub(super) struct Filter {
     pub(super) all: Vec<Arc<dyn PhysicalExpr>>,
 }
 
-struct Table {
-    layout: Layout,
+pub(super) struct Table {
+    layout: Arc<Layout>,
     source: Arc<dyn ChunkSource>,
     tenant: TenantId,
     cache: Arc<FactCache>,
     latest_lookback: Duration,
+    /// Whether only sums of its counters are asked for.
+    summed: bool,
 }
 
 impl fmt::Debug for Table {
@@ -260,6 +263,34 @@ impl fmt::Debug for Table {
 }
 
 impl Table {
+    /// The same, of which only sums of counters will be asked for; `None` where that makes no
+    /// difference, or is said already.
+    pub(super) fn summed(&self) -> Option<Self> {
+        (self.layout.view == View::Delta && !self.summed).then(|| Self {
+            layout: Arc::clone(&self.layout),
+            source: Arc::clone(&self.source),
+            tenant: self.tenant,
+            cache: Arc::clone(&self.cache),
+            latest_lookback: self.latest_lookback,
+            summed: true,
+        })
+    }
+
+    /// Whether a column is the same in all rows of a key.
+    pub(super) fn groups_by(&self, name: &str) -> bool {
+        match self.layout.source_of(name) {
+            Some(ColumnSource::Shared(_)) => true,
+            Some(ColumnSource::Stored(at)) => self.layout.shape.keys.contains(&at),
+            _ => false,
+        }
+    }
+
+    /// Whether a column is a counter whose increases may be summed up a block at a time.
+    pub(super) fn sums(&self, name: &str) -> bool {
+        let own = |at| self.layout.shape.own_counters.contains(&at);
+        matches!(self.layout.source_of(name), Some(ColumnSource::Stored(at)) if own(at))
+    }
+
     fn filter(
         &self,
         state: &dyn Session,
@@ -370,10 +401,16 @@ impl TableProvider for Table {
             Some(columns) => Arc::new(layout.schema.project(columns)?),
             None => Arc::clone(&layout.schema),
         };
-        let columns = match projection {
+        let columns: Vec<ColumnSource> = match projection {
             Some(columns) => columns.iter().filter_map(|&at| layout.columns.get(at).copied()).collect(),
             None => layout.columns.clone(),
         };
+        let of_keys = |source: &ColumnSource| match source {
+            ColumnSource::Shared(_) => true,
+            ColumnSource::Stored(at) => layout.shape.keys.contains(at) || layout.shape.own_counters.contains(at),
+            _ => false,
+        };
+        let summed = self.summed && columns.as_slice().iter().all(of_keys);
         let wanted = Wanted {
             schema: Arc::clone(&schema),
             columns,
@@ -385,6 +422,7 @@ impl TableProvider for Table {
             view: layout.view,
             shape: Arc::clone(&layout.shape),
             wanted,
+            summed,
             select: self.select(filters, bounds),
             sources: self.filter(state, filters, &Use::Source, |source| matches!(source, ColumnSource::Shared(_)))?,
             keys: self.filter(state, filters, &Use::Key, |source| matches!(source, ColumnSource::Stored(_)))?,

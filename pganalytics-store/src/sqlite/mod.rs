@@ -49,6 +49,7 @@ mod names;
 mod open;
 mod options;
 mod owners;
+mod parts;
 mod pool;
 mod read;
 mod reader;
@@ -70,7 +71,7 @@ use pganalytics_core::{CollectorId, StreamId, TenantId, Timestamp, frame::Verifi
 use self::inner::Inner;
 pub use self::{options::SqliteOptions, reader::SqliteReader};
 use crate::{
-    chunk::{Chunk, ChunkSelect, ChunkSource, StoredMeasurement},
+    chunk::{Chunk, ChunkSelect, ChunkSource, Pick, StoredMeasurement},
     error::StoreError,
     fork::StoredFork,
     metric_store::{AppendOutcome, Job, JobReport, MetricStore, Origin, Owned, SeenSource, StoredGap},
@@ -223,5 +224,13 @@ impl ChunkSource for SqliteStore {
 
     async fn chunks(&self, select: ChunkSelect) -> Result<BoxStream<'static, Result<Chunk, StoreError>>, StoreError> {
         self.inner.reader().chunks(select).await
+    }
+
+    async fn picked(
+        &self,
+        select: ChunkSelect,
+        pick: Arc<dyn Pick>,
+    ) -> Result<BoxStream<'static, Result<Chunk, StoreError>>, StoreError> {
+        self.inner.reader().picked(select, pick).await
     }
 }

@@ -18,12 +18,13 @@ use rusqlite::{Connection, MAIN_DB, Row, params};
 
 use super::{
     error::{Doing, meaning},
+    parts,
     pool::{Reader, blocking},
     reader::SqliteReader,
     value::Id,
 };
 use crate::{
-    chunk::{Chunk, ChunkSelect, StoredMeasurement},
+    chunk::{Chunk, ChunkSelect, Pick, StoredMeasurement},
     compaction::at_rest,
     error::StoreError,
     metric_store::SeenSource,
@@ -34,6 +35,9 @@ use crate::{
 /// more than this.
 const READ_BYTES: usize = 2 << 20;
 
+/// Chunks that are read at a time, so that work on the first begins while others are read.
+const READ_CHUNKS: usize = 8;
+
 /// Most schemas that are remembered; past it all are forgotten and read anew.
 const MOST_SCHEMAS: usize = 20_000;
 
@@ -41,7 +45,7 @@ const MOST_SCHEMAS: usize = 20_000;
 pub(super) type SchemaCache = Mutex<HashMap<i64, (u64, Arc<Schema>)>>;
 
 /// A schema by its number.
-fn schema(connection: &Connection, cache: &SchemaCache, id: i64) -> Result<(u64, Arc<Schema>), StoreError> {
+pub(super) fn schema(connection: &Connection, cache: &SchemaCache, id: i64) -> Result<(u64, Arc<Schema>), StoreError> {
     if let Some(known) = cache.lock().unwrap_or_else(PoisonError::into_inner).get(&id) {
         return Ok(known.clone());
     }
@@ -143,8 +147,12 @@ pub(super) fn sources(connection: &Connection, tenant: TenantId) -> Result<Vec<S
 }
 
 /// Chunks in the promised order, read as they are asked for.
-pub(super) fn chunks(store: SqliteReader, select: ChunkSelect) -> BoxStream<'static, Result<Chunk, StoreError>> {
-    let state = State::Unasked(store, select);
+pub(super) fn chunks(
+    store: SqliteReader,
+    select: ChunkSelect,
+    pick: Option<Arc<dyn Pick>>,
+) -> BoxStream<'static, Result<Chunk, StoreError>> {
+    let state = State::Unasked(store, select, pick);
     stream::unfold(state, |state| async move {
         match state {
             State::Ended => None,
@@ -160,17 +168,17 @@ pub(super) fn chunks(store: SqliteReader, select: ChunkSelect) -> BoxStream<'sta
 
 enum State {
     /// Nothing is held for a stream that nobody reads yet.
-    Unasked(SqliteReader, ChunkSelect),
+    Unasked(SqliteReader, ChunkSelect, Option<Arc<dyn Pick>>),
     /// One snapshot from the first chunk to the last.
-    Reading(SqliteReader, Reader, VecDeque<(CollectorId, Place)>),
+    Reading(SqliteReader, Arc<Mutex<Reader>>, Option<Arc<dyn Pick>>, VecDeque<(CollectorId, Place)>),
     Ended,
 }
 
 /// Where a chunk is, and what is not in it.
 pub(super) struct Place {
     pub(super) id: i64,
-    schema: i64,
-    link: Option<Link>,
+    pub(super) schema: i64,
+    pub(super) link: Option<Link>,
 }
 
 impl Place {
@@ -191,23 +199,30 @@ type Read = (Vec<Result<Chunk, StoreError>>, State);
 
 impl State {
     fn read(self) -> Result<Read, StoreError> {
-        let (store, reader, mut places) = match self {
-            Self::Unasked(store, select) => {
+        let (store, reader, pick, mut places) = match self {
+            Self::Unasked(store, select, pick) => {
                 let reader = store.readers.snapshot()?;
                 let places = find(&reader, &select)?;
-                (store, reader, places)
+                (store, Arc::new(Mutex::new(reader)), pick, places)
             }
-            Self::Reading(store, reader, places) => (store, reader, places),
+            Self::Reading(store, reader, pick, places) => (store, reader, pick, places),
             Self::Ended => return Ok((Vec::new(), Self::Ended)),
         };
         let (mut chunks, mut bytes) = (Vec::new(), 0);
-        while bytes < READ_BYTES {
+        while bytes < READ_BYTES && chunks.len() < READ_CHUNKS {
             let Some((collector, place)) = places.pop_front() else { return Ok((chunks, Self::Ended)) };
-            let frame = frame(&reader, &store.schemas, &place)?;
-            bytes += frame.bytes().len();
+            let (frame, read) = match &pick {
+                Some(pick) => parts::frame(&reader, &store.schemas, &place, &**pick)?,
+                None => {
+                    let frame = frame(&parts::lock(&reader), &store.schemas, &place)?;
+                    let len = frame.bytes().len();
+                    (frame, len)
+                }
+            };
+            bytes += read;
             chunks.push(Ok(Chunk { collector, id: u64::try_from(place.id).ok(), frame }));
         }
-        Ok((chunks, Self::Reading(store, reader, places)))
+        Ok((chunks, Self::Reading(store, reader, pick, places)))
     }
 }
 
@@ -219,11 +234,7 @@ pub(super) fn frame(connection: &Connection, cache: &SchemaCache, place: &Place)
     // Straight into its place: a query may read hundreds of megabytes.
     let mut blob = connection.blob_open(MAIN_DB, "chunks", "data", id, true).doing(doing)?;
     let mut data = vec![0; blob.len()];
-    let read = blob.read_exact(&mut data).map_err(|error| match error.downcast::<rusqlite::Error>() {
-        Ok(error) => meaning(doing, error),
-        Err(error) => StoreError::backend(doing, error),
-    });
-    read?;
+    blob.read_exact(&mut data).map_err(|error| unreadable(doing, error))?;
     let known = |asked| (asked == fingerprint).then(|| Arc::clone(&schema));
     let frame = Frame::parse_with(data.into(), &at_rest(), &known)
         .map_err(|error| StoreError::Corrupt(format!("chunk {id}: {error}")))?;
@@ -231,6 +242,14 @@ pub(super) fn frame(connection: &Connection, cache: &SchemaCache, place: &Place)
         Some(link) => frame.with_link(link),
         None => frame,
     })
+}
+
+/// What it means that a blob can't be read.
+pub(super) fn unreadable(doing: &str, error: std::io::Error) -> StoreError {
+    match error.downcast::<rusqlite::Error>() {
+        Ok(error) => meaning(doing, error),
+        Err(error) => StoreError::backend(doing, error),
+    }
 }
 
 fn find(connection: &Connection, select: &ChunkSelect) -> Result<VecDeque<(CollectorId, Place)>, StoreError> {

@@ -14,7 +14,7 @@ use super::{
     streams,
 };
 use crate::{
-    chunk::{Chunk, ChunkSelect, ChunkSource, StoredMeasurement},
+    chunk::{Chunk, ChunkSelect, ChunkSource, Pick, StoredMeasurement},
     error::StoreError,
     fork::StoredFork,
     metric_store::StoredGap,
@@ -76,6 +76,14 @@ impl ChunkSource for SqliteReader {
     }
 
     async fn chunks(&self, select: ChunkSelect) -> Result<BoxStream<'static, Result<Chunk, StoreError>>, StoreError> {
-        Ok(read::chunks(self.clone(), select))
+        Ok(read::chunks(self.clone(), select, None))
+    }
+
+    async fn picked(
+        &self,
+        select: ChunkSelect,
+        pick: Arc<dyn Pick>,
+    ) -> Result<BoxStream<'static, Result<Chunk, StoreError>>, StoreError> {
+        Ok(read::chunks(self.clone(), select, Some(pick)))
     }
 }

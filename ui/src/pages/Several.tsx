@@ -21,18 +21,21 @@ interface Props {
   measure: string;
   nothing: string;
   isStack?: boolean;
+  /** Seconds that its step is never under, as in its question. */
+  step?: number;
   limit?: { value: number; label: string } | undefined;
 }
 
 /** Several columns of a query as lines of one chart. */
-export function Several({ page, id, title, unit, of, measure, nothing, isStack = false, limit }: Props): ReactNode {
+export function Several({ page, id, title, unit, of, measure, nothing, isStack = false, limit, step: own = 0 }: Props): ReactNode {
   const { data } = page;
   const rows = rowsIn(data?.outcomes.get(id));
   const names = JSON.stringify(of);
-  const series = useMemo(() => (data ? linesOf(unfolded(rows, JSON.parse(names) as Record<string, string>), data.range, data.step, "value", "line", 0, isStack) : null), [rows, data, names, isStack]);
+  const step = Math.max(own, data?.step ?? 60);
+  const series = useMemo(() => (data ? linesOf(unfolded(rows, JSON.parse(names) as Record<string, string>), data.range, step, "value", "line", 0, isStack) : null), [rows, data, names, isStack, step]);
   return (
     <Panel title={title} unit={unit} id={id} page={page} nothing={nothing} isChart>
-      {() => series?.lines.every((line) => line.values.every((each) => each === null)) ? <p className="state chart">{NO_VALUE}</p> : series && <TimeChart label={title} unit={measure} series={series} isStack={isStack} limit={limit} step={data?.step ?? 60} />}
+      {() => series?.lines.every((line) => line.values.every((each) => each === null)) ? <p className="state chart">{NO_VALUE}</p> : series && <TimeChart label={title} unit={measure} series={series} isStack={isStack} limit={limit} step={step} />}
     </Panel>
   );
 }

@@ -143,6 +143,10 @@ fn warn_of_settings(settings: &[Setting]) {
     {
         warn!("{url} is not encrypted: whoever listens on the way reads what is sent, the token too; use https://");
     }
+    let is_set = |key: &str| settings.iter().any(|setting| setting.key == key && setting.origin != Origin::Default);
+    if is_set("collector.config_pull_interval") {
+        warn!("collector.config_pull_interval has no effect: an agent does not take settings from the server");
+    }
     if set("tls.verify").is_some_and(|setting| setting.value == "false") {
         warn!(
             "the server's certificate is not verified: whoever stands between reads the token; set [tls] ca_file instead"

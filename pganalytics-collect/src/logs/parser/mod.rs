@@ -308,7 +308,7 @@ impl Parser {
             Line { offset: self.offset, bytes, cut, text, outer: WrapperFields::default(), join: Join::Foreign };
         let unwrapped = match self.kind {
             Kind::Stderr | Kind::Csv | Kind::Json => return self.lines.line(&plain, each),
-            Kind::Syslog => syslog(&valid(text), self.options.now).map(owned),
+            Kind::Syslog => syslog(&valid(text), &self.options.zone, self.options.now).map(owned),
             Kind::Journal => journal(&valid(text)).map(owned),
         };
         match unwrapped {

@@ -4,7 +4,7 @@ use pganalytics_core::Timestamp;
 use proptest::prelude::*;
 
 use super::*;
-use crate::logs::{Limits, Severity};
+use crate::logs::{Limits, Severity, Zone};
 
 /// What of an entry the tests look at.
 #[derive(Debug, Clone, PartialEq)]
@@ -190,10 +190,15 @@ fn syslog_lines_are_put_together() {
 
     let now = Timestamp::from_secs(1_800_000_000); // January 2027
     let mut times = Vec::new();
-    let mut parser = Parser::new(format, Options::default().now(now), 0);
-    parser.push(SYSLOG.as_bytes(), &mut |entry| times.push(entry.time.map(|time| time.to_string())));
-    assert_eq!(times[0].as_deref(), Some("2026-11-21T12:00:01Z"));
-    assert_eq!(times[1].as_deref(), Some("2026-11-21T12:00:01.5Z"));
+    for (zone, hour) in [(Zone::default(), 12), (Zone::named("Europe/Berlin"), 11)] {
+        let options = Options::default().zone(zone).now(now);
+        let mut parser = Parser::new(format.clone(), options, 0);
+        parser.push(SYSLOG.as_bytes(), &mut |entry| times.push(entry.time.map(|time| time.to_string())));
+        // The daemon's local time, and one that says its zone.
+        assert_eq!(times[0], Some(format!("2026-11-21T{hour}:00:01Z")));
+        assert_eq!(times[1].as_deref(), Some("2026-11-21T12:00:01.5Z"));
+        times.clear();
+    }
 }
 
 const JOURNAL: &str = r#"{"MESSAGE":"2026-11-21 12:00:01.000 UTC [7] ERROR:  no","_PID":"7","__REALTIME_TIMESTAMP":"1800000000000000"}
@@ -323,7 +328,7 @@ fn a_zone_that_changes_is_followed_at_once_in_every_format() {
     });
     let prefix = Prefix::new("%m [%p] user=%u ");
     for (format, log) in [(Format::Stderr(prefix), stderr), (Format::Csv, csv), (Format::Json, json)] {
-        let mut parser = Parser::new(format.clone(), Options::default().zone(super::super::Zone::named("UTC")), 0);
+        let mut parser = Parser::new(format.clone(), Options::default().zone(Zone::named("UTC")), 0);
         let mut times = Vec::new();
         let mut each = |entry: &Entry<'_>| times.push(entry.time.map(|time| time.to_string()).unwrap_or_default());
         parser.push(log.as_bytes(), &mut each);

@@ -17,7 +17,7 @@ use crate::{
     own_sql::CatalogChange,
     postgres::{
         query::{
-            context::{ServerContext, report_all},
+            context::{LastPlace, ServerContext, report_all},
             measure::{Clock, lock},
         },
         server::UP,
@@ -43,6 +43,7 @@ pub(crate) struct ClusterCollector {
     followed: HashMap<MeasurementName, FollowedKeys>,
     events: Events,
     folder_reporter: Option<FolderReporter>,
+    place: LastPlace,
 }
 
 impl ClusterCollector {
@@ -64,6 +65,7 @@ impl ClusterCollector {
             followed: HashMap::new(),
             events,
             folder_reporter,
+            place: LastPlace::default(),
         };
         collector.put_in_order();
         collector
@@ -246,6 +248,7 @@ impl Collector for ClusterCollector {
         let problem = match Box::pin(self.visit(cx, clock, began)).await {
             Ok(mut collected) => {
                 self.events.look(&mut collected);
+                self.place.note(&mut collected);
                 return Ok(collected);
             }
             Err(problem) => problem,
@@ -256,6 +259,7 @@ impl Collector for ClusterCollector {
         let due = self.measurements.iter().filter(|measurement| cx.due.contains(measurement.name()));
         let outcome = Outcome::Failed { message: problem.message.clone() };
         report_all(&mut collected, due, &source, &outcome, began);
+        self.place.note(&mut collected);
         Ok(collected)
     }
 }

@@ -142,6 +142,7 @@ impl DatabasesCollector {
             let known = self.measurements.iter().filter(|measurement| known.contains(measurement.name()));
             let ends = known.map(|measurement| empty_scrape(measurement, source.clone(), clock.now()));
             collected.batches.extend(ends);
+            collected.gone.push(source);
         }
     }
 
@@ -215,7 +216,8 @@ impl DatabasesCollector {
                 return Ok(());
             }
         };
-        state.source = Some(visit.source.clone());
+        let before = state.source.replace(visit.source.clone());
+        visit.collected.gone.extend(before.filter(|before| *before != visit.source));
         let mut left = pending.iter();
         let mut rest = None;
         for measurement in left.by_ref() {
@@ -341,6 +343,7 @@ impl Collector for DatabasesCollector {
         self.events.look(&mut collected);
         // A database that went is no change of its schema.
         collected.batches.append(&mut ended.batches);
+        collected.gone.append(&mut ended.gone);
         Ok(collected)
     }
 }

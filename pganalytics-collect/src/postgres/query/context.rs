@@ -119,6 +119,20 @@ impl ServerContext {
     }
 }
 
+/// The place that the last visit was of.
+#[derive(Debug, Default)]
+pub(crate) struct LastPlace(Option<Source>);
+
+impl LastPlace {
+    /// Says of the place before that it is gone, where the reports of this visit are of
+    /// another: the server was reached for the first time, or another host has its part.
+    pub(crate) fn note(&mut self, collected: &mut Collected) {
+        let Some(now) = collected.reports.iter().find_map(|report| report.source.clone()) else { return };
+        let before = self.0.replace(now.clone());
+        collected.gone.extend(before.filter(|before| *before != now));
+    }
+}
+
 /// One outcome for all of these measurements.
 pub(crate) fn report_all<'m>(
     collected: &mut Collected,

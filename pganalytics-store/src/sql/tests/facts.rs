@@ -8,7 +8,10 @@ use pganalytics_core::{
     frame::{self, Frame, Limits},
 };
 
-use super::super::{decoded::Shape, facts::KeyFacts};
+use super::super::{
+    decoded::Shape,
+    facts::{KeyFacts, Rows},
+};
 
 /// A block of some hundred keys over some scrapes; which of them come, change
 /// and go is chosen by `seed`.
@@ -57,7 +60,7 @@ fn the_directory_of_keys_tells_what_the_rows_tell() {
     for seed in 0..20 {
         let block = block(seed);
         let shape = Shape::new(Arc::clone(block.schema()));
-        let told = KeyFacts::of_directory(&block, &shape).unwrap().expect("blocks are sorted by key");
+        let told = KeyFacts::of_directory(&block, &shape, Rows::All, None).unwrap().expect("blocks are sorted by key");
         assert_eq!(told, KeyFacts::of_rows(&block, &shape).unwrap());
         assert!(told.runs.len() > 100, "{}", told.runs.len());
     }
@@ -70,6 +73,6 @@ fn a_key_column_that_the_block_knows_as_no_key_is_looked_up_in_the_rows() {
     columns[1].kind = ColumnKind::Key;
     let schema = Schema::new(MeasurementName::new("m").unwrap(), CounterFamily::None, columns).unwrap();
     let shape = Shape::new(Arc::new(schema));
-    assert_eq!(KeyFacts::of_directory(&block, &shape).unwrap(), None);
-    assert_eq!(KeyFacts::of_frame(&block, &shape).unwrap(), KeyFacts::of_rows(&block, &shape).unwrap());
+    assert_eq!(KeyFacts::of_directory(&block, &shape, Rows::All, None).unwrap(), None);
+    assert_eq!(KeyFacts::of_frame(&block, &shape, None).unwrap(), KeyFacts::of_rows(&block, &shape).unwrap());
 }

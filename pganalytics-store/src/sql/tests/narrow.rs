@@ -1,19 +1,26 @@
 //! A question about some keys of large blocks has the same answer as one that
 //! reads all of them.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
-use pganalytics_core::{CounterFamily, Scrape, ScrapeClock, ScrapeKind, Value};
+use pganalytics_core::{CounterFamily, Scrape, ScrapeClock, ScrapeKind, StreamId, Value, frame::VerifiedFrame};
 
-use super::fixture::{Feed, at, epoch, schema, sorted};
-use crate::{Job, MetricStore};
+use super::fixture::{Feed, at, epoch, options, query, rows, schema, sorted};
+use crate::{
+    Job, MetricStore,
+    sql::{SqlLimits, sums::MADE},
+};
 
 const KEYS: i64 = 300;
 
 /// Three hours of many keys, two of them compacted: blocks of some pages, with
 /// keys that go and come back, that are reset, that are there in one hour only.
 async fn feed() -> Feed {
-    let mut feed = Feed::new();
+    fed().await.0
+}
+
+async fn fed() -> (Feed, Vec<VerifiedFrame>) {
+    let (mut feed, mut frames) = (Feed::new(), Vec::new());
     let columns = [
         ("id", "key:int"),
         ("name", "key:text"),
@@ -42,10 +49,11 @@ async fn feed() -> Feed {
         let (epoch, clock) = (epoch(-100), ScrapeClock::default());
         let scrape = Scrape { collected_at, interval_micros: 60_000_000, kind, epoch, clock };
         let frame = feed.frame(&schema, scrape, &rows);
+        frames.push(frame.clone());
         feed.append(vec![frame]).await;
     }
     feed.store.maintain(Job::Compact { before: at(2 * 3600) }).await.unwrap();
-    feed
+    (feed, frames)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -71,4 +79,69 @@ async fn some_keys_of_large_blocks() {
     }
     let some = feed.ask("SELECT count(*), sum(calls) FROM m_delta WHERE id = 7").await;
     assert!(some[0][0].as_i64().unwrap() > 30 && some[0][1].as_i64().unwrap() > 0, "{some:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sums_without_rows_are_those_of_rows() {
+    let feed = feed().await;
+    let wheres = [
+        "true",
+        "time > '2026-01-31 11:00:00'",
+        "time >= '2026-01-31 12:30:00' AND time < '2026-01-31 14:10:00'",
+        "time >= '2026-01-31 13:00:00' AND time < '2026-01-31 14:00:00'",
+        "id = 7",
+        "id % 2 = 0 AND time < '2026-01-31 14:00:00'",
+        "name = 'name 3' AND id < 40",
+    ];
+    let groups = ["id", "name", "id, name", "server, id"];
+    for when in wheres {
+        for group in groups {
+            let ask =
+                |more: &str| format!("SELECT {group}, sum(calls){more} FROM m_delta t WHERE {when} GROUP BY {group}");
+            let sums = feed.ask(&ask("")).await;
+            // What counts rows must read them.
+            let mut counted = feed.ask(&ask(", count(*)")).await;
+            counted.iter_mut().for_each(|row| drop(row.pop()));
+            assert_eq!(sorted(sums), sorted(counted), "{}", ask(""));
+        }
+        let (sum, counted) = (
+            feed.ask(&format!("SELECT sum(calls) FROM m_delta WHERE {when}")).await,
+            feed.ask(&format!("SELECT sum(calls), count(*) FROM m_delta WHERE {when}")).await,
+        );
+        assert_eq!(sum[0][0], counted[0][0], "{when}");
+    }
+    assert!(MADE.load(Ordering::Relaxed) > 0, "rows were read");
+}
+
+/// What reads only the pages and notes of blocks that it needs answers as what has them whole.
+#[cfg(feature = "sqlite")]
+#[tokio::test(flavor = "multi_thread")]
+async fn parts_of_blocks_answer_as_whole_ones() {
+    use crate::sqlite::{SqliteOptions, SqliteStore};
+
+    let (feed, frames) = fed().await;
+    let folder = tempfile::tempdir().unwrap();
+    let options = SqliteOptions { engine: options(), ..SqliteOptions::default() };
+    let store = SqliteStore::open(folder.path(), options).unwrap();
+    store.append(&feed.origin, StreamId::random(), frames).await.unwrap();
+    store.maintain(Job::Compact { before: at(2 * 3600) }).await.unwrap();
+    let when = "time >= '2026-01-31 12:20:00' AND time < '2026-01-31 14:20:00'";
+    for sql in [
+        format!("SELECT * FROM m_delta WHERE id = 7 AND {when}"),
+        format!("SELECT time, calls FROM m_delta WHERE id IN (3, 4, 250) AND {when}"),
+        format!("SELECT * FROM m WHERE name = 'name 3' AND id < 40 AND {when}"),
+        format!("SELECT time, id, size FROM m WHERE {when}"),
+        format!("SELECT time, id, note, delta_quality FROM m_delta WHERE {when}"),
+        format!("SELECT id, sum(calls) FROM m_delta WHERE {when} GROUP BY id"),
+        "SELECT name, sum(calls) FROM m_delta GROUP BY name".to_owned(),
+        "SELECT * FROM m_latest WHERE id = 11".to_owned(),
+        "SELECT * FROM m_delta WHERE id = 1000".to_owned(),
+    ] {
+        // Twice: the second time heads and keys are known.
+        for _ in 0..2 {
+            let query = query(&sql, Vec::new(), feed.origin.tenant, SqlLimits::default());
+            let answer = store.query(query).await.unwrap().into_answer().await.unwrap();
+            assert_eq!(sorted(rows(&answer)), sorted(feed.ask(&sql).await), "{sql}");
+        }
+    }
 }

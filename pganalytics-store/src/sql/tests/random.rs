@@ -305,6 +305,9 @@ async fn compare(all: &[Watched], conditions: &[Condition]) -> Result<(), TestCa
     prop_assert_eq!(sorted(feed.ask(&question).await), sorted(samples.clone()), "{}", question);
     let question = sql(&format!("{COLUMNS}, delta_seconds, delta_quality"), "m_delta");
     prop_assert_eq!(sorted(feed.ask(&question).await), sorted(increases.clone()), "{}", question);
+    // Their sums, which need no rows of whole blocks.
+    let question = sql("server, database_name, id, sum(calls), sum(ms)", "m_delta") + " GROUP BY 1, 2, 3";
+    prop_assert_eq!(sorted(feed.ask(&question).await), sorted(sums(&increases)), "{}", question);
     // Fewer columns, and none: the same rows.
     let few = |lines: &[Vec<Json>]| lines.iter().map(|line| vec![line[6].clone(), line[3].clone()]).collect();
     prop_assert_eq!(sorted(feed.ask(&sql("size, id", "m")).await), sorted(few(&samples)));
@@ -312,6 +315,22 @@ async fn compare(all: &[Watched], conditions: &[Condition]) -> Result<(), TestCa
     let counts = [feed.ask(&sql("count(*)", "m")).await, feed.ask(&sql("count(*)", "m_delta")).await];
     prop_assert_eq!(counts.map(|rows| rows[0][0].as_u64()), [samples.len(), increases.len()].map(|n| Some(n as u64)));
     Ok(())
+}
+
+/// The sums of counters of each source and key.
+fn sums(lines: &[Vec<Json>]) -> Vec<Vec<Json>> {
+    let mut all: BTreeMap<String, Vec<Json>> = BTreeMap::new();
+    for line in lines {
+        let key = line[1..4].to_vec();
+        let sum = all.entry(format!("{key:?}")).or_insert_with(|| [key, vec![Json::Null; 2]].concat());
+        if let Some(calls) = line[4].as_i64() {
+            sum[3] = Json::from(sum[3].as_i64().unwrap_or_default() + calls);
+        }
+        if let Some(ms) = line[5].as_f64() {
+            sum[4] = Json::from(sum[4].as_f64().unwrap_or_default() + ms);
+        }
+    }
+    all.into_values().collect()
 }
 
 async fn compare_all(all: &[Watched], questions: &[Vec<Condition>]) -> Result<(), TestCaseError> {

@@ -80,8 +80,8 @@ async fn lists_of_tables_and_settings_tell_nothing_of_others() {
         }
     }
     let tables = ours.ask("SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'").await;
-    // Three of each measurement, and that of gaps.
-    assert_eq!(tables.len(), 2 * 3 + 1, "{tables:?}");
+    // Three of each measurement, those of gaps and of streams.
+    assert_eq!(tables.len(), 2 * 3 + 2, "{tables:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -84,7 +84,7 @@ function BackupsOf({ server }: { server: ServerInfo }): ReactNode {
         {(rows) => <Grid label="Archive" rows={asObjects(rows)} columns={archiveColumns} rowKey={(row) => textIn(row, "instance_id")} sort="server" param="asort" />}
       </Panel>
       {data && <EventLane rows={rowsIn(data.outcomes.get("events"))} range={data.range} serverId={server.id} />}
-      <Several page={page} id="archived" title="Archiver" unit="in each step" of={{ archived: "segments archived", failed: "attempts failed" }} measure="" nothing="No segment was archived." />
+      <Several page={page} id="archived" step={60} title="Archiver" unit="in each step" of={{ archived: "segments archived", failed: "attempts failed" }} measure="" nothing="No segment was archived." />
     </>
   );
 }

@@ -82,11 +82,11 @@ function CollectorOf({ id }: { id: string }): ReactNode {
         {record && boot.user.permissions.includes("manage_collectors") && <Revoke record={record} />}
       </section>
       <div className="grid2">
-        <Several page={page} id="series" title="Backlog" unit="what it has not delivered yet" of={{ queue_bytes: "backlog" }} measure="B" nothing="It told nothing of itself in this range." />
-        <Several page={page} id="series" title="Memory" unit="of the agent" of={{ rss: "resident" }} measure="B" nothing="It told nothing of itself in this range." />
-        <Several page={page} id="rates" title="Processor" unit="cores on average" of={{ cpu: "cores" }} measure="" nothing="It told nothing of itself in this range." />
-        <Several page={page} id="rates" title="Delivered" unit="bytes a second" of={{ delivered: "delivered" }} measure="B/s" nothing="It told nothing of itself in this range." />
-        <Several page={page} id="rates" title="Failures" unit="scrapes and pushes, in each step" of={{ failures: "failed", dropped: "frames dropped" }} measure="" nothing="It told nothing of itself in this range." />
+        <Several page={page} id="series" step={60} title="Backlog" unit="what it has not delivered yet" of={{ queue_bytes: "backlog" }} measure="B" nothing="It told nothing of itself in this range." />
+        <Several page={page} id="series" step={60} title="Memory" unit="of the agent" of={{ rss: "resident" }} measure="B" nothing="It told nothing of itself in this range." />
+        <Several page={page} id="rates" step={60} title="Processor" unit="cores on average" of={{ cpu: "cores" }} measure="" nothing="It told nothing of itself in this range." />
+        <Several page={page} id="rates" step={60} title="Delivered" unit="bytes a second" of={{ delivered: "delivered" }} measure="B/s" nothing="It told nothing of itself in this range." />
+        <Several page={page} id="rates" step={60} title="Failures" unit="scrapes and pushes, in each step" of={{ failures: "failed", dropped: "frames dropped" }} measure="" nothing="It told nothing of itself in this range." />
       </div>
       <Panel
         title="Measurements"

@@ -83,7 +83,7 @@ function WalOf({ server }: { server: ServerInfo }): ReactNode {
         {chart("wal", "full_page_share", undefined, "Full page images", "of all WAL records", "No WAL was written.", { beforeId: "wal_before" })}
         {chart("folder", "size", "server", "pg_wal", "size of the folder; the line is max_wal_size", "It was not measured in this range.", { limit: limit > 0 ? { value: limit, label: `max_wal_size ${figure(limit, "B")}` } : undefined })}
         {chart("kept", "kept", "slot_name", "Kept by slots", "WAL that may not be removed", "There are no replication slots.")}
-        <Several page={page} id="archived" title="Archiver" unit="in each step" of={{ archived: "segments archived", failed: "attempts failed" }} measure="" nothing="No segment was archived." />
+        <Several page={page} id="archived" step={60} title="Archiver" unit="in each step" of={{ archived: "segments archived", failed: "attempts failed" }} measure="" nothing="No segment was archived." />
         {chart("folder", "waiting", "server", "Waiting for the archiver", "segments", "It was not measured in this range.")}
         {chart("spill", "spilled", "slot_name", "Spilled by logical decoding", "bytes a second, to disk", "There are no logical slots.")}
       </div>

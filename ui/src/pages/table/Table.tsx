@@ -67,7 +67,7 @@ function TableOf({ server, datname, relid }: { server: ServerInfo; datname: stri
         <Several page={page} id="series" title="Scans" unit="a second, on all members" of={{ seq_scan: "sequential", idx_scan: "by an index" }} measure="1/s" nothing="It was not read." />
         <Several page={page} id="series" title="Rows read" unit="a second, by kind of scan" of={{ seq_rows: "sequential", idx_rows: "by an index" }} measure="1/s" nothing="It was not read." />
         <Several page={page} id="dead" title="Dead rows" unit="against the threshold of autovacuum" of={{ dead: "dead" }} measure="" nothing="Its rows were not counted in this range." limit={row && numberIn(row, "vacuum_threshold") !== null ? { value: numberIn(row, "vacuum_threshold") ?? 0, label: "vacuum is due" } : undefined} />
-        <Several page={page} id="growth" title="Size" unit="by part" of={{ heap: "heap", indexes: "indexes", toast: "TOAST" }} measure="B" nothing="It was not measured in this range." isStack />
+        <Several page={page} id="growth" step={300} title="Size" unit="by part" of={{ heap: "heap", indexes: "indexes", toast: "TOAST" }} measure="B" nothing="It was not measured in this range." isStack />
         <Several page={page} id="series" title="Cache hit" unit="blocks of the heap found in shared buffers" of={{ hit: "hit" }} measure="%" nothing="No block was read." />
       </div>
       <Panel title="Indexes" unit="scans: of all members in this range" id="indexes" page={page} nothing="It has no index.">

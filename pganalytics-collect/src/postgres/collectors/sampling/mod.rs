@@ -56,7 +56,7 @@ use crate::{
     error::CollectError,
     postgres::{
         query::{
-            context::{ServerContext, report_all},
+            context::{LastPlace, ServerContext, report_all},
             measure::{Clock, lock},
         },
         session::{
@@ -78,6 +78,7 @@ pub(crate) struct SamplingCollector {
     context: Arc<ServerContext>,
     measurements: Vec<Arc<Measurement>>,
     running: Option<Running>,
+    place: LastPlace,
 }
 
 /// A sampler at work.
@@ -91,7 +92,13 @@ struct Running {
 
 impl SamplingCollector {
     pub(crate) fn new(context: Arc<ServerContext>, measurements: Vec<Arc<Measurement>>) -> Self {
-        Self { name: format!("postgres {} sampling", context.config.name), context, measurements, running: None }
+        Self {
+            name: format!("postgres {} sampling", context.config.name),
+            context,
+            measurements,
+            running: None,
+            place: LastPlace::default(),
+        }
     }
 
     /// The sampler; it is begun at the first visit, and again should it have
@@ -241,6 +248,7 @@ impl Collector for SamplingCollector {
         // Whoever visits only once gets one sample; a sampler that panicked is no one to wait for.
         let _ = timeout_at(cx.deadline, running.attempts.wait_for(|&attempts| attempts > 0)).await;
         running.read(due, &fallback, &mut collected, began);
+        self.place.note(&mut collected);
         Ok(collected)
     }
 }

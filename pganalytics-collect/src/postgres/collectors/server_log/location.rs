@@ -120,7 +120,7 @@ impl Settings {
             (Format::Stderr(prefix()), None)
         } else {
             return Err(format!(
-                "log_destination is {}; name the file that the syslog daemon writes in log_path of its [[postgres]]",
+                "log_destination is {}; name the file that the syslog daemon writes in log_path of its settings",
                 self.value("log_destination")
             ));
         };
@@ -154,5 +154,5 @@ pub(super) fn advice(path: &Path, error: &io::Error) -> String {
 pub(super) fn no_file(location: &LogLocation) -> String {
     let names: Vec<_> =
         location.patterns.iter().map(|pattern| pattern.folder().join(pattern.name()).display().to_string()).collect();
-    format!("{}: there is no such file on this host; see log_path of its [[postgres]]", names.join(", "))
+    format!("{}: there is no such file on this host; see log_path in its settings", names.join(", "))
 }

@@ -26,7 +26,7 @@ use crate::{
     error::CollectError,
     logs::tail::{LogLocation, Visited},
     postgres::{
-        query::context::{ServerContext, report_all},
+        query::context::{LastPlace, ServerContext, report_all},
         session::{fault::ConnectProblem, pool::SessionPool},
     },
 };
@@ -49,6 +49,7 @@ pub(crate) struct LogCollector {
     /// Why the last visit got no session.
     unreached: Option<String>,
     reader: Work,
+    place: LastPlace,
     /// What was handed over with the last visit.
     state: State,
 }
@@ -73,6 +74,7 @@ impl LogCollector {
             elsewhere: false,
             unreached: None,
             reader: Work::None,
+            place: LastPlace::default(),
             state: State::default(),
         }
     }
@@ -128,6 +130,14 @@ impl Collector for LogCollector {
     }
 
     async fn collect(&mut self, cx: &CollectContext) -> Result<Collected, CollectError> {
+        let mut collected = self.visit(cx).await?;
+        self.place.note(&mut collected);
+        Ok(collected)
+    }
+}
+
+impl LogCollector {
+    async fn visit(&mut self, cx: &CollectContext) -> Result<Collected, CollectError> {
         let began = Instant::now();
         self.unreached = None;
         let old = self.settings.as_ref().is_none_or(|(asked, _)| asked.elapsed() >= ASK);

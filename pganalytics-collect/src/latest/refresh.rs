@@ -15,7 +15,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::latest::Latest;
+use super::Latest;
 
 /// Measurements that the catalog takes more rarely than this are dear: a scrape
 /// is content with what their own interval brings.
@@ -50,7 +50,7 @@ impl RefreshRequest {
 }
 
 /// How old a measurement may be when it is served.
-pub(super) fn age_limit(measurement: &Measurement, interval: Duration, max_age: Duration) -> Duration {
+pub(crate) fn age_limit(measurement: &Measurement, interval: Duration, max_age: Duration) -> Duration {
     if measurement.interval() > CHEAP { interval.max(max_age) } else { max_age }
 }
 
@@ -71,7 +71,7 @@ pub(crate) struct RefreshHandle {
 }
 
 impl RefreshHandle {
-    pub(super) fn new(sender: mpsc::Sender<RefreshRequest>, measurements: HashSet<MeasurementName>) -> Self {
+    pub(crate) fn new(sender: mpsc::Sender<RefreshRequest>, measurements: HashSet<MeasurementName>) -> Self {
         Self { sender, measurements: Mutex::new(measurements), servers: Mutex::default() }
     }
 
@@ -92,7 +92,7 @@ impl RefreshHandle {
         !self.measurements.lock().unwrap_or_else(PoisonError::into_inner).is_disjoint(wanted)
     }
 
-    pub(super) fn is_closed(&self) -> bool {
+    pub(crate) fn is_closed(&self) -> bool {
         self.sender.is_closed()
     }
 
@@ -105,7 +105,7 @@ impl RefreshHandle {
 
 /// Asks all that have something of what is wanted and waits until they have
 /// visited, at most until the deadline. Returns whether all answered in time.
-pub(super) async fn refresh(
+pub(crate) async fn refresh(
     latest: &Latest,
     wanted: &Arc<HashSet<MeasurementName>>,
     server: Option<&str>,

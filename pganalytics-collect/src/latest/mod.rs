@@ -1,4 +1,9 @@
-//! The last full scrape of each measurement at each place.
+//! The last full scrape of each measurement at each place, and the way to ask
+//! collectors for fresher ones: the scheduler fills it, the exporter reads it.
+#![cfg_attr(not(feature = "exporter"), allow(dead_code, unreachable_pub, reason = "only the exporter reads it"))]
+
+pub(crate) mod refresh;
+mod texts;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -9,10 +14,7 @@ use std::{
 use pganalytics_core::{Batch, MeasurementName, Presence, Source};
 use tokio::{sync::mpsc, time::Instant};
 
-use super::{
-    refresh::{RefreshHandle, RefreshRequest},
-    texts,
-};
+use self::refresh::{RefreshHandle, RefreshRequest};
 use crate::collector::{Outcome, Report};
 
 /// Asks that may wait at one collector; a scrape more is not worth waiting for.
@@ -21,10 +23,10 @@ const WAITING: usize = 16;
 /// A measurement at a server, by the name that people gave it: a server that is
 /// replaced by another of its name leaves nothing behind.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct SeriesKey {
-    pub(super) measurement: MeasurementName,
-    pub(super) server: Arc<str>,
-    pub(super) database: Option<Arc<str>>,
+pub(crate) struct SeriesKey {
+    pub(crate) measurement: MeasurementName,
+    pub(crate) server: Arc<str>,
+    pub(crate) database: Option<Arc<str>>,
 }
 
 impl SeriesKey {
@@ -35,23 +37,23 @@ impl SeriesKey {
 
 /// A full scrape, and when it came.
 #[derive(Debug, Clone)]
-pub(super) struct LatestBatch {
-    pub(super) batch: Arc<Batch>,
-    pub(super) at: Instant,
+pub(crate) struct LatestBatch {
+    pub(crate) batch: Arc<Batch>,
+    pub(crate) at: Instant,
 }
 
 /// How the last visit for a measurement went.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct LastVisit {
-    pub(super) failed: bool,
-    pub(super) elapsed: Duration,
-    pub(super) at: Instant,
+pub(crate) struct LastVisit {
+    pub(crate) failed: bool,
+    pub(crate) elapsed: Duration,
+    pub(crate) at: Instant,
 }
 
 #[derive(Debug, Default)]
-pub(super) struct State {
-    pub(super) kept: HashMap<SeriesKey, LatestBatch>,
-    pub(super) accounts: HashMap<SeriesKey, LastVisit>,
+pub(crate) struct State {
+    pub(crate) kept: HashMap<SeriesKey, LatestBatch>,
+    pub(crate) accounts: HashMap<SeriesKey, LastVisit>,
     handles: Vec<Arc<RefreshHandle>>,
     /// Whether texts of statements are kept, too.
     keeps_texts: bool,
@@ -110,7 +112,7 @@ impl Latest {
     }
 
     /// Keeps texts of statements from now on.
-    pub(super) fn keep_texts(&self) {
+    pub(crate) fn keep_texts(&self) {
         self.with(|state| state.keeps_texts = true);
     }
 
@@ -145,7 +147,7 @@ impl Latest {
         (handle, receiver)
     }
 
-    pub(super) fn handles(&self) -> Vec<Arc<RefreshHandle>> {
+    pub(crate) fn handles(&self) -> Vec<Arc<RefreshHandle>> {
         self.with(|state| {
             state.handles.retain(|handle| !handle.is_closed());
             state.handles.clone()
@@ -153,7 +155,7 @@ impl Latest {
     }
 
     /// Drops what nobody has renewed for this long.
-    pub(super) fn forget(&self, limit: impl Fn(&Batch) -> Duration) {
+    pub(crate) fn forget(&self, limit: impl Fn(&Batch) -> Duration) {
         let now = Instant::now();
         self.with(|state| {
             let day = Duration::from_secs(86_400);
@@ -167,7 +169,7 @@ impl Latest {
         });
     }
 
-    pub(super) fn with<T>(&self, look: impl FnOnce(&mut State) -> T) -> T {
+    pub(crate) fn with<T>(&self, look: impl FnOnce(&mut State) -> T) -> T {
         look(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

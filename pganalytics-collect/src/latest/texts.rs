@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use pganalytics_core::{Batch, ModelError, RowsBuilder, Value};
 
 /// The measurement that has them.
-pub(super) const MEASUREMENT: &str = "pg_query_text";
+pub(crate) const MEASUREMENT: &str = "pg_query_text";
 /// Texts that are kept of a server; the ones told longest ago go first.
 const MOST: usize = 5_000;
 /// Characters of a text that become a label, as `postgres_exporter` cuts them.
@@ -15,7 +15,7 @@ const LENGTH: usize = 120;
 ///
 /// # Errors
 /// When the batches have not the columns of the measurement.
-pub(super) fn joined(newer: &Batch, older: Option<&Batch>) -> Result<Batch, ModelError> {
+pub(crate) fn joined(newer: &Batch, older: Option<&Batch>) -> Result<Batch, ModelError> {
     let mut told = HashSet::new();
     let mut builder = RowsBuilder::new(&newer.schema);
     let mut row_of = Vec::new();
