@@ -160,15 +160,15 @@ async fn it_works_on_every_version_primary_and_standby() {
 async fn samples_that_cost_too_much_become_rare() {
     let Some(cluster) = newest().await else { return };
     let mut config = config(&cluster.monitor_url("postgres"));
-    // A sample costs some hundred microseconds: far more than one percent of this.
-    config.sampling_interval = Duration::from_millis(2);
+    // A sample costs tens of microseconds on the fastest machine: far more than one percent of this.
+    config.sampling_interval = Duration::from_millis(1);
     let mut watch = Watch::with(config, sampling());
     let collected = until_samples(&mut watch, 100).await;
     let cost = cost(&collected);
     let period = float(cost, 0, "period");
-    assert!(period >= 0.008, "still every {period} s");
+    assert!(period >= 0.002, "still every {period} s");
     // What was not sampled is not made up.
-    assert!(float(cost, 0, "observed_time") >= int(cost, 0, "samples") as f64 * 0.002);
+    assert!(float(cost, 0, "observed_time") >= int(cost, 0, "samples") as f64 * 0.001);
 }
 
 #[tokio::test(flavor = "multi_thread")]
