@@ -72,6 +72,7 @@ mod merge;
 mod naming;
 mod narrow;
 mod output;
+mod own_table;
 mod pick;
 mod pieces;
 mod pushdown;
