@@ -185,9 +185,8 @@ fn key_of(
     if let Some(name) = name {
         return Some(PushKey { key: hash(b"name", name.as_bytes()), content });
     }
-    let is_dated = |metric: &ReadMetric| {
-        metric.batch.as_ref().ok().is_none_or(|batch| batch.scrape.collected_at != received_at)
-    };
+    let is_dated =
+        |metric: &ReadMetric| metric.batch.as_ref().ok().is_none_or(|batch| batch.scrape.collected_at != received_at);
     let dated = metrics.iter().all(is_dated);
     dated.then(|| PushKey { key: hash(b"body", &content), content })
 }
