@@ -20,8 +20,9 @@ use pganalytics_core::{
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{
+    arrays::corrupt,
     cuts::CutFinder,
-    decoded::{Decoded, corrupt},
+    decoded::Decoded,
     fact_cache::{ChunkId, FactCache, Identity},
     facts::{KeyFacts, Rows},
     history::{Group, History, KeyMap},

@@ -24,11 +24,11 @@ use futures::stream;
 use pganalytics_core::Scrape;
 
 use super::{
-    decoded::Shape,
     fact_cache::FactCache,
     queue::Queue,
     reader::read,
     rows::{Emitter, Wanted},
+    shape::Shape,
     sums::go_on,
     table::{Filter, View},
 };
