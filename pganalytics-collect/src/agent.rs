@@ -3,7 +3,7 @@
 use std::{fmt, path::Path, sync::Arc, time::Duration};
 
 use futures::future::join_all;
-use pganalytics_core::{Source, Timestamp, catalog::Measurement};
+use pganalytics_core::{Timestamp, catalog::Measurement};
 use tokio::{
     sync::Mutex,
     task::{JoinError, JoinSet},
@@ -16,20 +16,17 @@ use crate::{
     agent_handle::{AgentHandle, Gauges},
     agent_stats::AgentStats,
     change_filter::ChangeFilter,
-    clock::{Clock, SystemClock},
     collector::{CollectContext, Collected, Collector},
-    delivery::{Backoff, GroupLimits, MemoryOutbox, Outbox, OutboxStats, Sender},
+    delivery::{MemoryOutbox, OutboxStats, Sender},
     error::CollectError,
-    figures::{CollectedRows, FunctionCollector},
     host::HostIdentity,
-    latest::Latest,
     memory_sink::MemorySink,
-    own_sql::{CatalogFolder, CatalogFollower, LiveCatalog, WatchedFolder},
     scheduler::{Accounts, Losses, Plan, Runner, RunnerContext, SchedulerStats, Time},
     sink::Sink,
 };
 
 pub use crate::agent_builder::{AgentBuilder, DEFAULT_BUFFER_SIZE};
+
 /// Time that [`Agent::once`] gives to each collector.
 const ONCE: Duration = Duration::from_secs(60);
 
@@ -245,7 +242,7 @@ impl Prepared {
 
 /// Goes along with the catalog, for ever.
 #[cfg(feature = "exporter")]
-async fn follow_catalog(exporter: crate::Exporter, mut catalog: CatalogFollower) {
+async fn follow_catalog(exporter: crate::Exporter, mut catalog: crate::own_sql::CatalogFollower) {
     loop {
         catalog.changed().await;
         if let Some(now) = catalog.now() {
