@@ -1,6 +1,6 @@
 import { createServer, request } from "node:http";
 import type { AddressInfo } from "node:net";
-import { clusterSlug, expect, full, logIn, settled, test } from "./fixture";
+import { clusterSlug, expect, findings, full, logIn, settled, test } from "./fixture";
 
 test("a developer finds the statement, filters, compares, and opens it", async ({ page }) => {
   await logIn(page, full());
@@ -87,6 +87,22 @@ test("a million points are zoomed and moved without asking again, four in a pixe
   expect(taken.least).toBeGreaterThan(0);
   expect(taken.most).toBeLessThanOrEqual(taken.width * 4 * 10);
   expect(calls).toBe(0);
+});
+
+test("a figure can be opened: its SQL, what PostgreSQL said, what was made of it", async ({ page }) => {
+  await logIn(page, full());
+  await page.goto(`${full()}/s/${await clusterSlug(page)}/overview?from=now-15m`);
+  await settled(page);
+  await page.getByLabel("Take along: Transactions").click();
+  await page.getByRole("button", { name: "Where it comes from" }).click();
+  const dialog = page.getByRole("dialog", { name: "Transactions: where it comes from" });
+  await expect(dialog.locator("pre")).toContainText("pg_stat_database_delta");
+  await expect(dialog.getByRole("region", { name: "pg_stat_database: As PostgreSQL said it" })).toContainText("shop");
+  await expect(dialog.getByRole("region", { name: "pg_stat_database: What was made of it: increases" })).toContainText("exact");
+  await expect(dialog.getByRole("region", { name: "pg_stat_database: How sure the increases are" })).toContainText("exact");
+  expect(await findings(page)).toEqual([]);
+  await page.keyboard.press("Escape");
+  await expect(dialog).toHaveCount(0);
 });
 
 test("an address says what in it means nothing, and the rest holds", async ({ page }) => {
