@@ -7,11 +7,14 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use crate::{
     Server,
+    auth::{key_store, token_keys::RELOAD_SECS},
     state::{App, now},
 };
 
 const COMPACT_EVERY: Duration = Duration::from_secs(180);
 const RETAIN_EVERY: Duration = Duration::from_secs(3600);
+#[expect(clippy::cast_sign_loss, reason = "it is none")]
+const KEYS_EVERY: Duration = Duration::from_secs(RELOAD_SECS as u64);
 /// Frames of an hour may still come in for this long.
 const LATE_MICROS: i64 = 600 * 1_000_000;
 
@@ -28,13 +31,22 @@ impl Server {
             let mut retain = interval_at(start + Duration::from_secs(60), RETAIN_EVERY);
             compact.set_missed_tick_behavior(MissedTickBehavior::Delay);
             retain.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            let mut keys = interval_at(start + KEYS_EVERY, KEYS_EVERY);
+            keys.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
                 tokio::select! {
                     _ = compact.tick() => run(&app, "compaction", compaction()).await,
                     _ = retain.tick() => run(&app, "retention", retention(&app)).await,
+                    _ = keys.tick() => refresh_keys(&app).await,
                 }
             }
         }
+    }
+}
+
+async fn refresh_keys(app: &App) {
+    if let Err(error) = key_store::refresh(&*app.meta, &app.signer).await {
+        tracing::warn!(%error, "the signing keys can't be read; those that are known go on");
     }
 }
 

@@ -19,8 +19,8 @@ use crate::{
     admin,
     api::{self, answer::Answers, setup},
     auth::{
-        access_token::Signer,
         authenticate::TokenCache,
+        key_store,
         lockout::Lockout,
         password::{self, Passwords},
         random,
@@ -35,9 +35,6 @@ use crate::{
     state::{App, Shared},
     ui,
 };
-
-/// Name under which the store keeps the key of access tokens.
-const KEY_SETTING: &str = "jwt_secret";
 
 /// Queries of the web UI that run in this process at once; more go where people's do.
 const OWN_AT_ONCE: usize = 2;
@@ -110,7 +107,7 @@ impl ServerBuilder {
         let meta = self.meta.ok_or(ServerError::Missing("a meta store"))?;
         let catalog = self.catalog.unwrap_or_else(|| Arc::new(Catalog::builtin().clone()));
         let settings = self.settings;
-        let signer = Signer::new(&signing_key(&*meta, &settings).await?, lifetime(&settings));
+        let signer = key_store::signer(&*meta, &settings).await?;
         let first_admin = make_first_admin(&*meta, &settings.first_admin).await?;
         let setup_token = setup_token(&*meta, &settings).await?;
         let limits =
@@ -165,18 +162,6 @@ fn runner(given: Option<Arc<dyn SqlRunner>>, store: Arc<dyn MetricStore>, own: T
 
 async fn not_found() -> http::StatusCode {
     http::StatusCode::NOT_FOUND
-}
-
-fn lifetime(settings: &Settings) -> u32 {
-    u32::try_from(settings.access_lifetime.as_secs()).unwrap_or(900)
-}
-
-async fn signing_key(meta: &dyn MetaStore, settings: &Settings) -> Result<Secret<Vec<u8>>, ServerError> {
-    if let Some(given) = &settings.jwt_secret {
-        return Ok(Secret::new(given.expose().as_bytes().to_vec()));
-    }
-    let candidate = random::bytes::<48>()?;
-    Ok(Secret::new(meta.setting_or_insert(KEY_SETTING, &candidate).await?))
 }
 
 async fn make_first_admin(

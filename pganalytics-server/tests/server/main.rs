@@ -27,6 +27,7 @@ mod proxies;
 mod push;
 mod sessions;
 mod shutdown;
+mod signing_keys;
 mod sql;
 mod tls;
 mod ui_queries;
