@@ -31,7 +31,10 @@ impl Server {
             loop {
                 tokio::select! {
                     _ = compact.tick() => run(&app, "compaction", compaction()).await,
-                    _ = retain.tick() => run(&app, "retention", retention(&app)).await,
+                    _ = retain.tick() => {
+                        run(&app, "retention", retention(&app)).await;
+                        forget_sessions(&app).await;
+                    }
                 }
             }
         }
@@ -45,6 +48,12 @@ fn compaction() -> Job {
 fn retention(app: &App) -> Job {
     let each = app.catalog.iter().map(|known| (known.name().clone(), known.retention()));
     Job::Retain { now: now(), default: app.settings.default_retention, retention: each.collect() }
+}
+
+async fn forget_sessions(app: &App) {
+    if let Err(error) = app.meta.drop_ended_sessions(now()).await {
+        tracing::error!(%error, "sessions that ended could not be forgotten; it is tried again");
+    }
 }
 
 async fn run(app: &App, name: &'static str, job: Job) {

@@ -23,6 +23,12 @@ pub enum StoreError {
         /// Newest version that this program knows.
         known: i64,
     },
+    /// The store was made before the first release, in a format that is read no more.
+    #[error(
+        "the store was made before the first release, in a format that is read no more ({0}); \
+         move it away and begin with an empty folder"
+    )]
+    TooOld(String),
     /// Something of that name is there already.
     #[error("{what} {name:?} is there already")]
     Exists {

@@ -152,6 +152,9 @@ pub trait MetaStore: DocumentStore {
     /// Revokes all tokens of one login.
     async fn revoke_family(&self, family: Uuid) -> Result<(), StoreError>;
 
+    /// Forgets the refresh tokens that ended before this time; says how many.
+    async fn drop_ended_sessions(&self, now: Timestamp) -> Result<u64, StoreError>;
+
     /// Keeps an API token.
     async fn add_api_token(&self, token: &ApiToken) -> Result<(), StoreError>;
     /// An API token by its public part.
@@ -184,7 +187,7 @@ pub trait MetaStore: DocumentStore {
         limit: u64,
     ) -> Result<(Vec<CollectorRecord>, u64), StoreError>;
     /// Notes that a collector has pushed; for one that is not registered it does
-    /// nothing.
+    /// nothing. The store may forget it when the power fails.
     async fn touch_collector(&self, id: CollectorId, now: Timestamp) -> Result<(), StoreError>;
     /// Revokes a collector, or lets it in again; false when there is none.
     async fn set_collector_revoked(&self, tenant: TenantId, id: CollectorId, revoked: bool)

@@ -4,6 +4,7 @@
 //! # async fn check() -> Result<(), Box<dyn std::error::Error>> {
 //! use pganalytics_store::{conformance, memory::MemoryStore, sql::EngineOptions};
 //! conformance::run(|| async { MemoryStore::new(EngineOptions::default()) }).await?;
+//! conformance::run_meta(|| async { MemoryStore::new(EngineOptions::default()) }).await?;
 //! # Ok(())
 //! # }
 //! ```
@@ -49,14 +50,56 @@ pub struct ConformanceFailure {
     pub why: String,
 }
 
-/// A store that can be put to the test.
-pub trait Candidate: MetricStore + MetaStore + ChunkSource + 'static {}
-impl<S: MetricStore + MetaStore + ChunkSource + 'static> Candidate for S {}
+/// A store of metrics that can be put to the test.
+pub trait Candidate: MetricStore + ChunkSource + 'static {}
+impl<S: MetricStore + ChunkSource + 'static> Candidate for S {}
 
 type Check = Result<(), ConformanceFailure>;
 
-/// Checks all properties, each on a store of its own that `make` makes. Stores
-/// must be empty.
+/// Checks each property on a store of its own.
+macro_rules! check {
+    ($make:expr; $($part:ident::$property:ident),* $(,)?) => {
+        $({
+            let made = $make().await;
+            let store = made.map_err(|error| failure("a store can be made", &error))?;
+            tracing::debug!(part = stringify!($part), property = stringify!($property), "checking");
+            Box::pin($part::$property(Arc::new(store))).await?;
+        })*
+    };
+}
+
+/// Checks all properties of stores of metadata, each on a store of its own that `make`
+/// makes. Stores must be empty.
+///
+/// # Errors
+/// The first property that does not hold.
+pub async fn run_meta<S, F>(make: impl Fn() -> F) -> Result<(), ConformanceFailure>
+where
+    S: MetaStore + 'static,
+    F: Future<Output = Result<S, StoreError>>,
+{
+    check![make;
+        people::usernames_are_unique,
+        people::there_is_one_first_user,
+        sessions::a_refresh_token_is_spent_once,
+        sessions::thieves_at_once_get_one_session_and_lose_it,
+        sessions::a_log_out_beats_a_refresh_at_the_same_moment,
+        sessions::sessions_end_at_once,
+        sessions::ended_sessions_are_dropped_and_no_others,
+        people::api_tokens_belong_to_their_tenant,
+        people::collectors_are_kept,
+        people::there_are_no_more_collectors_than_allowed,
+        people::a_collector_is_registered_with_its_token_or_not_at_all,
+        people::a_removed_collector_takes_its_tokens_along,
+        people::a_setting_is_made_once,
+        documents::documents_are_found_by_their_time,
+        documents::a_document_stays_its_owners,
+    ];
+    Ok(())
+}
+
+/// Checks all properties of stores of metrics, each on a store of its own that `make`
+/// makes. Stores must be empty.
 ///
 /// # Errors
 /// The first property that does not hold.
@@ -65,17 +108,7 @@ where
     S: Candidate,
     F: Future<Output = Result<S, StoreError>>,
 {
-    macro_rules! check {
-        ($($part:ident::$property:ident),* $(,)?) => {
-            $({
-                let made = make().await;
-                let store = made.map_err(|error| failure("a store can be made", &error))?;
-                tracing::debug!(part = stringify!($part), property = stringify!($property), "checking");
-                Box::pin($part::$property(Arc::new(store))).await?;
-            })*
-        };
-    }
-    check![
+    check![make;
         delivery::a_frame_is_stored_once_however_often_it_comes,
         delivery::a_gap_is_kept_once_and_told_to_its_tenant,
         delivery::order_of_arrival_does_not_matter,
@@ -99,20 +132,6 @@ where
         maintenance::retention_drops_only_what_is_due,
         maintenance::what_was_dropped_is_not_taken_again,
         maintenance::compaction_loses_nothing_while_others_write,
-        people::usernames_are_unique,
-        people::there_is_one_first_user,
-        sessions::a_refresh_token_is_spent_once,
-        sessions::thieves_at_once_get_one_session_and_lose_it,
-        sessions::a_log_out_beats_a_refresh_at_the_same_moment,
-        sessions::sessions_end_at_once,
-        people::api_tokens_belong_to_their_tenant,
-        people::collectors_are_kept,
-        people::there_are_no_more_collectors_than_allowed,
-        people::a_collector_is_registered_with_its_token_or_not_at_all,
-        people::a_removed_collector_takes_its_tokens_along,
-        people::a_setting_is_made_once,
-        documents::documents_are_found_by_their_time,
-        documents::a_document_stays_its_owners,
         answers::sql_sees_what_was_appended,
         answers::what_is_known_and_not_sent_is_empty,
     ];

@@ -31,10 +31,6 @@ pub(super) struct Meta {
 }
 
 impl Meta {
-    pub(super) fn drop_ended(&mut self, now: Timestamp) {
-        self.refresh_tokens.retain(|_, (token, _)| token.expires_at >= now);
-    }
-
     fn revoke(&mut self, which: impl Fn(&RefreshToken) -> bool) {
         for (token, state) in self.refresh_tokens.values_mut() {
             if which(token) {
@@ -157,6 +153,13 @@ impl MetaStore for MemoryStore {
     async fn revoke_family(&self, family: Uuid) -> Result<(), StoreError> {
         self.meta().revoke(|token| token.family == family);
         Ok(())
+    }
+
+    async fn drop_ended_sessions(&self, now: Timestamp) -> Result<u64, StoreError> {
+        let mut meta = self.meta();
+        let before = meta.refresh_tokens.len();
+        meta.refresh_tokens.retain(|_, (token, _)| token.expires_at >= now);
+        Ok((before - meta.refresh_tokens.len()) as u64)
     }
 
     async fn add_api_token(&self, token: &ApiToken) -> Result<(), StoreError> {

@@ -421,7 +421,6 @@ impl MetricStore for MemoryStore {
             }
             Job::Retain { now, default, retention } => {
                 let report = self.metrics().retain(&Retention::new(now, default, retention));
-                self.meta().drop_ended(now);
                 Ok(report)
             }
         }

@@ -5,7 +5,8 @@ use std::{path::Path, sync::Arc};
 use tokio::sync::Mutex;
 
 use super::{
-    open::{self, WriteLock},
+    lock::FileLock,
+    open::{self, METRICS},
     options::SqliteOptions,
     pool::Readers,
     read::SchemaCache,
@@ -24,11 +25,10 @@ pub(super) struct Inner {
 }
 
 impl Inner {
-    pub(super) fn open(path: &Path, options: SqliteOptions) -> Result<Self, StoreError> {
-        let file = open::file_of(path);
-        open::prepare(&file)?;
-        let lock = WriteLock::take(&file)?;
-        let connection = open::writer(&file)?;
+    pub(super) fn open(folder: &Path, options: SqliteOptions) -> Result<Self, StoreError> {
+        let file = METRICS.prepare(folder)?;
+        let lock = FileLock::alone(&file)?;
+        let connection = open::metrics_writer(&file)?;
         let writer = Writer::start(&file, connection, lock, &options)?;
         let readers = Arc::new(Readers::new(file, options.idle_readers));
         let engine = Engine::new(options.engine)?;

@@ -1,9 +1,14 @@
-//! The embedded store: one SQLite file, no set-up.
+//! The embedded store: two SQLite files in a folder, no set-up.
 //!
 //! ```text
-//! append ──> queue (bounded by bytes) ──> one writer thread ── group commit ──> pganalytics.db-wal
-//! query  ──> pool of read-only connections, one snapshot a read ────────────<── pganalytics.db
+//! append ──> queue (bounded by bytes) ──> one writer thread ── group commit ──> metrics.db-wal
+//! query  ──> pool of read-only connections, one snapshot a read ────────────<── metrics.db
+//! log-in ──> a transaction each, of whatever process ───────────────────────<─> meta.db
 //! ```
+//!
+//! [`SqliteStore`] keeps metrics, [`SqliteMetaStore`] users, tokens and what else a
+//! server must remember; either is used without the other, too.
+//! `docs/decisions/0008-two-database-files.md` says why there are two.
 //!
 //! # Format
 //! `migrations/sqlite` has the tables. Frames are kept as they came in, one row
@@ -18,9 +23,9 @@
 //! * Readers see commits in order, one moment each, and wait on nobody.
 //! * What a collector has is counted in the tables; the quotas hold across
 //!   restarts, and retention gives back what nothing hangs on any more.
-//! * One process writes a store; a second one is told who has it. Others may read
-//!   it ([`SqliteReader`]).
-//! * The file is readable by its owner only.
+//! * One process writes the metrics of a store; a second one is told who has it. Others
+//!   may read them ([`SqliteReader`]), and write metadata.
+//! * The files are readable by their owner only.
 //!
 //! # Failure modes
 //! * Disk full or failing: the transaction is undone, its calls fail with
@@ -39,12 +44,11 @@ mod append;
 pub mod backup;
 mod checkpoint;
 mod compact;
-mod documents;
 mod error;
 mod gaps;
 mod inner;
+mod lock;
 mod meta;
-mod meta_rows;
 mod names;
 mod open;
 mod options;
@@ -69,7 +73,7 @@ use futures::stream::BoxStream;
 use pganalytics_core::{CollectorId, StreamId, TenantId, Timestamp, frame::VerifiedFrame};
 
 use self::inner::Inner;
-pub use self::{options::SqliteOptions, reader::SqliteReader};
+pub use self::{meta::SqliteMetaStore, options::SqliteOptions, reader::SqliteReader};
 use crate::{
     chunk::{Chunk, ChunkSelect, ChunkSource, Pick, StoredMeasurement},
     error::StoreError,
@@ -81,7 +85,7 @@ use crate::{
     unnumbered::{MakeReply, PushKey, Unnumbered},
 };
 
-/// A store in one SQLite file. Clones are handles of the same store; the last
+/// Metrics in an SQLite file. Clones are handles of the same store; the last
 /// one that is dropped closes it.
 #[derive(Clone)]
 pub struct SqliteStore {
@@ -95,8 +99,8 @@ impl fmt::Debug for SqliteStore {
 }
 
 impl SqliteStore {
-    /// Opens the store in this folder (or this file, when the path is one or
-    /// ends in `.db`); makes it when it is not there. Blocks while it does.
+    /// Opens the store in this folder; makes it when it is not there. Blocks while it
+    /// does.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -113,8 +117,18 @@ impl SqliteStore {
     /// [`StoreError::Unavailable`] when it is open already,
     /// [`StoreError::TooNew`] when a newer version made it, others when the
     /// file can't be made or is none of ours.
-    pub fn open(path: impl AsRef<Path>, options: SqliteOptions) -> Result<Self, StoreError> {
-        Ok(Self { inner: Arc::new(Inner::open(path.as_ref(), options)?) })
+    pub fn open(folder: impl AsRef<Path>, options: SqliteOptions) -> Result<Self, StoreError> {
+        Ok(Self { inner: Arc::new(Inner::open(folder.as_ref(), options)?) })
+    }
+
+    /// Keeps the writer in a transaction, which it tells by `busy`, until `held` says something.
+    #[cfg(test)]
+    async fn hold_writer(&self, busy: tokio::sync::oneshot::Sender<()>, held: std::sync::mpsc::Receiver<()>) {
+        let wait = move |_: &_, _: &mut _| {
+            let _ = busy.send(());
+            held.recv().map_err(|_| StoreError::Unavailable("nobody holds it".to_owned()))
+        };
+        self.inner.writer.call(1, wait).await.unwrap_or_else(|error| panic!("{error}"));
     }
 }
 

@@ -8,7 +8,8 @@ use pganalytics_core::TenantId;
 use rusqlite::Connection;
 
 use super::{
-    accounts, gaps, open,
+    accounts, gaps,
+    open::METRICS,
     pool::Readers,
     read::{self, SchemaCache},
     streams,
@@ -36,15 +37,15 @@ impl fmt::Debug for SqliteReader {
 }
 
 impl SqliteReader {
-    /// Opens the store in this folder, or this file, as
-    /// [`SqliteStore::open`](super::SqliteStore::open) does. It must be there; the
-    /// process that writes it may run. Blocks while it opens.
+    /// Opens the store in this folder. It must be there; the process that writes it
+    /// may run. The file of people's passwords and tokens is not opened. Blocks while
+    /// it opens.
     ///
     /// # Errors
     /// When the file can't be read, is none of ours, or was made by another version.
-    pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
-        let readers = Arc::new(Readers::new(open::file_of(path.as_ref()), 4));
-        open::check_version(&*readers.snapshot()?)?;
+    pub fn open(folder: impl AsRef<Path>) -> Result<Self, StoreError> {
+        let readers = Arc::new(Readers::new(METRICS.file_in(folder.as_ref())?, 4));
+        METRICS.check_version(&*readers.snapshot()?, "opening the store to read")?;
         Ok(Self { readers, schemas: Arc::default() })
     }
 

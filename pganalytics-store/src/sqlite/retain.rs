@@ -60,7 +60,6 @@ pub(super) async fn retain(inner: &Arc<Inner>, policy: Retention) -> Result<JobR
     let owners = inner.readers.run(unused_owners).await?;
     writer.sliced(owners, drop_owners).await?;
     writer.sliced(unnumbered::oldest(now), drop_keys).await?;
-    writer.sliced(now.as_micros(), drop_sessions).await?;
     if let Some(oldest) = due.oldest {
         writer.sliced(oldest.as_micros(), drop_gaps).await?;
         writer.sliced(oldest.as_micros(), drop_forks).await?;
@@ -275,10 +274,4 @@ fn drop_keys(connection: &Connection, _: &mut Memory, before: &mut i64) -> Resul
     let sql = "DELETE FROM keyed_pushes WHERE (tenant, collector, key) IN
                    (SELECT tenant, collector, key FROM keyed_pushes WHERE received_at <= ?1 LIMIT ?2)";
     drop_some(connection, "dropping keys of pushes", sql, *before)
-}
-
-fn drop_sessions(connection: &Connection, _: &mut Memory, before: &mut i64) -> Result<Step, StoreError> {
-    let sql = "DELETE FROM refresh_tokens WHERE hash IN
-                   (SELECT hash FROM refresh_tokens WHERE expires_at < ?1 LIMIT ?2)";
-    drop_some(connection, "dropping sessions that ended", sql, *before)
 }

@@ -177,6 +177,6 @@ async fn pushes_do_not_wait_for_tidying() {
     println!("{}", sizes(folder.path()));
     drop(store);
     println!("closed: {}", sizes(folder.path()));
-    let log = std::fs::metadata(folder.path().join("pganalytics.db-wal")).map_or(0, |file| file.len());
+    let log = std::fs::metadata(folder.path().join("metrics.db-wal")).map_or(0, |file| file.len());
     assert_eq!(log, 0, "a log is left behind");
 }

@@ -132,7 +132,7 @@ fn what_was_acknowledged_survives_kill_9_once() {
         kills += 1;
     }
     check(folder.path(), &acknowledged, 0);
-    let size = fs::metadata(folder.path().join("pganalytics.db")).unwrap().len();
+    let size = fs::metadata(folder.path().join("metrics.db")).unwrap().len();
     println!("{kills} kills, {acknowledged:?} frames acknowledged, file of {size} bytes, {:?}", begun.elapsed());
     assert!(kills >= 50, "only {kills} kills in {LONGEST:?}");
     assert!(acknowledged.iter().all(|&last| last > 100), "too little was written: {acknowledged:?}");

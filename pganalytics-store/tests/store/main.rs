@@ -8,4 +8,5 @@ mod docs;
 mod file;
 mod fleet;
 mod kill;
+mod meta;
 mod spool;

@@ -1,48 +1,28 @@
 //! Users, tokens, collectors, settings.
-//!
-//! Writes go through the writer, so they share its commits; reads go through
-//! the pool.
 
 use async_trait::async_trait;
 use pganalytics_core::{CollectorId, TenantId, Timestamp};
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{OptionalExtension, params};
 use uuid::Uuid;
 
 use super::{
-    SqliteStore,
-    error::Doing,
-    meta_rows::{
+    SqliteMetaStore,
+    rows::{
         API_TOKEN, COLLECTOR, USER, api_token_of, collector_of, end_sessions, exists, insert_api_token,
         insert_collector, insert_refresh_token, insert_user, revoke_family, rotate, user_of,
     },
-    names::Memory,
-    value::Id,
 };
 use crate::{
     error::StoreError,
     meta_store::{ApiToken, CollectorRecord, MetaStore, RefreshToken, Rotated, User},
+    sqlite::value::Id,
 };
 
-impl SqliteStore {
-    pub(super) async fn write<T: Send + 'static>(
-        &self,
-        doing: &'static str,
-        work: impl FnOnce(&Connection) -> rusqlite::Result<Result<T, StoreError>> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        self.inner.writer.call(256, move |connection, _: &mut Memory| work(connection).doing(doing)?).await
-    }
-
-    pub(super) async fn read<T: Send + 'static>(
-        &self,
-        doing: &'static str,
-        read: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        self.inner.readers.run(move |connection| read(connection).doing(doing)).await
-    }
-}
+/// Most sessions that are dropped in one transaction.
+const DROP_ROWS: usize = 1000;
 
 #[async_trait]
-impl MetaStore for SqliteStore {
+impl MetaStore for SqliteMetaStore {
     async fn add_user(&self, user: &User) -> Result<(), StoreError> {
         let user = user.clone();
         self.write("adding a user", move |connection| {
@@ -136,6 +116,24 @@ impl MetaStore for SqliteStore {
         self.write("revoking refresh tokens", move |connection| revoke_family(connection, family).map(Ok)).await
     }
 
+    async fn drop_ended_sessions(&self, now: Timestamp) -> Result<u64, StoreError> {
+        let mut all = 0;
+        // Some at a time, so that nobody waits for it.
+        loop {
+            let dropped = self
+                .write("dropping sessions that ended", move |connection| {
+                    let sql = "DELETE FROM refresh_tokens WHERE hash IN
+                                   (SELECT hash FROM refresh_tokens WHERE expires_at < ?1 LIMIT ?2)";
+                    connection.prepare_cached(sql)?.execute(params![now.as_micros(), DROP_ROWS as i64]).map(Ok)
+                })
+                .await?;
+            all += dropped as u64;
+            if dropped < DROP_ROWS {
+                return Ok(all);
+            }
+        }
+    }
+
     async fn add_api_token(&self, token: &ApiToken) -> Result<(), StoreError> {
         let token = token.clone();
         self.write("adding a token", move |connection| insert_api_token(connection, &token)).await
@@ -195,7 +193,7 @@ impl MetaStore for SqliteStore {
     ) -> Result<bool, StoreError> {
         let (collector, token) = (collector.clone(), token.clone());
         self.write("registering a collector", move |connection| match insert_collector(connection, &collector, most)? {
-            // An error undoes the collector too: a call is one savepoint.
+            // An error undoes the collector too: a call is one transaction.
             Ok(true) => Ok(insert_api_token(connection, &token)?.map(|()| true)),
             other => Ok(other),
         })
@@ -231,7 +229,7 @@ impl MetaStore for SqliteStore {
     }
 
     async fn touch_collector(&self, id: CollectorId, now: Timestamp) -> Result<(), StoreError> {
-        self.write("noting a collector", move |connection| {
+        self.note("noting a collector", move |connection| {
             connection
                 .prepare_cached("UPDATE collectors SET last_seen = max(ifnull(last_seen, ?2), ?2) WHERE id = ?1")?
                 .execute(params![Id(id.as_uuid()), now.as_micros()])?;
