@@ -12,6 +12,8 @@ use crate::{
 
 const COMPACT_EVERY: Duration = Duration::from_secs(180);
 const RETAIN_EVERY: Duration = Duration::from_secs(3600);
+/// It is for who looks at the present, so others do not hold it up.
+const HEADS_EVERY: Duration = Duration::from_secs(60);
 /// Frames of an hour may still come in for this long.
 const LATE_MICROS: i64 = 600 * 1_000_000;
 
@@ -28,15 +30,26 @@ impl Server {
             let mut retain = interval_at(start + Duration::from_secs(60), RETAIN_EVERY);
             compact.set_missed_tick_behavior(MissedTickBehavior::Delay);
             retain.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            loop {
-                tokio::select! {
-                    _ = compact.tick() => run(&app, "compaction", compaction()).await,
-                    _ = retain.tick() => {
-                        run(&app, "retention", retention(&app)).await;
-                        forget_sessions(&app).await;
+            let jobs = async {
+                loop {
+                    tokio::select! {
+                        _ = compact.tick() => run(&app, "compaction", compaction()).await,
+                        _ = retain.tick() => {
+                            run(&app, "retention", retention(&app)).await;
+                            forget_sessions(&app).await;
+                        }
                     }
                 }
-            }
+            };
+            let mut heads = interval_at(start + Duration::from_secs(45), HEADS_EVERY);
+            heads.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            let heads = async {
+                loop {
+                    heads.tick().await;
+                    run(&app, "heads", Job::Heads).await;
+                }
+            };
+            tokio::join!(jobs, heads);
         }
     }
 }

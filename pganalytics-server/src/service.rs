@@ -11,7 +11,7 @@ use pganalytics_core::{Secret, catalog::Catalog};
 use pganalytics_store::{
     MetaStore, MetricStore,
     meta_store::Role,
-    sql::{InProcess, PerPrincipal, SqlGuard, SqlLimits, SqlRunner},
+    sql::{InProcess, Mending, PerPrincipal, SqlGuard, SqlLimits, SqlRunner},
 };
 use utoipa::openapi::OpenApi;
 
@@ -108,7 +108,10 @@ impl ServerBuilder {
         let limits =
             SqlLimits { max_rows: settings.query.max_rows, timeout: settings.query.timeout, ..SqlLimits::default() };
         let guard = SqlGuard::new(limits).knowing(catalog.iter().map(|known| Arc::clone(known.schema())));
-        let sql = self.sql.unwrap_or_else(|| Arc::new(InProcess::new(Arc::clone(&metrics))));
+        let sql: Arc<dyn SqlRunner> = match self.sql {
+            Some(runner) => Arc::new(Mending::new(runner, Arc::clone(&metrics))),
+            None => Arc::new(InProcess::new(Arc::clone(&metrics))),
+        };
         tracing::info!("people's SQL runs {}", sql.place());
         let sql = Arc::new(PerPrincipal::new(sql, settings.query.at_once, settings.query.waiting));
         let answers = Arc::new(Answers::new(&settings.query));

@@ -12,6 +12,15 @@ pub enum StoreError {
     /// The disk is full. Nothing of the request was written.
     #[error("the store's disk is full: {0}")]
     DiskFull(String),
+    /// A chunk can't be read: its checksum is wrong, or it makes no sense. Without it all
+    /// else can ([`MetricStore::set_aside`](crate::MetricStore::set_aside)).
+    #[error("chunk {chunk} is damaged: {why}")]
+    Damaged {
+        /// Its number.
+        chunk: u64,
+        /// What is wrong with it.
+        why: String,
+    },
     /// What the store holds can't be read.
     #[error("the store holds something it can't read: {0}")]
     Corrupt(String),

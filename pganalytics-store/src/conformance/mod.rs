@@ -22,9 +22,12 @@
 //! | `people` | users, tokens, collectors, settings |
 //! | `sessions` | refresh tokens: each is spent once, and nothing outlives a log-out |
 //! | `documents` | notes, preferences and saved queries: found by their time, changed by their owner only |
+//! | `cancelled` | calls that nobody waits for any more have wholly happened, or not at all |
 //! | `answers` | SQL over a small data set, before and after compaction; what is known and not sent is an empty table |
 
+mod alternating;
 mod answers;
+mod cancelled;
 mod delivery;
 mod documents;
 mod fixture;
@@ -38,6 +41,7 @@ mod twins;
 
 use std::{fmt, future::Future, sync::Arc};
 
+use self::alternating::Alternating;
 use crate::{ChunkSource, MetaStore, MetricStore, StoreError};
 
 /// A property that a store does not have.
@@ -132,6 +136,8 @@ where
         maintenance::retention_drops_only_what_is_due,
         maintenance::what_was_dropped_is_not_taken_again,
         maintenance::compaction_loses_nothing_while_others_write,
+        cancelled::an_append_that_is_given_up_is_stored_whole_or_not_at_all,
+        cancelled::a_job_that_is_given_up_loses_nothing,
         answers::sql_sees_what_was_appended,
         answers::what_is_known_and_not_sent_is_empty,
     ];
@@ -141,6 +147,31 @@ where
     };
     let (store, other) = pair().await?;
     Box::pin(maintenance::compaction_changes_no_answer(Arc::new(store), Arc::new(other))).await
+}
+
+/// Checks all properties of stores of metrics on two handles of the same store, as two
+/// servers have them: each call goes to the other one than the call before.
+///
+/// # Errors
+/// The first property that does not hold.
+pub async fn run_on_two<S, F>(make: impl Fn() -> F) -> Result<(), ConformanceFailure>
+where
+    S: Candidate,
+    F: Future<Output = Result<[S; 2], StoreError>>,
+{
+    Box::pin(run(|| async { make().await.map(Alternating::new) })).await
+}
+
+/// Checks all properties of stores of metadata on two handles of the same store.
+///
+/// # Errors
+/// The first property that does not hold.
+pub async fn run_meta_on_two<S, F>(make: impl Fn() -> F) -> Result<(), ConformanceFailure>
+where
+    S: MetaStore + 'static,
+    F: Future<Output = Result<[S; 2], StoreError>>,
+{
+    Box::pin(run_meta(|| async { make().await.map(Alternating::new) })).await
 }
 
 fn failure(property: &'static str, why: impl fmt::Display) -> ConformanceFailure {

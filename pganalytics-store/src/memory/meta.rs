@@ -10,7 +10,9 @@ use super::MemoryStore;
 use crate::{
     document_store::Document,
     error::StoreError,
-    meta_store::{ApiToken, CollectorRecord, MetaStore, RefreshToken, Rotated, User},
+    meta_store::{
+        Accounts, ApiToken, ApiTokens, CollectorRecord, Enrolment, RefreshToken, Rotated, Sessions, Settings, User,
+    },
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,7 +90,7 @@ fn no_user(id: Uuid) -> StoreError {
 }
 
 #[async_trait]
-impl MetaStore for MemoryStore {
+impl Accounts for MemoryStore {
     async fn add_user(&self, user: &User) -> Result<(), StoreError> {
         let mut meta = self.meta();
         if meta.users.values().any(|known| known.username == user.username || known.id == user.id) {
@@ -126,7 +128,10 @@ impl MetaStore for MemoryStore {
     async fn end_sessions(&self, id: Uuid) -> Result<(), StoreError> {
         self.meta().end_sessions(id, None)
     }
+}
 
+#[async_trait]
+impl Sessions for MemoryStore {
     async fn add_refresh_token(&self, token: &RefreshToken, version: i64) -> Result<bool, StoreError> {
         let mut meta = self.meta();
         if meta.refresh_tokens.contains_key(&token.hash) {
@@ -161,7 +166,10 @@ impl MetaStore for MemoryStore {
         meta.refresh_tokens.retain(|_, (token, _)| token.expires_at >= now);
         Ok((before - meta.refresh_tokens.len()) as u64)
     }
+}
 
+#[async_trait]
+impl ApiTokens for MemoryStore {
     async fn add_api_token(&self, token: &ApiToken) -> Result<(), StoreError> {
         let mut meta = self.meta();
         if meta.api_tokens.contains_key(&token.id) {
@@ -189,7 +197,10 @@ impl MetaStore for MemoryStore {
         }
         Ok(theirs)
     }
+}
 
+#[async_trait]
+impl Enrolment for MemoryStore {
     async fn put_collector(&self, collector: &CollectorRecord, most: u64) -> Result<bool, StoreError> {
         let mut meta = self.meta();
         if !meta.collectors.contains_key(&collector.id) && meta.is_full(collector.tenant, most) {
@@ -273,7 +284,10 @@ impl MetaStore for MemoryStore {
         }
         Ok(theirs)
     }
+}
 
+#[async_trait]
+impl Settings for MemoryStore {
     async fn setting_or_insert(&self, name: &str, candidate: &[u8]) -> Result<Vec<u8>, StoreError> {
         Ok(self.meta().settings.entry(name.to_owned()).or_insert_with(|| candidate.to_owned()).clone())
     }

@@ -36,8 +36,9 @@
 //! * A bug that panics while it writes ends the writer: what was being written
 //!   is undone, every later write fails, and [`MetricStore::failed`] tells
 //!   whoever runs the store, so that the process can end and be started anew.
-//! * Bytes flipped at rest: a frame's checksum finds it; queries that need the
-//!   frame fail with [`StoreError::Corrupt`] and say which.
+//! * Bytes flipped at rest: a frame's checksum finds it. It is set aside with its reason,
+//!   queries and jobs go on without it, and it is a gap to them
+//!   ([`MetricStore::quarantined`]).
 
 mod accounts;
 mod append;
@@ -45,7 +46,9 @@ pub mod backup;
 mod checkpoint;
 mod compact;
 mod error;
+mod find;
 mod gaps;
+mod heads;
 mod inner;
 mod lock;
 mod meta;
@@ -55,6 +58,7 @@ mod options;
 mod owners;
 mod parts;
 mod pool;
+mod quarantine;
 mod read;
 mod reader;
 mod retain;
@@ -66,7 +70,12 @@ mod unnumbered;
 mod value;
 mod writer;
 
-use std::{fmt, path::Path, sync::Arc};
+use std::{
+    fmt,
+    future::Future,
+    path::Path,
+    sync::{Arc, atomic::Ordering},
+};
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
@@ -79,11 +88,15 @@ use crate::{
     error::StoreError,
     fork::StoredFork,
     metric_store::{AppendOutcome, Job, JobReport, MetricStore, Origin, Owned, SeenSource, StoredGap},
+    quarantine::Quarantined,
     retention::Retention,
-    sql::{RecordStream, SqlQuery},
+    sql::{RecordStream, SqlQuery, mending},
     stream_account::StreamAccount,
     unnumbered::{MakeReply, PushKey, Unnumbered},
 };
+
+/// Damaged chunks that a job sets aside in one run; the next run goes on.
+const MOST_DAMAGED: usize = 100;
 
 /// Metrics in an SQLite file. Clones are handles of the same store; the last
 /// one that is dropped closes it.
@@ -119,6 +132,20 @@ impl SqliteStore {
     /// file can't be made or is none of ours.
     pub fn open(folder: impl AsRef<Path>, options: SqliteOptions) -> Result<Self, StoreError> {
         Ok(Self { inner: Arc::new(Inner::open(folder.as_ref(), options)?) })
+    }
+
+    /// Does a job; chunks that it can't read are set aside, and it goes on without them.
+    async fn without_damaged<F: Future<Output = Result<JobReport, StoreError>>>(
+        &self,
+        job: impl Fn() -> F,
+    ) -> Result<JobReport, StoreError> {
+        for _ in 0..MOST_DAMAGED {
+            match job().await {
+                Err(StoreError::Damaged { chunk, .. }) if quarantine::set_aside(&self.inner, chunk).await? => {}
+                done => return done,
+            }
+        }
+        job().await
     }
 
     /// Keeps the writer in a transaction, which it tells by `busy`, until `held` says something.
@@ -166,7 +193,18 @@ impl MetricStore for SqliteStore {
     }
 
     async fn query(&self, query: SqlQuery) -> Result<RecordStream, StoreError> {
-        self.inner.engine.execute(Arc::new(self.clone()), query).await
+        mending::run(self, &query, || self.inner.engine.execute(Arc::new(self.clone()), query.clone())).await
+    }
+
+    async fn set_aside(&self, chunk: u64) -> Result<bool, StoreError> {
+        quarantine::set_aside(&self.inner, chunk).await
+    }
+
+    async fn quarantined(&self, tenant: TenantId) -> Result<Vec<Quarantined>, StoreError> {
+        if !self.inner.set_aside.load(Ordering::Acquire) {
+            return Ok(Vec::new());
+        }
+        self.inner.readers.run(move |connection| quarantine::read(connection, Some(tenant))).await
     }
 
     async fn measurements(&self, tenant: TenantId) -> Result<Vec<StoredMeasurement>, StoreError> {
@@ -202,7 +240,8 @@ impl MetricStore for SqliteStore {
 
     async fn maintain(&self, job: Job) -> Result<JobReport, StoreError> {
         match job {
-            Job::Compact { before } => compact::compact(&self.inner, before).await,
+            Job::Compact { before } => self.without_damaged(|| compact::compact(&self.inner, before)).await,
+            Job::Heads => self.without_damaged(|| heads::refresh(&self.inner)).await,
             Job::Retain { now, default, retention } => {
                 retain::retain(&self.inner, Retention::new(now, default, retention)).await
             }
@@ -246,5 +285,13 @@ impl ChunkSource for SqliteStore {
         pick: Arc<dyn Pick>,
     ) -> Result<BoxStream<'static, Result<Chunk, StoreError>>, StoreError> {
         self.inner.reader().picked(select, pick).await
+    }
+
+    async fn present(
+        &self,
+        select: ChunkSelect,
+        pick: Arc<dyn Pick>,
+    ) -> Result<BoxStream<'static, Result<Chunk, StoreError>>, StoreError> {
+        self.inner.reader().present(select, pick).await
     }
 }

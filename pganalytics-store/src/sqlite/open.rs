@@ -38,7 +38,7 @@ pub(super) const METRICS: &Kind = &Kind {
     name: "metrics.db",
     application: 0x7067_414e,
     migrations: &[include_str!("../../migrations/sqlite/metrics/0001_initial.sql")],
-    forgotten: 5,
+    forgotten: 6,
 };
 
 /// Users, tokens, collectors, settings, documents. Several processes write it.

@@ -8,9 +8,12 @@ use pganalytics_core::TenantId;
 use rusqlite::Connection;
 
 use super::{
-    accounts, gaps,
+    accounts,
+    find::Wanted,
+    gaps,
     open::METRICS,
     pool::Readers,
+    quarantine,
     read::{self, SchemaCache},
     streams,
 };
@@ -19,6 +22,7 @@ use crate::{
     error::StoreError,
     fork::StoredFork,
     metric_store::StoredGap,
+    quarantine::Quarantined,
     stream_account::StreamAccount,
 };
 
@@ -49,6 +53,15 @@ impl SqliteReader {
         Ok(Self { readers, schemas: Arc::default() })
     }
 
+    /// Chunks that were set aside because they can't be read, of all tenants, the last
+    /// found first. Blocks.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub fn quarantined_blocking(&self) -> Result<Vec<Quarantined>, StoreError> {
+        quarantine::read(&*self.readers.snapshot()?, None)
+    }
+
     /// What became of the frames of all streams, of all tenants.
     ///
     /// # Errors
@@ -66,7 +79,16 @@ impl ChunkSource for SqliteReader {
     }
 
     async fn losses(&self, tenant: TenantId) -> Result<Vec<StoredGap>, StoreError> {
-        self.readers.run(move |connection| gaps::read(connection, tenant)).await
+        let read = move |connection: &Connection| {
+            let mut all = gaps::read(connection, tenant)?;
+            let aside = quarantine::gaps(connection, tenant)?;
+            if !aside.is_empty() {
+                all.extend(aside);
+                all.sort_by_key(|gap| gap.gap.from);
+            }
+            Ok(all)
+        };
+        self.readers.run(read).await
     }
 
     async fn streams(&self, tenant: TenantId) -> Result<(Vec<StreamAccount>, Vec<StoredFork>), StoreError> {
@@ -77,7 +99,7 @@ impl ChunkSource for SqliteReader {
     }
 
     async fn chunks(&self, select: ChunkSelect) -> Result<BoxStream<'static, Result<Chunk, StoreError>>, StoreError> {
-        Ok(read::chunks(self.clone(), select, None))
+        Ok(read::chunks(self.clone(), select, Wanted::Range, None))
     }
 
     async fn picked(
@@ -85,6 +107,14 @@ impl ChunkSource for SqliteReader {
         select: ChunkSelect,
         pick: Arc<dyn Pick>,
     ) -> Result<BoxStream<'static, Result<Chunk, StoreError>>, StoreError> {
-        Ok(read::chunks(self.clone(), select, Some(pick)))
+        Ok(read::chunks(self.clone(), select, Wanted::Range, Some(pick)))
+    }
+
+    async fn present(
+        &self,
+        select: ChunkSelect,
+        pick: Arc<dyn Pick>,
+    ) -> Result<BoxStream<'static, Result<Chunk, StoreError>>, StoreError> {
+        Ok(read::chunks(self.clone(), select, Wanted::Present, Some(pick)))
     }
 }

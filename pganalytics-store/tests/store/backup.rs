@@ -81,7 +81,7 @@ async fn a_damaged_store_is_found_and_another_programs_is_refused() {
     let at = good.windows(32).rposition(|bytes| bytes == [b'x'; 32]).unwrap_or(good.len() * 3 / 4);
     fs::OpenOptions::new().write(true).open(&file).unwrap().write_all_at(b"Y", at as u64).unwrap();
     let error = backup::check(folder.path()).unwrap_err();
-    assert!(matches!(error, StoreError::Corrupt(_)), "{error}");
+    assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
     fs::write(&file, &good[..good.len() / 2]).unwrap();
     let error = backup::check(folder.path()).unwrap_err();
     assert!(matches!(error, StoreError::Corrupt(_)), "{error}");

@@ -10,8 +10,8 @@ use std::{
 
 use pganalytics_core::TenantId;
 use pganalytics_store::{
-    MetaStore, StoreError,
-    meta_store::{Role, User},
+    StoreError,
+    meta_store::{Accounts, Role, User},
     sqlite::{SqliteMetaStore, SqliteOptions, SqliteReader, SqliteStore, backup},
 };
 use uuid::Uuid;

@@ -40,7 +40,9 @@ CREATE TABLE series (
     database    TEXT,
     collector   BLOB    NOT NULL,
     t_min       INTEGER NOT NULL, -- oldest scrape that is still there
-    t_max       INTEGER NOT NULL  -- newest scrape
+    t_max       INTEGER NOT NULL, -- newest scrape
+    interval    INTEGER NOT NULL, -- from it to the one that was to come
+    keyframe    INTEGER           -- newest scrape that had all rows
 ) STRICT;
 CREATE UNIQUE INDEX series_key
     ON series (tenant, measurement, server_id, instance_id, ifnull('/' || database, ''), collector);
@@ -88,6 +90,40 @@ CREATE TABLE chunks (
 CREATE INDEX chunks_by_time ON chunks (series, t_min, t_max);
 -- Finds what compaction has to do; blocks are not in it.
 CREATE INDEX chunks_to_compact ON chunks (series, t_min) WHERE level = 0;
+
+-- The rows of a series that were live at a scrape, as a block that begins with its last
+-- keyframe: with the chunks behind it they give what is live now. It holds what all
+-- chunks up to that scrape say; a frame that comes late takes it away.
+CREATE TABLE heads (
+    series   INTEGER PRIMARY KEY,
+    chunk    INTEGER NOT NULL, -- a number that no chunk has
+    source   INTEGER NOT NULL,
+    schema   INTEGER NOT NULL,
+    keyframe INTEGER NOT NULL, -- its first scrape
+    t_max    INTEGER NOT NULL, -- its last
+    data     BLOB    NOT NULL
+) STRICT;
+
+-- Chunks that can't be read, with what is known of them, as long as they would be kept.
+CREATE TABLE quarantine (
+    chunk       INTEGER PRIMARY KEY,
+    tenant      BLOB    NOT NULL,
+    collector   BLOB    NOT NULL,
+    measurement TEXT    NOT NULL,
+    server_id   BLOB    NOT NULL,
+    instance_id BLOB    NOT NULL,
+    server      TEXT    NOT NULL,
+    database    TEXT,
+    t_min       INTEGER NOT NULL,
+    t_max       INTEGER NOT NULL,
+    row_count   INTEGER NOT NULL,
+    stream      BLOB,
+    seq         INTEGER,
+    reason      TEXT    NOT NULL,
+    found_at    INTEGER NOT NULL, -- by this server's clock
+    data        BLOB    NOT NULL
+) STRICT;
+CREATE INDEX quarantine_by_age ON quarantine (t_max);
 
 -- Which frames were ever stored: ranges of sequence numbers. Stays until the stream has
 -- been silent for longer than anything that it sent can be kept.
@@ -169,12 +205,14 @@ CREATE TABLE declared (
     PRIMARY KEY (tenant, collector, stream, first)
 ) WITHOUT ROWID, STRICT;
 
--- What frames brought, for ever counted.
+-- What frames brought, for ever counted, and from when to when there is any.
 CREATE TABLE totals (
     tenant       BLOB    NOT NULL,
     measurement  TEXT    NOT NULL,
     scrape_count INTEGER NOT NULL,
     row_count    INTEGER NOT NULL,
     value_count  INTEGER NOT NULL,
+    t_min        INTEGER, -- NULL: none is left
+    t_max        INTEGER,
     PRIMARY KEY (tenant, measurement)
 ) WITHOUT ROWID, STRICT;

@@ -12,16 +12,21 @@
 //! * While a process has it open nobody puts another file in its place
 //!   ([`StoreLock`](super::backup::StoreLock)).
 
+mod accounts;
 mod documents;
-mod people;
+mod enrolment;
 mod rows;
+mod sessions;
+mod settings;
 #[cfg(test)]
 mod tests;
+mod tokens;
 
 use std::{fmt, path::Path, sync::Arc};
 
 use rusqlite::Connection;
 use tokio::sync::Mutex;
+use uuid::Uuid;
 
 use super::{
     error::Doing,
@@ -135,4 +140,12 @@ fn transaction<T>(
         let _ = batch("ROLLBACK");
     }
     done
+}
+
+fn found(there: bool, what: &'static str, id: Uuid) -> Result<(), StoreError> {
+    if there { Ok(()) } else { Err(no_such(what, id)) }
+}
+
+fn no_such(what: &'static str, id: Uuid) -> StoreError {
+    StoreError::NotFound { what, name: id.to_string() }
 }

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::{
-    MetaStore, MetricStore,
+    MetricStore,
+    meta_store::{Accounts, Settings},
     sqlite::{SqliteOptions, SqliteStore},
 };
 
