@@ -11,7 +11,7 @@ use pganalytics_core::{Secret, catalog::Catalog};
 use pganalytics_store::{
     MetaStore, MetricStore,
     meta_store::Role,
-    sql::{InProcess, PerPrincipal, SqlGuard, SqlLimits, SqlRunner, TrustedInProcess, TrustedQueries},
+    sql::{InProcess, Mending, PerPrincipal, SqlGuard, SqlLimits, SqlRunner, TrustedInProcess, TrustedQueries},
 };
 use utoipa::openapi::OpenApi;
 
@@ -152,12 +152,10 @@ impl ServerBuilder {
 
 /// Where queries run: people's with the runner that was given, the UI's own here.
 fn runner(given: Option<Arc<dyn SqlRunner>>, store: Arc<dyn MetricStore>, own: TrustedQueries) -> Arc<dyn SqlRunner> {
-    let here = Arc::new(InProcess::new(store));
-    match given {
-        Some(runner) if !own.is_empty() => Arc::new(TrustedInProcess::new(own, here, runner, OWN_AT_ONCE)),
-        Some(runner) => runner,
-        None => here,
-    }
+    let here = Arc::new(InProcess::new(Arc::clone(&store)));
+    let Some(given) = given else { return here };
+    let people = Arc::new(Mending::new(given, store));
+    if own.is_empty() { people } else { Arc::new(TrustedInProcess::new(own, here, people, OWN_AT_ONCE)) }
 }
 
 async fn not_found() -> http::StatusCode {

@@ -23,7 +23,9 @@ use crate::{
 /// What all requests share.
 pub(crate) struct Shared {
     pub(crate) settings: Settings,
+    /// For ingest and what is of no tenant; handlers take [`Tenant`](crate::tenant::Tenant).
     pub(crate) metrics: Arc<dyn MetricStore>,
+    /// For log-in and ingest; handlers take the same.
     pub(crate) meta: Arc<dyn MetaStore>,
     pub(crate) catalog: Arc<Catalog>,
     pub(crate) signer: Signer,

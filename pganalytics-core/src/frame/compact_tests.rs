@@ -23,12 +23,12 @@ use crate::{
 type Said = BTreeMap<u8, Option<Option<u8>>>;
 
 #[derive(Debug, Clone)]
-struct Visit {
-    keyframe: bool,
+pub(super) struct Visit {
+    pub(super) keyframe: bool,
     said: Said,
 }
 
-fn visits() -> impl Strategy<Value = Vec<Visit>> {
+pub(super) fn visits() -> impl Strategy<Value = Vec<Visit>> {
     let said = proptest::collection::btree_map(0_u8..5, option::weighted(0.85, option::weighted(0.9, 0_u8..3)), 0..6);
     let visit = (prop::bool::weighted(0.3), said).prop_map(|(keyframe, mut said)| {
         if keyframe {
@@ -39,7 +39,7 @@ fn visits() -> impl Strategy<Value = Vec<Visit>> {
     vec(visit, 1..14)
 }
 
-fn schema(presence: Presence) -> Arc<Schema> {
+pub(super) fn schema(presence: Presence) -> Arc<Schema> {
     let columns = vec![
         Column::new("name", ColumnKind::Key, ColumnType::Text),
         Column::new("value", ColumnKind::Gauge, ColumnType::Float),
@@ -83,12 +83,12 @@ fn frame(schema: &Arc<Schema>, at: usize, visit: &Visit) -> Frame {
     Frame::parse(encode(&batch).unwrap().into(), &Limits::default()).unwrap()
 }
 
-fn frames(schema: &Arc<Schema>, visits: &[Visit]) -> Vec<Frame> {
+pub(super) fn frames(schema: &Arc<Schema>, visits: &[Visit]) -> Vec<Frame> {
     visits.iter().enumerate().map(|(at, visit)| frame(schema, at, visit)).collect()
 }
 
 /// The state after each visit, by the words of the model alone.
-fn expected(visits: &[Visit]) -> Vec<BTreeMap<u8, Option<u8>>> {
+pub(super) fn expected(visits: &[Visit]) -> Vec<BTreeMap<u8, Option<u8>>> {
     let mut state = BTreeMap::new();
     let after = |visit: &Visit| {
         if visit.keyframe {
@@ -112,7 +112,7 @@ fn key_of(rows: &Rows, row: usize) -> u8 {
 }
 
 /// The state after each scrape of a block: a row that is missing is as it was.
-fn expand(block: &Block) -> Vec<BTreeMap<u8, Option<u8>>> {
+pub(super) fn expand(block: &Block) -> Vec<BTreeMap<u8, Option<u8>>> {
     let rows = block.rows();
     let mut state = BTreeMap::new();
     let mut states = Vec::new();
@@ -140,7 +140,7 @@ fn expand(block: &Block) -> Vec<BTreeMap<u8, Option<u8>>> {
 
 /// The state after each scrape of blocks, by the words of the module alone: a
 /// keyframe takes away the keys of which its own block had no row so far.
-fn merged(parts: &[Frame]) -> Vec<BTreeMap<u8, Option<u8>>> {
+pub(super) fn merged(parts: &[Frame]) -> Vec<BTreeMap<u8, Option<u8>>> {
     let blocks: Vec<Block> = parts.iter().map(|part| part.to_block().unwrap()).collect();
     let states: Vec<_> = blocks.iter().map(expand).collect();
     let rows: Vec<Vec<BTreeMap<u8, bool>>> = blocks.iter().map(rows_of_scrapes).collect();
@@ -201,7 +201,7 @@ fn check_invariants(block: &Block) {
     }
 }
 
-fn reread(block: &Block) -> Frame {
+pub(super) fn reread(block: &Block) -> Frame {
     Frame::parse(encode_block(block).unwrap().into(), &Limits::default()).unwrap()
 }
 

@@ -134,7 +134,7 @@ pub(crate) async fn list(
     let page = page.checked()?;
     let from = which.from.unwrap_or_else(|| Timestamp::from_micros(now().as_micros() - WEEK_MICROS));
     let to = which.to.unwrap_or(Timestamp::from_micros(i64::MAX));
-    let found = app.meta.documents(principal.tenant, KIND, from..to, MOST_LISTED).await?;
+    let found = principal.within(&app).documents(KIND, from..to, MOST_LISTED).await?;
     let views = found.iter().map(|document| view(&principal, document)).collect::<ApiResult<Vec<_>>>()?;
     let about = |view: &AnnotationView| {
         which.server_id.is_none() || view.server_id.is_none() || view.server_id == which.server_id
@@ -180,7 +180,7 @@ pub(crate) async fn create(
         time: (time, new.until.unwrap_or(time)),
         body: serde_json::to_string(&view).map_err(|error| Problem::internal(&error))?,
     };
-    if !app.meta.put_document(&document, MOST).await? {
+    if !principal.within(&app).put_document(&document, MOST).await? {
         let detail = format!("this user has {MOST} annotations; remove some");
         return Err(Problem::conflict("too_many_annotations", detail));
     }
@@ -200,12 +200,12 @@ pub(crate) async fn remove(
     principal: Principal,
     Path(id): Path<Uuid>,
 ) -> ApiResult<StatusCode> {
-    let found = app.meta.document(principal.tenant, id).await?.filter(|document| document.kind == KIND);
+    let found = principal.within(&app).document(id).await?.filter(|document| document.kind == KIND);
     let document = found.ok_or_else(|| Problem::not_found("annotation", &id.to_string()))?;
     if !may_remove(&principal, &document) {
         return Err(Problem::forbidden("not_yours", "who wrote it may remove it, and an admin"));
     }
-    app.meta.remove_document(principal.tenant, id).await?;
+    principal.within(&app).remove_document(id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

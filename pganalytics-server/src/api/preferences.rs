@@ -58,7 +58,7 @@ impl Preferences {
 /// What somebody has chosen; nothing for who is no person.
 pub(super) async fn of(app: &App, principal: &Principal) -> ApiResult<Preferences> {
     let Some(user) = principal.user() else { return Ok(Preferences::default()) };
-    let found = app.meta.document(principal.tenant, id_of(user)).await?;
+    let found = principal.within(&app).document(id_of(user)).await?;
     // What can't be read is as if nothing had been chosen.
     Ok(found.and_then(|document| serde_json::from_str(&document.body).ok()).unwrap_or_default())
 }
@@ -101,6 +101,6 @@ pub(crate) async fn put(
         time: (NEVER, NEVER),
         body: serde_json::to_string(&new).map_err(|error| Problem::internal(&error))?,
     };
-    app.meta.put_document(&document, 1).await?;
+    principal.within(&app).put_document(&document, 1).await?;
     Ok(Json(new))
 }

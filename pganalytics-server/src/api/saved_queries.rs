@@ -98,7 +98,7 @@ async fn keep(app: &App, principal: &Principal, id: Uuid, new: NewQuery) -> ApiR
         time: (view.saved_at, view.saved_at),
         body: serde_json::to_string(&view).map_err(|error| Problem::internal(&error))?,
     };
-    if !app.meta.put_document(&document, MOST).await? {
+    if !principal.within(app).put_document(&document, MOST).await? {
         return Err(Problem::conflict("too_many_queries", format!("you keep {MOST} queries; remove some")));
     }
     Ok(view)
@@ -122,7 +122,7 @@ pub(crate) async fn list(
 ) -> ApiResult<Json<List<QueryView>>> {
     let page = page.checked()?;
     let ever = Timestamp::from_micros(i64::MIN)..Timestamp::from_micros(i64::MAX);
-    let found = app.meta.documents(principal.tenant, KIND, ever, MOST_LISTED).await?;
+    let found = principal.within(&app).documents(KIND, ever, MOST_LISTED).await?;
     let views = found.iter().map(|document| view(&principal, document)).collect::<ApiResult<Vec<_>>>()?;
     Ok(Json(page.cut(views.into_iter().filter(|view| view.shared || view.mine).collect())))
 }
@@ -144,7 +144,7 @@ pub(crate) async fn create(
 /// One that the principal sees.
 async fn find(app: &App, principal: &Principal, id: Uuid) -> ApiResult<(Document, QueryView)> {
     let not_found = || Problem::not_found("saved query", &id.to_string());
-    let found = app.meta.document(principal.tenant, id).await?.filter(|document| document.kind == KIND);
+    let found = principal.within(app).document(id).await?.filter(|document| document.kind == KIND);
     let document = found.ok_or_else(not_found)?;
     let view = view(principal, &document)?;
     if view.shared || view.mine || principal.role >= Role::Admin { Ok((document, view)) } else { Err(not_found()) }
@@ -189,6 +189,6 @@ pub(crate) async fn remove(
     if !view.mine && principal.role < Role::Admin {
         return Err(Problem::forbidden("not_yours", "who keeps it may remove it, and an admin"));
     }
-    app.meta.remove_document(document.tenant, id).await?;
+    principal.within(&app).remove_document(document.id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

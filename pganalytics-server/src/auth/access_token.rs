@@ -158,7 +158,8 @@ impl Signer {
             return Err(Refused::Invalid);
         }
         let validation = validation(key.algorithm);
-        let claims = jsonwebtoken::decode::<Claims>(token, &key.decoding, &validation).map_err(|_| Refused::Invalid)?.claims;
+        let claims =
+            jsonwebtoken::decode::<Claims>(token, &key.decoding, &validation).map_err(|_| Refused::Invalid)?.claims;
         let ours = claims.typ == ACCESS && claims.iat <= claims.exp && claims.nbf <= claims.exp;
         if ours { Ok(claims) } else { Err(Refused::Invalid) }
     }
@@ -301,7 +302,8 @@ mod tests {
                 }
             }
             let keys = KeyDocument::first(NOW()).unwrap();
-            let stranger = Signer::own(&Secret::new(b"another key of thirty-two bytes!!!!".to_vec()), &keys, 900).unwrap();
+            let stranger =
+                Signer::own(&Secret::new(b"another key of thirty-two bytes!!!!".to_vec()), &keys, 900).unwrap();
             assert_eq!(stranger.verify(&token, NOW()).err(), Some(Refused::UnknownKey));
             assert!(signer.verify(&format!("{head}."), NOW()).is_err());
             assert!(signer.verify(&format!("{head}.{}x", &signature[..signature.len() - 1]), NOW()).is_err());

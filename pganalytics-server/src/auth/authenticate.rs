@@ -14,7 +14,13 @@ use pganalytics_store::{
 };
 use uuid::Uuid;
 
-use super::{access_token::{Refused, Signer}, api_token, key_store, cookie::Cookie, random, scope::Scopes};
+use super::{
+    access_token::{Refused, Signer},
+    api_token,
+    cookie::Cookie,
+    key_store, random,
+    scope::Scopes,
+};
 use crate::{
     error::Problem,
     principal::{Principal, PrincipalKind},

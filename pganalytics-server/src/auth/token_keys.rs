@@ -126,9 +126,10 @@ impl KeyDocument {
         // Until they look again, other servers sign with the key before.
         let overlap = (lifetime_secs + 2 * leeway + RELOAD_SECS) * 1_000_000;
         let successors = self.keys.iter().skip(1).map(Some).chain([None]);
-        self.keys.iter().zip(successors).map(move |(key, next)| {
-            (key, next.map(|next| next.created_at.plus_micros(overlap)))
-        })
+        self.keys
+            .iter()
+            .zip(successors)
+            .map(move |(key, next)| (key, next.map(|next| next.created_at.plus_micros(overlap))))
     }
 }
 

@@ -4,6 +4,7 @@
 #[cfg(feature = "agent")]
 mod agent_delivery;
 mod backup;
+mod beside;
 mod connections;
 mod crash;
 mod documents;

@@ -68,6 +68,7 @@ mod gaps;
 mod gather;
 mod guard;
 mod history;
+pub(crate) mod mending;
 mod merge;
 mod naming;
 mod narrow;
@@ -107,6 +108,7 @@ pub use self::{
     engine::{Engine, EngineOptions},
     error::SqlError,
     guard::{SqlGuard, SqlLimits},
+    mending::Mending,
     output::{column_types, csv_header, to_csv, to_json_rows},
     pieces::ArrowPieces,
     query::{SqlParam, SqlPrincipal, SqlQuery},

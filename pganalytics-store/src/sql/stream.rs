@@ -45,6 +45,9 @@ pub struct RecordStream {
     schema: SchemaRef,
     source: Source,
     truncated: bool,
+    /// The first batch, where it was waited for already.
+    first: Option<RecordBatch>,
+    warnings: Vec<String>,
     /// Dropped after the source, with which it ends.
     held: Option<Box<dyn Send>>,
 }
@@ -65,13 +68,27 @@ impl RecordStream {
     ) -> Self {
         let deadline = Box::pin(tokio::time::sleep_until(deadline));
         let source = Source::Engine { messages, deadline, seconds, _task: task };
-        Self { schema: SchemaRef::new(Schema::empty()), source, truncated: false, held: None }
+        Self {
+            schema: SchemaRef::new(Schema::empty()),
+            source,
+            truncated: false,
+            first: None,
+            warnings: Vec::new(),
+            held: None,
+        }
     }
 
     /// Rows that come from elsewhere; the last message is no batch.
     #[cfg(target_os = "linux")]
     pub(super) fn of_messages(schema: SchemaRef, messages: BoxStream<'static, Message>) -> Self {
-        Self { schema, source: Source::Messages(messages), truncated: false, held: None }
+        Self {
+            schema,
+            source: Source::Messages(messages),
+            truncated: false,
+            first: None,
+            warnings: Vec::new(),
+            held: None,
+        }
     }
 
     /// Keeps something until the rows have ended, or nobody wants them any more.
@@ -92,7 +109,33 @@ impl RecordStream {
     /// elsewhere and for tests.
     #[must_use]
     pub fn of_batches(schema: SchemaRef, batches: Vec<RecordBatch>, truncated: bool) -> Self {
-        Self { schema, source: Source::Given(batches.into_iter()), truncated, held: None }
+        Self {
+            schema,
+            source: Source::Given(batches.into_iter()),
+            truncated,
+            first: None,
+            warnings: Vec::new(),
+            held: None,
+        }
+    }
+
+    /// Waits for the first rows.
+    ///
+    /// # Errors
+    /// What went wrong until then.
+    pub(crate) async fn begun(mut self) -> Result<Self, StoreError> {
+        self.first = self.next().await.transpose()?;
+        Ok(self)
+    }
+
+    pub(crate) fn with_warnings(self, warnings: Vec<String>) -> Self {
+        Self { warnings, ..self }
+    }
+
+    /// What whoever reads the answer is to know of it, for people.
+    #[must_use]
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 
     /// Names and types of the columns.
@@ -133,6 +176,9 @@ impl Stream for RecordStream {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
+        if let Some(first) = this.first.take() {
+            return Poll::Ready(Some(Ok(first)));
+        }
         let item = match &mut this.source {
             Source::Ended => return Poll::Ready(None),
             Source::Given(batches) => batches.next().map(Ok),

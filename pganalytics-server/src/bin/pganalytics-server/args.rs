@@ -150,7 +150,7 @@ fn chosen(matches: &ArgMatches) -> Command {
 fn command() -> clap::Command {
     let name = || Arg::new("name").value_name("NAME").required(true);
     let user = clap::Command::new("user")
-        .about("Manage users, while the server does not run")
+        .about("Manage users, also beside the running server")
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand(clap::Command::new("add").about("Add a user; prints the random password").arg(name()).arg(
@@ -160,7 +160,7 @@ fn command() -> clap::Command {
             clap::Command::new("reset-password").about("Give a user a new random password, and print it").arg(name()),
         );
     let token = clap::Command::new("token")
-        .about("Manage API tokens, while the server does not run")
+        .about("Manage API tokens, also beside the running server")
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand(

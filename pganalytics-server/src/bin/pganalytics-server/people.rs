@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use pganalytics_server::{Admin, auth::key_store::SigningKey, config::Config};
 
-use super::{Failure, args::People, open_store, say};
+use super::{Failure, args::People, open_meta, say};
 
 pub(crate) async fn run(config: &Config, command: People) -> Result<(), Failure> {
-    let admin = Admin::new(Arc::new(open_store(&config.data_dir)?));
+    let admin = Admin::new(Arc::new(open_meta(&config.data_dir)?));
     let secret = match command {
         People::AddUser { name, role } => admin.add_user(&name, role).await?,
         People::ResetPassword { name } => admin.reset_password(&name).await?,
