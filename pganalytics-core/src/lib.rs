@@ -8,7 +8,7 @@
 //! * [`Block`] holds many scrapes of one source; stores keep their history so.
 //! * [`catalog`] holds what pgAnalytics collects: one file a measurement.
 //! * [`frame`] is the one binary form of batches and blocks, on the wire and at
-//!   rest; [`json`] is the second, human door.
+//!   rest; [`json`] is the format for people.
 //! * [`autoconfig`] derives the settings of a PostgreSQL server from memory and processors.
 //! * [`Ranges`] are sets of sequence numbers: what is stored, acknowledged, lost.
 //! * [`Epoch`] says when counters began to count, so that increases can be

@@ -25,7 +25,6 @@ mod gap;
 #[cfg(feature = "http")]
 mod http_sink;
 mod intake;
-mod judge;
 mod lane;
 mod lease;
 mod loss;
@@ -40,6 +39,7 @@ mod quota;
 mod receiver_clock;
 mod record;
 mod recover;
+mod reply;
 mod retry;
 #[cfg(feature = "http")]
 mod schemas;
