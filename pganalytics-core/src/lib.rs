@@ -24,6 +24,7 @@ pub mod id;
 pub mod increase;
 pub mod json;
 pub mod mask;
+pub mod parts;
 pub mod push_reply;
 pub mod ranges;
 pub mod rows;
