@@ -52,6 +52,7 @@ mod spool;
 #[cfg(test)]
 mod spool_tests;
 mod stream;
+mod unsaved;
 
 #[cfg(feature = "http")]
 pub use http_sink::{HttpSink, HttpSinkBuilder, Token};
