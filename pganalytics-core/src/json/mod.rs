@@ -1,4 +1,4 @@
-//! The second, human door: batches as JSON, so that `curl` works.
+//! Batches as JSON, the format for people: so that `curl` works.
 //!
 //! ```json
 //! {"collector_id": "col_001", "metrics": [

@@ -1,4 +1,4 @@
-//! What the JSON door promises.
+//! What the JSON format promises.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 use std::sync::Arc;

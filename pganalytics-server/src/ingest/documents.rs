@@ -1,4 +1,4 @@
-//! JSON pushes: the human door to the same store.
+//! JSON pushes: the same store, in a format for people.
 
 use std::sync::Arc;
 
