@@ -8,6 +8,7 @@ pub(crate) mod bootstrap;
 pub(crate) mod collectors;
 pub(crate) mod docs;
 pub(crate) mod health;
+mod kept;
 pub(crate) mod measurements;
 pub(crate) mod metrics;
 pub(crate) mod openapi;

@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     fixture::read,
-    process::{Process, program, run},
+    process::{Process, program, push_token, run},
 };
 
 /// Settings of the child that is killed; without them it is none.
@@ -123,10 +123,7 @@ impl World {
     async fn new(quota: u64) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("server");
-        let made = run(program(&data).args(["user", "add", "pusher", "--role", "user"])).await;
-        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-        let scopes = ["token", "add", "kills", "--user", "pusher", "--scope", "push", "--scope", "read"];
-        let token = String::from_utf8(run(program(&data).args(scopes)).await.stdout).unwrap().trim().to_owned();
+        let token = push_token(&data).await;
         // The agent knows one address, so the server keeps its port.
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         Self { folder, port, token, quota, random: 88_172_645_463_325_252 }

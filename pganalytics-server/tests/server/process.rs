@@ -93,6 +93,16 @@ pub(crate) async fn run(command: &mut Command) -> Output {
     timeout(PATIENCE, command.output()).await.expect("it ends by itself").unwrap()
 }
 
+/// A token for `push` and `read`, of a user that is made in this folder; no server may run.
+pub(crate) async fn push_token(folder: &Path) -> String {
+    let made = run(program(folder).args(["user", "add", "pusher", "--role", "user"])).await;
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let words = ["token", "add", "test", "--user", "pusher", "--scope", "push", "--scope", "read"];
+    let token = run(program(folder).args(words)).await;
+    assert!(token.status.success(), "{}", String::from_utf8_lossy(&token.stderr));
+    String::from_utf8(token.stdout).unwrap().trim().to_owned()
+}
+
 /// Code and complaint of a start that must fail.
 async fn fails(command: &mut Command) -> (i32, String) {
     let output = run(command).await;

@@ -51,6 +51,7 @@
 //! * A query ends at its deadline, holds no more memory than its share, and
 //!   runs on threads of its own.
 
+mod arrays;
 mod budget;
 mod changes;
 mod convert;
@@ -73,6 +74,7 @@ mod merge;
 mod naming;
 mod narrow;
 mod output;
+mod own_table;
 mod pick;
 mod pieces;
 mod pushdown;
@@ -82,6 +84,7 @@ mod reader;
 mod rows;
 mod runner;
 mod scan;
+mod shape;
 mod stream;
 mod stream_accounts;
 mod sums;

@@ -26,8 +26,9 @@ use pganalytics_core::{
 };
 
 use super::{
+    arrays::{corrupt, read_as},
     changes::{Changes, Comparison, Last, RowChange},
-    decoded::{Decoded, corrupt, read_as},
+    decoded::Decoded,
     history::{Earlier, RunStart, Step, remembered},
     rows::{ColumnSource, Wanted},
 };
