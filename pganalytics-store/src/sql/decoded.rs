@@ -14,12 +14,12 @@ use std::{
 use datafusion::{
     arrow::{
         array::{
-            Array, ArrayRef, AsArray as _, BooleanArray, Float64Array, Int64Array, StringViewArray,
-            TimestampMicrosecondArray, UInt32Array, make_view, new_null_array,
+            Array, ArrayRef, BooleanArray, Float64Array, Int64Array, StringViewArray, TimestampMicrosecondArray,
+            UInt32Array, make_view, new_null_array,
         },
         buffer::{BooleanBuffer, Buffer, NullBuffer},
         compute::{interleave, take},
-        datatypes::{DataType, TimeUnit, TimestampMicrosecondType},
+        datatypes::{DataType, TimeUnit},
     },
     common::DataFusionError,
     execution::memory_pool::MemoryReservation,
@@ -36,7 +36,7 @@ use super::{
     narrow::Part,
     table::ZONE,
 };
-use crate::error::StoreError;
+use crate::{error::StoreError, stored_schema};
 
 /// The stored schema of a measurement, looked at once.
 #[derive(Debug)]
@@ -50,6 +50,8 @@ pub(super) struct Shape {
     /// Counters and gauges: what makes a row a changed one.
     pub(super) measured: Vec<usize>,
     pub(super) fingerprint: u64,
+    /// For each column the one whose values of another type it has.
+    beside: Vec<Option<usize>>,
 }
 
 impl Shape {
@@ -62,7 +64,13 @@ impl Shape {
         let own_counters = schema.own_counters().collect();
         let measured = counters.iter().copied().chain(schema.positions_of(ColumnKind::Gauge)).collect();
         let fingerprint = schema.fingerprint();
-        Self { schema, keys, counters, own_counters, measured, fingerprint }
+        let beside = stored_schema::beside(&schema);
+        Self { schema, keys, counters, own_counters, measured, fingerprint, beside }
+    }
+
+    /// Where a schema of this measurement has what a column shows.
+    pub(super) fn place_in(&self, given: &Schema, column: usize) -> Option<usize> {
+        stored_schema::place_in(given, &self.schema, column, self.beside.get(column).copied().flatten())
     }
 
     /// Whether what rows of a chunk of this schema say of each other is what they say of each
@@ -157,9 +165,7 @@ pub(super) fn read_as(
         return Err(DataFusionError::Internal(format!("no column {column}")));
     };
     let null = || Ok(Some(new_null_array(&arrow_type(wanted.ty), rows)));
-    let same_place = given.columns().get(column).is_some_and(|given| given.name == wanted.name);
-    let position = if same_place { Some(column) } else { given.position(&wanted.name) };
-    let Some(position) = position else { return null() };
+    let Some(position) = shape.place_in(given, column) else { return null() };
     let Some(given) = given.columns().get(position) else { return null() };
     Ok(read(position)?.map(|data| convert(&to_arrow(data), given.ty, wanted.ty)))
 }
@@ -336,16 +342,16 @@ impl Decoded {
             Origin::Frame { frame, .. } => (frame, None),
             Origin::Merged { .. } => return Ok(()),
         };
-        let missing: Vec<(usize, &str)> = {
+        let missing: Vec<usize> = {
             let known = noted.ends.lock().unwrap_or_else(PoisonError::into_inner);
             let missing = wanted.iter().filter(|column| !known.contains_key(column));
-            missing.filter_map(|&at| Some((at, self.shape.schema.columns().get(at)?.name.as_str()))).collect()
+            missing.copied().collect()
         };
         if missing.is_empty() {
             return Ok(());
         }
-        let place = |name: &str| frame.schema().position(name);
-        let places: Vec<_> = missing.iter().map(|(at, name)| (*at, place(name))).collect();
+        let place = |&at: &usize| (at, self.shape.place_in(frame.schema(), at));
+        let places: Vec<_> = missing.iter().map(place).collect();
         let asked = |column| places.iter().any(|(_, place)| *place == Some(column));
         let mut found = frame.head().ends(&asked, frame.rest()).map_err(corrupt)?.unwrap_or_default();
         for (at, place) in places {
@@ -511,23 +517,6 @@ impl Decoded {
         let time = |scrape: Option<&Scrape>| scrape.map(|scrape| scrape.collected_at).unwrap_or_default();
         (time(self.scrapes.first()), time(self.scrapes.last()))
     }
-
-    /// The stamp of a row of a run, in measurements that have them.
-    pub(super) fn stamp_of(&self, number: u32, row: u32) -> Result<Option<Timestamp>, DataFusionError> {
-        let Some(column) = self.shape.schema.row_stamp() else { return Ok(None) };
-        let is_end = |run: &Run| row == run.start || row + 1 == run.end;
-        if let Some(run) = self.keys.runs.get(number as usize).filter(|run| self.noted.is_some() && is_end(run))
-            && let Some([first, last]) = self.end_values(column)?
-        {
-            return Ok(stamp_in(if row == run.start { &first } else { &last }, number));
-        }
-        Ok(stamp_in(self.column(column)?, row))
-    }
-}
-
-fn stamp_in(stamps: &ArrayRef, row: u32) -> Option<Timestamp> {
-    let (stamps, row) = (stamps.as_primitive::<TimestampMicrosecondType>(), row as usize);
-    (row < stamps.len() && stamps.is_valid(row)).then(|| Timestamp::from_micros(stamps.value(row)))
 }
 
 /// Whether any of a row's own counters is lower than in another one.

@@ -81,6 +81,7 @@ mod reader;
 mod rows;
 mod runner;
 mod scan;
+mod stamps;
 mod stream;
 mod stream_accounts;
 mod sums;
