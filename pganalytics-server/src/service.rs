@@ -28,7 +28,9 @@ use crate::{
     },
     edge::edge,
     error::ServerError,
-    ingest::{admission::Admission, decoders::Decoders, schemas::KnownSchemas, senders::Senders},
+    ingest::{
+        admission::Admission, decoders::Decoders, numbers::KnownNumbers, schemas::KnownSchemas, senders::Senders,
+    },
     prometheus::Counters,
     rate::{RateLimits, Rates},
     settings::{FirstAdmin, Settings},
@@ -132,6 +134,7 @@ impl ServerBuilder {
             decoders: Decoders::default(),
             senders: Senders::default(),
             schemas: KnownSchemas::default(),
+            numbers: KnownNumbers::default(),
             guard,
             counters: Counters::default(),
             health: api::health::HealthCache::default(),

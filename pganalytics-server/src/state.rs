@@ -14,7 +14,9 @@ use pganalytics_store::{
 use crate::{
     api::answer::Answers,
     auth::{access_token::Signer, authenticate::TokenCache, lockout::Lockout, password::Passwords},
-    ingest::{admission::Admission, decoders::Decoders, schemas::KnownSchemas, senders::Senders},
+    ingest::{
+        admission::Admission, decoders::Decoders, numbers::KnownNumbers, schemas::KnownSchemas, senders::Senders,
+    },
     prometheus::Counters,
     rate::Rates,
     settings::Settings,
@@ -37,6 +39,7 @@ pub(crate) struct Shared {
     pub(crate) decoders: Decoders,
     pub(crate) senders: Senders,
     pub(crate) schemas: KnownSchemas,
+    pub(crate) numbers: KnownNumbers,
     pub(crate) guard: SqlGuard,
     /// Runs people's SQL; each of them has some turns.
     pub(crate) sql: Arc<dyn SqlRunner>,

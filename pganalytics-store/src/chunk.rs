@@ -65,8 +65,9 @@ pub trait Pick: Send + Sync + fmt::Debug {
 #[derive(Debug, Clone, PartialEq)]
 pub struct StoredMeasurement {
     /// The newest schema with the columns of all earlier ones behind its own.
-    /// A column that changed its type keeps its newest type; older values of
-    /// it are converted where that loses nothing, else NULL.
+    /// Of a column whose type changed [`merged`](crate::stored_schema::merged) says which type
+    /// it has; values of others are converted where that loses nothing, else
+    /// NULL, and are in a column beside it as they came.
     pub schema: Arc<Schema>,
     /// Values stored (rows × columns of frames as they came), for ever counted.
     pub values: u64,

@@ -25,6 +25,7 @@ use super::{
     gather::Sources,
     history::{Earlier, Group, Step, remembered},
     rows::{ColumnSource, Wanted},
+    stamps::Stamps,
 };
 
 /// The rows of a chunk that changed, each with the row before it.
@@ -188,6 +189,7 @@ pub(super) struct Comparison<'a> {
     since: Vec<Option<(Timestamp, Continuity)>>,
     complete_from: u32,
     cuts: &'a Cuts,
+    stamps: Stamps<'a>,
 }
 
 impl<'a> Comparison<'a> {
@@ -203,7 +205,8 @@ impl<'a> Comparison<'a> {
             .zip(chunk.scrapes.iter())
             .map(|(before, now)| before.map(|before| (before.collected_at, before.epoch.until(&now.epoch, family))))
             .collect();
-        Ok(Self { chunk, facts: chunk.values()?, family, since, complete_from, cuts })
+        let stamps = Stamps::of(chunk)?;
+        Ok(Self { chunk, facts: chunk.values()?, family, since, complete_from, cuts, stamps })
     }
 
     /// `None` when the row is as it was.
@@ -225,7 +228,7 @@ impl<'a> Comparison<'a> {
             if scrape < self.complete_from || self.clock_stepped(scrape) {
                 return Ok(Some(unknown.into()));
             }
-            let now = now(self.chunk.stamp_of(run, row)?);
+            let now = now(self.stamps.of_row(run, row)?);
             let verdict = increase::judge(family, continuity, Before::Absent, now, || false);
             return Ok(Some(verdict.bounded_if(self.cuts.may_have_come_before(scrape)).into()));
         };
@@ -244,10 +247,10 @@ impl<'a> Comparison<'a> {
         if self.clock_stepped(scrape) {
             return Ok(Some(unknown.into()));
         }
-        let now = now(self.chunk.stamp_of(run, row)?);
+        let now = now(self.stamps.of_row(run, row)?);
         let stamp = match last {
-            Last::Own(before) => self.chunk.stamp_of(run, before)?,
-            Last::Earlier(last) => last.chunk.stamp_of(last.run, last.row)?,
+            Last::Own(before) => self.stamps.of_row(run, before)?,
+            Last::Earlier(last) => Stamps::of(&last.chunk)?.of_row(last.run, last.row)?,
         };
         let asked = || continuity != Continuity::BeganAnew && !increase::stamp_decides(family, stamp, now.row_stamp);
         let fallen = match last {

@@ -85,6 +85,7 @@ mod rows;
 mod runner;
 mod scan;
 mod shape;
+mod stamps;
 mod stream;
 mod stream_accounts;
 mod sums;
