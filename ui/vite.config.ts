@@ -1,10 +1,26 @@
+import { readFileSync, readdirSync } from "node:fs";
 import react from "@vitejs/plugin-react";
+import type { Plugin } from "vite";
 import { defineConfig } from "vitest/config";
+import { parseQuery, written } from "./src/data/queryText";
+
+/** Gives the server the texts that the pages send, so that it knows its own queries from people's. */
+function queries(): Plugin {
+  const folder = new URL("queries/", import.meta.url);
+  return {
+    name: "queries",
+    generateBundle() {
+      const files = readdirSync(folder).filter((file) => file.endsWith(".sql")).sort();
+      const texts = files.map((file) => written(parseQuery(file, readFileSync(new URL(file, folder), "utf8")), "{n}"));
+      this.emitFile({ type: "asset", fileName: "queries.json", source: JSON.stringify(texts) });
+    },
+  };
+}
 
 // Relative everywhere: the UI works under any prefix.
 export default defineConfig({
   base: "./",
-  plugins: [react()],
+  plugins: [react(), queries()],
   publicDir: "public",
   build: {
     outDir: "dist",

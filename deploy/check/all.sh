@@ -33,6 +33,7 @@ else
 fi
 if command -v python3 >/dev/null; then "$here/../setup/fetch-tools.sh" chart || true; fi
 try "$here/chart.sh" "$work"
+if "$here/../setup/fetch-tools.sh" openapi; then try "$here/openapi.sh" "$work/pganalytics-server"; else echo "not possible here: schemathesis can't be fetched"; fi
 try "$here/workflows.sh"
 if command -v shellcheck >/dev/null; then
   # shellcheck disable=SC2046 # names without blanks

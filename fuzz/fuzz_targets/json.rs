@@ -16,11 +16,11 @@ fuzz_target!(|data: &[u8]| {
     let limits = JsonLimits::default();
     let known = |name: &str| Catalog::builtin().get(name).map(|measurement| measurement.schema().clone());
     let Ok(document) = PushDocument::parse(data, &limits, &known, &defaults) else { return };
-    let batches: Vec<_> = document.metrics.into_iter().flatten().collect();
+    let batches: Vec<_> = document.metrics.into_iter().filter_map(|metric| metric.batch.ok()).collect();
     let text = push_document("c", &batches);
     let again = PushDocument::parse(text.as_bytes(), &limits, &|_| None, &defaults).expect("our own document");
     for (again, batch) in again.metrics.iter().zip(&batches) {
-        let again = again.as_ref().expect("our own metric");
+        let again = again.batch.as_ref().expect("our own metric");
         assert_eq!((&again.schema, &again.source, &again.scrape), (&batch.schema, &batch.source, &batch.scrape));
         assert_eq!(again.rows.len(), batch.rows.len());
     }

@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use pganalytics_collect::privacy::redact_sql;
+use pganalytics_core::privacy::redact_sql;
 
 const CANARY: &str = "c4n4ry";
 

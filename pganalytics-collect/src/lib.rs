@@ -107,7 +107,6 @@
 //! | [`collector`] | the trait of everything that collects |
 //! | [`postgres`], [`host`], [`pgbouncer`], [`pgbackrest`] | the collectors that come with it |
 //! | [`logs`] | reads server logs: entries, their classes, redaction |
-//! | [`privacy`] | statements without literals |
 //! | [`figures`] | figures of your own, from a function |
 //! | [`scrape`] | from values of your own to a batch |
 //! | [`own_sql`] | catalog files of your own, exchanged while the agent runs |
@@ -129,7 +128,7 @@
 //!
 //! | feature | adds |
 //! |---|---|
-//! | `logs` | [`logs`] and [`privacy`]; no further dependency |
+//! | `logs` | [`logs`]; no further dependency |
 //! | `postgres` | [`postgres`], [`pgbouncer`], [`pgbackrest`], and `logs` |
 //! | `http` | [`HttpSink`] |
 //! | `exporter` | [`Exporter`] |
@@ -169,8 +168,6 @@ pub mod pgbackrest;
 pub mod pgbouncer;
 #[cfg(feature = "postgres")]
 pub mod postgres;
-#[cfg(feature = "logs")]
-pub mod privacy;
 #[cfg(any(feature = "postgres", feature = "exporter"))]
 mod qualified;
 #[cfg(feature = "config")]

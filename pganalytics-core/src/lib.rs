@@ -10,6 +10,7 @@
 //! * [`frame`] is the one binary form of batches and blocks, on the wire and at
 //!   rest; [`json`] is the second, human door.
 //! * [`autoconfig`] derives the settings of a PostgreSQL server from memory and processors.
+//! * [`privacy`] takes out of statements what people put into them.
 //! * [`Ranges`] are sets of sequence numbers: what is stored, acknowledged, lost.
 //! * [`Epoch`] says when counters began to count, so that increases can be
 //!   computed exactly where they are read.
@@ -24,6 +25,7 @@ pub mod id;
 pub mod increase;
 pub mod json;
 pub mod mask;
+pub mod privacy;
 pub mod push_reply;
 pub mod ranges;
 pub mod rows;

@@ -11,7 +11,7 @@ use pganalytics_core::{Secret, catalog::Catalog};
 use pganalytics_store::{
     MetaStore, MetricStore,
     meta_store::Role,
-    sql::{InProcess, Mending, PerPrincipal, SqlGuard, SqlLimits, SqlRunner},
+    sql::{InProcess, Mending, PerPrincipal, SqlGuard, SqlLimits, SqlRunner, TrustedInProcess, TrustedQueries},
 };
 use utoipa::openapi::OpenApi;
 
@@ -33,10 +33,14 @@ use crate::{
     rate::{RateLimits, Rates},
     settings::{FirstAdmin, Settings},
     state::{App, Shared},
+    ui,
 };
 
 /// Name under which the store keeps the key of access tokens.
 const KEY_SETTING: &str = "jwt_secret";
+
+/// Queries of the web UI that run in this process at once; more go where people's do.
+const OWN_AT_ONCE: usize = 2;
 
 /// Collects what a [`Server`] needs.
 #[derive(Default)]
@@ -71,7 +75,11 @@ impl ServerBuilder {
 
     /// What runs people's SQL; default the metric store, [in this
     /// process](InProcess). On Linux, a server of strangers is better off with
-    /// worker processes, `pganalytics_store::sql::worker`.
+    /// worker processes, `pganalytics_store::sql::worker`. The queries of the web
+    /// UI in this program, whose texts are known, [run in this process][own] all the
+    /// same, two at once.
+    ///
+    /// [own]: pganalytics_store::sql::TrustedInProcess
     #[must_use]
     pub fn sql_runner(mut self, runner: Arc<dyn SqlRunner>) -> Self {
         self.sql = Some(runner);
@@ -108,10 +116,7 @@ impl ServerBuilder {
         let limits =
             SqlLimits { max_rows: settings.query.max_rows, timeout: settings.query.timeout, ..SqlLimits::default() };
         let guard = SqlGuard::new(limits).knowing(catalog.iter().map(|known| Arc::clone(known.schema())));
-        let sql: Arc<dyn SqlRunner> = match self.sql {
-            Some(runner) => Arc::new(Mending::new(runner, Arc::clone(&metrics))),
-            None => Arc::new(InProcess::new(Arc::clone(&metrics))),
-        };
+        let sql = runner(self.sql, Arc::clone(&metrics), ui::queries());
         tracing::info!("people's SQL runs {}", sql.place());
         let sql = Arc::new(PerPrincipal::new(sql, settings.query.at_once, settings.query.waiting));
         let answers = Arc::new(Answers::new(&settings.query));
@@ -145,6 +150,17 @@ impl ServerBuilder {
         // Also for what no route takes: a stranger learns nothing from a 404.
         let router = router.fallback(not_found).layer(from_fn_with_state(app.clone(), edge));
         Ok(Server { app, router, routes: entries, document, first_admin, setup_token })
+    }
+}
+
+/// Where queries run: people's with the runner that was given, the UI's own here.
+fn runner(given: Option<Arc<dyn SqlRunner>>, store: Arc<dyn MetricStore>, own: TrustedQueries) -> Arc<dyn SqlRunner> {
+    let here = Arc::new(InProcess::new(Arc::clone(&store)));
+    let given = given.map(|runner| Arc::new(Mending::new(runner, store)) as Arc<dyn SqlRunner>);
+    match given {
+        Some(runner) if !own.is_empty() => Arc::new(TrustedInProcess::new(own, here, runner, OWN_AT_ONCE)),
+        Some(runner) => runner,
+        None => here,
     }
 }
 

@@ -1,4 +1,5 @@
-// Fails when what a browser loads is over its budget: gzip, in kB of 1,000 bytes.
+// Fails when what a browser loads is over its budget: gzip, in kB of 1,000 bytes; or when the build lacks
+// the list by which the server knows the queries of the UI.
 import { readdirSync, readFileSync } from "node:fs";
 import { gzipSync } from "node:zlib";
 
@@ -17,4 +18,8 @@ for (const [what, files, limit] of limits) {
   console.log(`${good ? "ok  " : "OVER"} ${total.toFixed(1).padStart(7)} kB of ${limit}  ${what}`);
 }
 if (first.length === 0) throw new Error("the page names no file of dist/assets");
+const queries = JSON.parse(readFileSync("dist/queries.json", "utf8"));
+const wanted = readdirSync("queries").filter((name) => name.endsWith(".sql")).length;
+if (queries.length !== wanted || queries.some((text) => text === "" || /[{}]/.test(text.replaceAll("{n}", ""))))
+  throw new Error(`dist/queries.json has ${queries.length} queries, some may be unfinished; ui/queries has ${wanted}`);
 process.exit(over > 0 ? 1 : 0);

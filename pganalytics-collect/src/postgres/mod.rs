@@ -23,7 +23,7 @@
 //!   lost connection is made anew at the next visit.
 //! - **Exactness.** The epoch of a batch is read on the same session before its
 //!   values, so a crash in between can't give old stamps to new counters.
-//! - **Privacy.** Statements leave without literals ([`redact_sql`](crate::privacy::redact_sql)); messages
+//! - **Privacy.** Statements leave without literals ([`redact_sql`](pganalytics_core::privacy::redact_sql)); messages
 //!   of errors leave without what may be data.
 //! - **Identity.** A server is its `system_identifier`, at whatever address.
 //!   Until it has been reached once, an id made of its name and address in the

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::{
     error::Failure,
+    former,
     read::{Defaults, JsonLimits},
     rows::{Infer, RowSource, build},
 };
@@ -37,15 +38,26 @@ pub(super) struct Context<'a> {
     pub(super) values_left: usize,
 }
 
-/// Reads one metric.
-pub(super) fn read(text: &str, context: &mut Context<'_>) -> Result<Batch, Failure> {
-    let fields: Fields<'_> =
-        serde_json::from_str(text).map_err(|error| Failure::new("bad_metric", error.to_string()))?;
+/// Reads one metric and gives away its batch; several if it is a document of an agent of version 3.
+pub(super) fn read(text: &str, context: &mut Context<'_>, take: &mut dyn FnMut(Result<Batch, Failure>)) {
+    let fields = match Fields::parse(text) {
+        Ok(fields) => fields,
+        Err(failure) => return take(Err(failure)),
+    };
+    if fields.is_of_version_3() { former::read(text, context, take) } else { take(read_fields(&fields, context)) }
+}
+
+/// Reads one metric as ours are.
+pub(super) fn read_ours(text: &str, context: &mut Context<'_>) -> Result<Batch, Failure> {
+    read_fields(&Fields::parse(text)?, context)
+}
+
+fn read_fields(fields: &Fields<'_>, context: &mut Context<'_>) -> Result<Batch, Failure> {
     let name = fields.get("type").ok_or_else(|| Failure::new("bad_type", "a metric needs a \"type\""))?;
     let name: String = parse("bad_type", "type", name)?;
     let name = MeasurementName::new(&name).map_err(|error| Failure::new("bad_type", error.to_string()))?;
-    let source = source(&fields, context.defaults, context.limits)?;
-    let scrape = scrape(&fields, context)?;
+    let source = source(fields, context.defaults, context.limits)?;
+    let scrape = scrape(fields, context)?;
     let rows = match (fields.get("rows"), fields.row.is_empty()) {
         (Some(rows), true) => RowSource::Many(rows.get()),
         (None, false) => RowSource::One(&fields.row),
@@ -57,7 +69,7 @@ pub(super) fn read(text: &str, context: &mut Context<'_>) -> Result<Batch, Failu
             return Err(Failure::new("unknown_field", message));
         }
     };
-    let schema = schema(&fields, name, &rows, context)?;
+    let schema = schema(fields, name, &rows, context)?;
     let mut gone: Vec<u32> = fields.optional("bad_gone", "gone")?.unwrap_or_default();
     gone.sort_unstable();
     gone.dedup();
@@ -94,6 +106,18 @@ struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
+    fn parse(text: &'a str) -> Result<Self, Failure> {
+        serde_json::from_str(text).map_err(|error| Failure::new("bad_metric", error.to_string()))
+    }
+
+    fn is_of_version_3(&self) -> bool {
+        self.get("rows").is_none()
+            && self.row.iter().any(|(_, field)| former::is_nested(field))
+            && self
+                .optional("", "type")
+                .is_ok_and(|name: Option<String>| name.is_some_and(|name| former::is_type(&name)))
+    }
+
     fn get(&self, name: &str) -> Option<&'a RawValue> {
         FIELDS.iter().zip(&self.known).find(|(field, _)| **field == name).and_then(|(_, raw)| *raw)
     }

@@ -30,6 +30,11 @@
 //! Times are RFC 3339 texts to the microsecond. Floats that JSON lacks are the
 //! texts `"NaN"`, `"Infinity"`, `"-Infinity"`.
 //!
+//! # Documents of version 3
+//! Agents of version 3 send nested documents, as `{"type": "pg_stats", "tables": [{…}], …}`. Each
+//! becomes several batches: `former/table.rs` says which field becomes which column. What none of our
+//! measurements has a column for is a measurement of its own, `v3_pg_stats_indexes` for example.
+//!
 //! # Inferred schemas
 //! Columns are the fields of all rows, in the order of the alphabet. Texts are
 //! keys, unless every one of them is a time: then they are info. Numbers are
@@ -38,6 +43,7 @@
 //! `columns` then. Who wants counters says `columns` too.
 
 mod error;
+mod former;
 mod metric;
 mod read;
 mod rows;
@@ -47,7 +53,7 @@ mod write;
 
 pub use self::{
     error::{JsonError, MetricError},
-    read::{Defaults, JsonLimits, PushDocument},
+    read::{Defaults, JsonLimits, PushDocument, ReadMetric},
     write::{push_document, to_metric},
 };
 

@@ -8,7 +8,11 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use super::{JsonError, MetricError, error::clipped, metric};
+use super::{
+    JsonError, MetricError,
+    error::{Failure, clipped},
+    metric,
+};
 use crate::{batch::Batch, schema::Schema, source::Source, time::Timestamp};
 
 /// Limits for reading a push document.
@@ -55,8 +59,20 @@ pub struct PushDocument {
     pub version: Option<String>,
     /// When it was sent, as it says.
     pub timestamp: Option<Timestamp>,
-    /// Each metric as a batch, or why it was rejected.
-    pub metrics: Vec<Result<Batch, MetricError>>,
+    /// How many metrics it has.
+    pub metric_count: usize,
+    /// Each metric as a batch, or why it was rejected. Documents of version 3 become several
+    /// batches, or none if they hold nothing.
+    pub metrics: Vec<ReadMetric>,
+}
+
+/// What became of a metric.
+#[derive(Debug, Clone)]
+pub struct ReadMetric {
+    /// The metric's position in the document, from 0.
+    pub index: usize,
+    /// A batch of it.
+    pub batch: Result<Batch, MetricError>,
 }
 
 impl PushDocument {
@@ -78,7 +94,8 @@ impl PushDocument {
     /// let defaults = Defaults { source, received_at: Timestamp::from_secs(1_769_860_800) };
     /// let text = br#"{"metrics": [{"type": "app_queue", "queue": "mail", "waiting": 3}, {"type": 7}]}"#;
     /// let document = PushDocument::parse(text, &JsonLimits::default(), &|_| None, &defaults)?;
-    /// let [Ok(batch), Err(error)] = document.metrics.as_slice() else { panic!() };
+    /// let [one, other] = document.metrics.as_slice() else { panic!() };
+    /// let (Ok(batch), Err(error)) = (&one.batch, &other.batch) else { panic!() };
     /// assert_eq!(batch.rows.get(0, 1), Value::Int(3));
     /// assert_eq!((error.index, error.code), (1, "bad_type"));
     /// # Ok::<(), json::JsonError>(())
@@ -106,15 +123,21 @@ impl PushDocument {
         let timestamp =
             timestamp.map_err(|error| JsonError::Shape { message: clipped(format!("timestamp: {error}")) })?;
         let mut context = metric::Context { limits, lookup, defaults, timestamp, values_left: limits.max_values };
-        let metrics = raw_metrics.iter().enumerate().map(|(index, raw)| {
-            metric::read(raw.get(), &mut context).map_err(|failure| MetricError {
-                index,
-                code: failure.code,
-                message: failure.message,
-            })
-        });
-        let metrics = metrics.collect();
-        Ok(Self { collector_id: raw.collector_id, hostname: raw.hostname, version: raw.version, timestamp, metrics })
+        let mut metrics = Vec::with_capacity(raw_metrics.len());
+        for (index, raw) in raw_metrics.iter().enumerate() {
+            metric::read(raw.get(), &mut context, &mut |batch| {
+                let batch = batch.map_err(|Failure { code, message }| MetricError { index, code, message });
+                metrics.push(ReadMetric { index, batch });
+            });
+        }
+        Ok(Self {
+            collector_id: raw.collector_id,
+            hostname: raw.hostname,
+            version: raw.version,
+            timestamp,
+            metric_count: raw_metrics.len(),
+            metrics,
+        })
     }
 }
 

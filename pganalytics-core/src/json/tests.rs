@@ -42,7 +42,7 @@ fn parse(document: &[u8]) -> Result<PushDocument, JsonError> {
 
 fn metric(metric: &serde_json::Value) -> Result<Batch, MetricError> {
     let document = json!({"collector_id": "col_001", "metrics": [metric]}).to_string();
-    parse(document.as_bytes()).unwrap().metrics.remove(0)
+    parse(document.as_bytes()).unwrap().metrics.remove(0).batch
 }
 
 fn refused(value: &serde_json::Value) -> (&'static str, String) {
@@ -57,7 +57,7 @@ proptest! {
         prop_assert_eq!(document.collector_id.as_deref(), Some("col_001"));
         prop_assert_eq!(document.metrics.len(), batches.len());
         for (read, batch) in document.metrics.iter().zip(&batches) {
-            let read = read.as_ref().unwrap();
+            let read = read.batch.as_ref().unwrap();
             prop_assert!(same_batch(read, batch), "{:?}\n{:?}", read, batch);
         }
     }
@@ -151,12 +151,12 @@ fn a_bad_metric_rejects_itself_and_not_its_neighbours() {
     let codes: Vec<_> = document
         .metrics
         .iter()
-        .map(|metric| metric.as_ref().map_err(|error| (error.index, error.code)).err())
+        .map(|metric| metric.batch.as_ref().map_err(|error| (error.index, error.code)).err())
         .collect();
     let expected =
         [None, Some((1, "bad_type")), Some((2, "bad_type")), Some((3, "bad_metric")), Some((4, "bad_value")), None];
     assert_eq!(codes, expected);
-    let batch = document.metrics[5].as_ref().unwrap();
+    let batch = document.metrics[5].batch.as_ref().unwrap();
     assert_eq!(batch.scrape.collected_at.to_string(), "2026-01-01T00:00:00Z");
 }
 
@@ -242,7 +242,7 @@ fn limits_hold_for_values_and_texts() {
     let read = |value: serde_json::Value| {
         let document = json!({"metrics": [value]}).to_string();
         let mut document = PushDocument::parse(document.as_bytes(), &limits, &known, &defaults()).unwrap();
-        document.metrics.remove(0).map_err(|error| error.code)
+        document.metrics.remove(0).batch.map_err(|error| error.code)
     };
     assert_eq!(read(json!({"type": "m_known", "rows": [["a", 1, 1, null]]})).unwrap().rows.len(), 1);
     let two = json!({"type": "m_known", "rows": [["a", 1, 1, null], ["b", 1, 1, null]]});

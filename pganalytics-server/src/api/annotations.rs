@@ -149,8 +149,8 @@ pub(crate) async fn list(
 /// with a token of the scope `annotate`.
 #[utoipa::path(post, path = "/api/v1/annotations", tag = "ui", request_body = NewAnnotation, responses(
     (status = 201, description = "Made", body = AnnotationView),
-    (status = 409, description = "This user has too many", body = ref("ProblemDocument"), content_type = "application/problem+json"),
-    (status = 422, description = "A title, tag, url or time that makes no sense", body = ref("ProblemDocument"), content_type = "application/problem+json")))]
+    (status = 409, description = "This user has too many", body = ref("#/components/schemas/ProblemDocument"), content_type = "application/problem+json"),
+    (status = 422, description = "A title, tag, url or time that makes no sense", body = ref("#/components/schemas/ProblemDocument"), content_type = "application/problem+json")))]
 pub(crate) async fn create(
     State(app): State<App>,
     principal: Principal,
@@ -193,8 +193,8 @@ pub(crate) async fn create(
 #[utoipa::path(delete, path = "/api/v1/annotations/{id}", tag = "ui", params(("id" = Uuid, Path, description = "Its id")),
     responses(
         (status = 204, description = "Removed"),
-        (status = 403, description = "It is somebody else's", body = ref("ProblemDocument"), content_type = "application/problem+json"),
-        (status = 404, description = "There is none", body = ref("ProblemDocument"), content_type = "application/problem+json")))]
+        (status = 403, description = "It is somebody else's", body = ref("#/components/schemas/ProblemDocument"), content_type = "application/problem+json"),
+        (status = 404, description = "There is none", body = ref("#/components/schemas/ProblemDocument"), content_type = "application/problem+json")))]
 pub(crate) async fn remove(
     State(app): State<App>,
     principal: Principal,

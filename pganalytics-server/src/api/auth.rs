@@ -153,7 +153,7 @@ pub(crate) fn answer(app: &App, peer: &Peer, session: Session, cookie: bool, beg
 /// Log in
 #[utoipa::path(post, path = "/api/v1/auth/login", tag = "auth", params(SessionParams), request_body = Login, responses(
     (status = 200, description = "A session", body = SessionView),
-    (status = 401, description = "Wrong name or password", body = ref("ProblemDocument"), content_type = "application/problem+json")))]
+    (status = 401, description = "Wrong name or password", body = ref("#/components/schemas/ProblemDocument"), content_type = "application/problem+json")))]
 pub(crate) async fn login(
     State(app): State<App>,
     peer: Peer,
@@ -202,8 +202,8 @@ async fn check_password(
 /// A refresh token is good once. One that is used again ends its session: somebody has a copy.
 #[utoipa::path(post, path = "/api/v1/auth/refresh", tag = "auth", params(SessionParams), request_body = Refresh, responses(
     (status = 200, description = "The session, with new tokens", body = SessionView),
-    (status = 401, description = "The session has ended", body = ref("ProblemDocument"), content_type = "application/problem+json"),
-    (status = 403, description = "X-CSRF-Token is missing or wrong", body = ref("ProblemDocument"), content_type = "application/problem+json")))]
+    (status = 401, description = "The session has ended", body = ref("#/components/schemas/ProblemDocument"), content_type = "application/problem+json"),
+    (status = 403, description = "X-CSRF-Token is missing or wrong", body = ref("#/components/schemas/ProblemDocument"), content_type = "application/problem+json")))]
 pub(crate) async fn refresh(
     State(app): State<App>,
     peer: Peer,
@@ -286,8 +286,8 @@ pub(crate) async fn me(State(app): State<App>, principal: Principal) -> ApiResul
 /// Ends all sessions of the user at once; log in again.
 #[utoipa::path(post, path = "/api/v1/auth/change-password", tag = "auth", request_body = ChangePassword, responses(
     (status = 204, description = "Changed"),
-    (status = 401, description = "The current password is wrong", body = ref("ProblemDocument"), content_type = "application/problem+json"),
-    (status = 422, description = "The new password is too weak", body = ref("ProblemDocument"), content_type = "application/problem+json")))]
+    (status = 401, description = "The current password is wrong", body = ref("#/components/schemas/ProblemDocument"), content_type = "application/problem+json"),
+    (status = 422, description = "The new password is too weak", body = ref("#/components/schemas/ProblemDocument"), content_type = "application/problem+json")))]
 pub(crate) async fn change_password(
     State(app): State<App>,
     peer: Peer,

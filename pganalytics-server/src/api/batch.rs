@@ -101,7 +101,7 @@ impl From<Problem> for LineProblem {
 /// and say so. When the client goes, all queries end.
 #[utoipa::path(post, path = "/api/v1/sql/batch", tag = "query", request_body = Batch, responses(
     (status = 200, description = "A line for each query, in the order in which they are ready", body = BatchLine, content_type = "application/x-ndjson"),
-    (status = 422, description = "No queries, too many, or ids that are not their own", body = ref("ProblemDocument"), content_type = "application/problem+json")))]
+    (status = 422, description = "No queries, too many, or ids that are not their own", body = ref("#/components/schemas/ProblemDocument"), content_type = "application/problem+json")))]
 pub(crate) async fn batch(
     State(app): State<App>,
     principal: Principal,

@@ -86,7 +86,7 @@ pub(super) async fn find(app: &App, principal: &Principal, id: &str) -> ApiResul
     params(("id" = String, Path, description = "Its id, a UUID or a human one")),
     responses(
         (status = 200, description = "The collector", body = CollectorView),
-        (status = 404, description = "There is none", body = ref("ProblemDocument"), content_type = "application/problem+json")))]
+        (status = 404, description = "There is none", body = ref("#/components/schemas/ProblemDocument"), content_type = "application/problem+json")))]
 pub(crate) async fn get(
     State(app): State<App>,
     principal: Principal,
@@ -103,7 +103,7 @@ pub(crate) async fn get(
     params(("id" = String, Path, description = "Its id, a UUID or a human one")),
     responses(
         (status = 204, description = "Removed"),
-        (status = 404, description = "There is none", body = ref("ProblemDocument"), content_type = "application/problem+json")))]
+        (status = 404, description = "There is none", body = ref("#/components/schemas/ProblemDocument"), content_type = "application/problem+json")))]
 pub(crate) async fn remove(
     State(app): State<App>,
     principal: Principal,
@@ -142,7 +142,7 @@ pub(crate) struct RevokeParams {
     params(("id" = String, Path, description = "Its id, a UUID or a human one"), RevokeParams),
     responses(
         (status = 200, description = "The collector as it is now", body = CollectorView),
-        (status = 404, description = "There is none", body = ref("ProblemDocument"), content_type = "application/problem+json")))]
+        (status = 404, description = "There is none", body = ref("#/components/schemas/ProblemDocument"), content_type = "application/problem+json")))]
 pub(crate) async fn revoke(
     State(app): State<App>,
     principal: Principal,

@@ -150,7 +150,7 @@ pub(crate) async fn list(
     params(("name" = String, Path, description = "Its name")),
     responses(
         (status = 200, description = "The measurement", body = MeasurementView),
-        (status = 404, description = "There is none", body = ref("ProblemDocument"), content_type = "application/problem+json")))]
+        (status = 404, description = "There is none", body = ref("#/components/schemas/ProblemDocument"), content_type = "application/problem+json")))]
 pub(crate) async fn get(
     State(app): State<App>,
     principal: Principal,

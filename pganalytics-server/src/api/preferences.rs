@@ -83,7 +83,7 @@ pub(crate) async fn get(State(app): State<App>, principal: Principal) -> ApiResu
 /// In place of those that were there.
 #[utoipa::path(put, path = "/api/v1/preferences", tag = "ui", request_body = Preferences, responses(
     (status = 200, description = "Kept", body = Preferences),
-    (status = 422, description = "Too many, or too long", body = ref("ProblemDocument"), content_type = "application/problem+json")))]
+    (status = 422, description = "Too many, or too long", body = ref("#/components/schemas/ProblemDocument"), content_type = "application/problem+json")))]
 pub(crate) async fn put(
     State(app): State<App>,
     principal: Principal,

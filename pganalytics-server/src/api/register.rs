@@ -66,8 +66,8 @@ pub(crate) struct AgentConfig {
 /// Needs the registration secret in `X-Registration-Secret`.
 #[utoipa::path(post, path = "/api/v1/collectors/register", tag = "collectors", request_body = Registration, responses(
     (status = 201, description = "Registered; the token is shown once", body = Registered),
-    (status = 409, description = "There are as many collectors as are allowed", body = ref("ProblemDocument"), content_type = "application/problem+json"),
-    (status = 422, description = "The name is not usable", body = ref("ProblemDocument"), content_type = "application/problem+json")))]
+    (status = 409, description = "There are as many collectors as are allowed", body = ref("#/components/schemas/ProblemDocument"), content_type = "application/problem+json"),
+    (status = 422, description = "The name is not usable", body = ref("#/components/schemas/ProblemDocument"), content_type = "application/problem+json")))]
 pub(crate) async fn register(
     State(app): State<App>,
     Body(registration): Body<Registration>,

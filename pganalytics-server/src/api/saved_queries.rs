@@ -130,8 +130,8 @@ pub(crate) async fn list(
 /// Keep a query
 #[utoipa::path(post, path = "/api/v1/saved-queries", tag = "ui", request_body = NewQuery, responses(
     (status = 201, description = "Kept", body = QueryView),
-    (status = 409, description = "One keeps too many", body = ref("ProblemDocument"), content_type = "application/problem+json"),
-    (status = 422, description = "A name or text that makes no sense", body = ref("ProblemDocument"), content_type = "application/problem+json")))]
+    (status = 409, description = "One keeps too many", body = ref("#/components/schemas/ProblemDocument"), content_type = "application/problem+json"),
+    (status = 422, description = "A name or text that makes no sense", body = ref("#/components/schemas/ProblemDocument"), content_type = "application/problem+json")))]
 pub(crate) async fn create(
     State(app): State<App>,
     principal: Principal,
@@ -156,9 +156,9 @@ async fn find(app: &App, principal: &Principal, id: Uuid) -> ApiResult<(Document
 #[utoipa::path(put, path = "/api/v1/saved-queries/{id}", tag = "ui", params(("id" = Uuid, Path, description = "Its id")),
     request_body = NewQuery, responses(
         (status = 200, description = "Changed", body = QueryView),
-        (status = 403, description = "It is somebody else's", body = ref("ProblemDocument"), content_type = "application/problem+json"),
-        (status = 404, description = "There is none", body = ref("ProblemDocument"), content_type = "application/problem+json"),
-        (status = 422, description = "A name or text that makes no sense", body = ref("ProblemDocument"), content_type = "application/problem+json")))]
+        (status = 403, description = "It is somebody else's", body = ref("#/components/schemas/ProblemDocument"), content_type = "application/problem+json"),
+        (status = 404, description = "There is none", body = ref("#/components/schemas/ProblemDocument"), content_type = "application/problem+json"),
+        (status = 422, description = "A name or text that makes no sense", body = ref("#/components/schemas/ProblemDocument"), content_type = "application/problem+json")))]
 pub(crate) async fn change(
     State(app): State<App>,
     principal: Principal,
@@ -178,8 +178,8 @@ pub(crate) async fn change(
 #[utoipa::path(delete, path = "/api/v1/saved-queries/{id}", tag = "ui", params(("id" = Uuid, Path, description = "Its id")),
     responses(
         (status = 204, description = "Removed"),
-        (status = 403, description = "It is somebody else's", body = ref("ProblemDocument"), content_type = "application/problem+json"),
-        (status = 404, description = "There is none", body = ref("ProblemDocument"), content_type = "application/problem+json")))]
+        (status = 403, description = "It is somebody else's", body = ref("#/components/schemas/ProblemDocument"), content_type = "application/problem+json"),
+        (status = 404, description = "There is none", body = ref("#/components/schemas/ProblemDocument"), content_type = "application/problem+json")))]
 pub(crate) async fn remove(
     State(app): State<App>,
     principal: Principal,

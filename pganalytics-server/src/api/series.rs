@@ -144,8 +144,8 @@ fn nice_step(seconds: i64) -> i64 {
     params(("id" = Uuid, Path, description = "The server"), SeriesParams),
     responses(
         (status = 200, description = "Series", body = SeriesAnswer),
-        (status = 404, description = "There is no such measurement", body = ref("ProblemDocument"), content_type = "application/problem+json"),
-        (status = 422, description = "The range, a column or a key makes no sense", body = ref("ProblemDocument"), content_type = "application/problem+json")))]
+        (status = 404, description = "There is no such measurement", body = ref("#/components/schemas/ProblemDocument"), content_type = "application/problem+json"),
+        (status = 422, description = "The range, a column or a key makes no sense", body = ref("#/components/schemas/ProblemDocument"), content_type = "application/problem+json")))]
 pub(crate) async fn series(
     State(app): State<App>,
     principal: Principal,

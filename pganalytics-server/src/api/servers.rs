@@ -104,7 +104,7 @@ pub(crate) async fn list(
 #[utoipa::path(get, path = "/api/v1/servers/{id}", tag = "servers", params(("id" = Uuid, Path, description = "Its id")),
     responses(
         (status = 200, description = "The server", body = ServerView),
-        (status = 404, description = "There is none", body = ref("ProblemDocument"), content_type = "application/problem+json")))]
+        (status = 404, description = "There is none", body = ref("#/components/schemas/ProblemDocument"), content_type = "application/problem+json")))]
 pub(crate) async fn get(
     State(app): State<App>,
     principal: Principal,
@@ -142,8 +142,8 @@ pub(crate) struct HandedOver {
     request_body = HandOver,
     responses(
         (status = 200, description = "Handed over", body = HandedOver),
-        (status = 404, description = "There is no such server or collector", body = ref("ProblemDocument"), content_type = "application/problem+json"),
-        (status = 409, description = "The collector is revoked", body = ref("ProblemDocument"), content_type = "application/problem+json")))]
+        (status = 404, description = "There is no such server or collector", body = ref("#/components/schemas/ProblemDocument"), content_type = "application/problem+json"),
+        (status = 409, description = "The collector is revoked", body = ref("#/components/schemas/ProblemDocument"), content_type = "application/problem+json")))]
 pub(crate) async fn hand_over(
     State(app): State<App>,
     principal: Principal,

@@ -56,9 +56,9 @@ pub(crate) fn new_user(username: &str, password_hash: String, role: Role) -> Use
 /// Works once, while there is no user, for whoever has the token that the server printed at its start.
 #[utoipa::path(post, path = "/api/v1/auth/setup", tag = "auth", params(SessionParams), request_body = Setup, responses(
     (status = 200, description = "Made, and logged in", body = SessionView),
-    (status = 403, description = "The token is wrong, or set-up is off", body = ref("ProblemDocument"), content_type = "application/problem+json"),
-    (status = 409, description = "There is a user already", body = ref("ProblemDocument"), content_type = "application/problem+json"),
-    (status = 422, description = "A name or password that can't be taken", body = ref("ProblemDocument"), content_type = "application/problem+json")))]
+    (status = 403, description = "The token is wrong, or set-up is off", body = ref("#/components/schemas/ProblemDocument"), content_type = "application/problem+json"),
+    (status = 409, description = "There is a user already", body = ref("#/components/schemas/ProblemDocument"), content_type = "application/problem+json"),
+    (status = 422, description = "A name or password that can't be taken", body = ref("#/components/schemas/ProblemDocument"), content_type = "application/problem+json")))]
 pub(crate) async fn setup(
     State(app): State<App>,
     peer: Peer,

@@ -117,10 +117,10 @@ pub(crate) fn guarded(app: &App, principal: &Principal, sql: &str, params: Vec<S
 /// body breaks off. At most two queries of one user run at once, further ones wait.
 #[utoipa::path(post, path = "/api/v1/sql", tag = "query", request_body = Query, responses(
     (status = 200, description = "Rows", content((Answer = "application/json"), (String = "text/csv"), (Vec<u8> = "application/vnd.apache.arrow.stream"))),
-    (status = 406, description = "A form that there is not", body = ref("ProblemDocument"), content_type = "application/problem+json"),
-    (status = 422, description = "The query failed, took too long or too much memory", body = ref("ProblemDocument"), content_type = "application/problem+json"),
-    (status = 429, description = "Too many queries of this user wait", body = ref("ProblemDocument"), content_type = "application/problem+json"),
-    (status = 503, description = "All workers are taken, or the system ended the query's process", body = ref("ProblemDocument"), content_type = "application/problem+json")))]
+    (status = 406, description = "A form that there is not", body = ref("#/components/schemas/ProblemDocument"), content_type = "application/problem+json"),
+    (status = 422, description = "The query failed, took too long or too much memory", body = ref("#/components/schemas/ProblemDocument"), content_type = "application/problem+json"),
+    (status = 429, description = "Too many queries of this user wait", body = ref("#/components/schemas/ProblemDocument"), content_type = "application/problem+json"),
+    (status = 503, description = "All workers are taken, or the system ended the query's process", body = ref("#/components/schemas/ProblemDocument"), content_type = "application/problem+json")))]
 pub(crate) async fn sql(
     State(app): State<App>,
     principal: Principal,

@@ -92,7 +92,7 @@ pub(crate) async fn list(
 /// Make a token
 #[utoipa::path(post, path = "/api/v1/tokens", tag = "tokens", request_body = NewToken, responses(
     (status = 201, description = "Made; the token is shown once", body = CreatedToken),
-    (status = 422, description = "A name, scope or end that makes no sense", body = ref("ProblemDocument"), content_type = "application/problem+json")))]
+    (status = 422, description = "A name, scope or end that makes no sense", body = ref("#/components/schemas/ProblemDocument"), content_type = "application/problem+json")))]
 pub(crate) async fn create(
     State(app): State<App>,
     principal: Principal,
@@ -141,7 +141,7 @@ async fn find(app: &App, principal: &Principal, id: Uuid) -> ApiResult<ApiToken>
 #[utoipa::path(get, path = "/api/v1/tokens/{id}", tag = "tokens", params(("id" = Uuid, Path, description = "Its id")),
     responses(
         (status = 200, description = "The token, without its secret", body = TokenView),
-        (status = 404, description = "There is none", body = ref("ProblemDocument"), content_type = "application/problem+json")))]
+        (status = 404, description = "There is none", body = ref("#/components/schemas/ProblemDocument"), content_type = "application/problem+json")))]
 pub(crate) async fn get(
     State(app): State<App>,
     principal: Principal,
@@ -156,7 +156,7 @@ pub(crate) async fn get(
 #[utoipa::path(delete, path = "/api/v1/tokens/{id}", tag = "tokens", params(("id" = Uuid, Path, description = "Its id")),
     responses(
         (status = 204, description = "Removed"),
-        (status = 404, description = "There is none", body = ref("ProblemDocument"), content_type = "application/problem+json")))]
+        (status = 404, description = "There is none", body = ref("#/components/schemas/ProblemDocument"), content_type = "application/problem+json")))]
 pub(crate) async fn remove(
     State(app): State<App>,
     principal: Principal,

@@ -116,6 +116,11 @@ fn describe(operation: &mut Operation, permission: Permission) {
         answers.push(("401", "No login, or one that has ended"));
         answers.push(("403", "The login does not allow this"));
     }
+    if operation.request_body.is_some() {
+        answers.push(("413", "The body is too large"));
+        answers.push(("415", "The body is of another kind than the operation takes"));
+        answers.push(("422", "The body has another form than the operation takes"));
+    }
     answers.push(("503", "The store is not available; see Retry-After"));
     for (status, text) in answers {
         operation.responses.responses.entry(status.to_owned()).or_insert_with(|| problem(text).into());

@@ -1,5 +1,7 @@
 //! What pushes are answered.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use axum::{
     Json,
     http::{HeaderName, HeaderValue, StatusCode},
@@ -73,16 +75,27 @@ pub(crate) struct RejectedItem {
 }
 
 impl DocumentReply {
-    /// The reply to metrics of which some did not become frames; `positions` are
-    /// those of the frames.
-    pub(crate) fn new(mut rejected: Vec<RejectedItem>, positions: &[usize], outcome: &AppendOutcome) -> Self {
+    /// The reply to so many metrics, of which some did not become frames; `positions`
+    /// are those of the frames, of which a metric may have several or none.
+    pub(crate) fn new(
+        metrics: usize,
+        mut rejected: Vec<RejectedItem>,
+        positions: &[usize],
+        outcome: &AppendOutcome,
+    ) -> Self {
+        // Of each metric that has frames: whether one of them is new.
+        let mut stored: BTreeMap<usize, bool> = BTreeMap::new();
         for (index, (_, outcome)) in positions.iter().zip(&outcome.frames) {
-            if let Some((code, message)) = refusal(outcome) {
-                rejected.push(RejectedItem { index: *index, seq: None, code, message });
+            match refusal(outcome) {
+                Some((code, message)) => rejected.push(RejectedItem { index: *index, seq: None, code, message }),
+                None => *stored.entry(*index).or_default() |= matches!(outcome, FrameOutcome::Accepted),
             }
         }
         rejected.sort_by_key(|item| item.index);
-        let (accepted, duplicates) = (outcome.accepted(), outcome.duplicates());
+        let refused: BTreeSet<usize> =
+            rejected.iter().map(|item| item.index).filter(|index| !stored.contains_key(index)).collect();
+        let duplicates = stored.values().filter(|is_new| !**is_new).count();
+        let accepted = metrics.saturating_sub(duplicates + refused.len());
         let status = match (accepted + duplicates, rejected.len()) {
             (_, 0) => DocumentStatus::Success,
             (0, _) => DocumentStatus::Refused,

@@ -56,6 +56,10 @@ pub(crate) fn expand(
         |error: io::Error| Problem::bad_request("bad_compression", format!("the body can't be decompressed: {error}"));
     match encoding {
         Encoding::Identity => Ok(body.clone()),
+        // Agents of version 3 say gzip and mean zlib.
+        Encoding::Gzip if is_zlib(body) => {
+            read(flate2::read::ZlibDecoder::new(&**body), body.len(), limits, place, broken)
+        }
         Encoding::Gzip => read(flate2::read::MultiGzDecoder::new(&**body), body.len(), limits, place, broken),
         Encoding::Zstd => {
             let mut decoder = zstd::stream::read::Decoder::with_buffer(&**body).map_err(broken)?;
@@ -63,6 +67,13 @@ pub(crate) fn expand(
             read(decoder, body.len(), limits, place, broken)
         }
     }
+}
+
+/// Whether these are the first bytes of zlib: deflate with a window of up to 32 KiB, and a sum
+/// that is a multiple of 31. None of gzip's are.
+fn is_zlib(body: &[u8]) -> bool {
+    let [method, flags, ..] = body else { return false };
+    method & 0x0f == 8 && method >> 4 <= 7 && (u16::from(*method) << 8 | u16::from(*flags)) % 31 == 0
 }
 
 fn read(

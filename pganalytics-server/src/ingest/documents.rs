@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use pganalytics_core::{
-    Batch, CollectorId, InstanceId, Schema, Seq, ServerId, Source, Timestamp,
+    CollectorId, InstanceId, Schema, Seq, ServerId, Source, Timestamp,
     catalog::Catalog,
     frame::VerifiedFrame,
-    json::{Defaults, JsonError, JsonLimits, MetricError, PushDocument},
+    json::{Defaults, JsonError, JsonLimits, PushDocument, ReadMetric},
 };
 use pganalytics_store::{AppendOutcome, Origin, PushKey, Unnumbered};
 use serde::Deserialize;
@@ -114,30 +114,37 @@ pub(crate) async fn push(app: &App, principal: &Principal, pushed: Pushed, place
         .add(body.len().saturating_mul(PER_BYTE).saturating_add(reading.limits.max_values.saturating_mul(PER_VALUE)))?;
     let rules = Rules::new(&app.settings.ingest, received_at);
     let sender = principal.rate_key().unwrap_or_default();
-    let (key, checked, place) = app
+    let (key, count, checked, place) = app
         .decoders
         .run(move || {
-            let metrics = reading.parse(&body)?;
-            let key = key_of(sender, key.as_deref(), &body, &metrics, received_at);
-            let checked = encode(metrics, &rules);
+            let document = reading.parse(&body)?;
+            let key = key_of(sender, key.as_deref(), &body, &document.metrics, received_at);
+            let count = document.metric_count;
+            let checked = encode(document.metrics, &rules);
             let frames: usize = checked.frames.iter().filter_map(|frame| Some(frame.frame()?.bytes().len())).sum();
             place.shrink_to(before.saturating_add(frames));
-            Ok::<_, Problem>((key, checked, place))
+            Ok::<_, Problem>((key, count, checked, place))
         })
         .await??;
     let origin = app.origin(principal.tenant, collector, received_at);
-    let answer = store(app, &origin, key, checked).await?;
+    let answer = store(app, &origin, key, count, checked).await?;
     // It is held until the store has the bytes.
     drop(place);
     app.senders.touch(app, collector, received_at).await;
     Ok(answer)
 }
 
-/// Stores what is good of a push, once, and says what became of all.
-async fn store(app: &App, origin: &Origin, key: Option<PushKey>, checked: Checked) -> ApiResult<PushAnswer> {
+/// Stores what is good of a push of so many metrics, once, and says what became of all.
+async fn store(
+    app: &App,
+    origin: &Origin,
+    key: Option<PushKey>,
+    metrics: usize,
+    checked: Checked,
+) -> ApiResult<PushAnswer> {
     let Checked { positions, frames, rejected } = checked;
     let expired = frames::expired(app, origin.received_at, &frames);
-    let reply = move |outcome: &AppendOutcome| DocumentReply::new(rejected, &positions, outcome);
+    let reply = move |outcome: &AppendOutcome| DocumentReply::new(metrics, rejected, &positions, outcome);
     let counted = |reply: DocumentReply| {
         app.counters.pushed(reply.accepted, reply.duplicates, reply.rejected.len());
         app.counters.rejected(reply.rejected.iter().map(|item| item.code.as_str()));
@@ -168,7 +175,7 @@ fn key_of(
     sender: Uuid,
     name: Option<&str>,
     body: &[u8],
-    metrics: &[Result<Batch, MetricError>],
+    metrics: &[ReadMetric],
     received_at: Timestamp,
 ) -> Option<PushKey> {
     let content: [u8; 32] = Sha256::digest(body).into();
@@ -178,11 +185,11 @@ fn key_of(
     if let Some(name) = name {
         return Some(PushKey { key: hash(b"name", name.as_bytes()), content });
     }
-    let dated = metrics.iter().flatten().all(|batch| batch.scrape.collected_at != received_at);
+    let is_dated =
+        |metric: &ReadMetric| metric.batch.as_ref().ok().is_none_or(|batch| batch.scrape.collected_at != received_at);
+    let dated = metrics.iter().all(is_dated);
     dated.then(|| PushKey { key: hash(b"body", &content), content })
 }
-
-type Metrics = Vec<Result<Batch, MetricError>>;
 
 /// What parsing a document needs.
 struct Reading {
@@ -192,18 +199,17 @@ struct Reading {
 }
 
 impl Reading {
-    fn parse(&self, body: &[u8]) -> ApiResult<Metrics> {
+    fn parse(&self, body: &[u8]) -> ApiResult<PushDocument> {
         let lookup = |name: &str| self.catalog.get(name).map(|known| Arc::clone(known.schema())) as Option<Arc<Schema>>;
-        let document = PushDocument::parse(body, &self.limits, &lookup, &self.defaults);
-        document.map(|document| document.metrics).map_err(|error| problem(&error))
+        PushDocument::parse(body, &self.limits, &lookup, &self.defaults).map_err(|error| problem(&error))
     }
 }
 
 /// Frames of metrics.
-fn encode(metrics: Metrics, rules: &Rules) -> Checked {
+fn encode(metrics: Vec<ReadMetric>, rules: &Rules) -> Checked {
     let mut checked = Checked::default();
-    for (index, metric) in metrics.into_iter().enumerate() {
-        let batch: Batch = match metric {
+    for ReadMetric { index, batch } in metrics {
+        let batch = match batch {
             Ok(batch) => batch,
             Err(error) => {
                 checked.reject(index, None, error.code, error.message);

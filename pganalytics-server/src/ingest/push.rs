@@ -89,10 +89,10 @@ impl Form {
     )),
     responses(
         (status = 200, description = "Taken, at least in part (`partial`)", body = PushAnswer),
-        (status = 409, description = "Two agents send this stream (`fork`); nothing was taken", body = ref("ProblemDocument"), content_type = "application/problem+json"),
-        (status = 408, description = "The body came too slowly", body = ref("ProblemDocument"), content_type = "application/problem+json"),
-        (status = 413, description = "Too large as it came (`body_too_large`), expanded (`expands_too_much`) or decoded (`push_too_large`); send fewer frames at once", body = ref("ProblemDocument"), content_type = "application/problem+json"),
-        (status = 415, description = "A content type or encoding that is not taken", body = ref("ProblemDocument"), content_type = "application/problem+json"),
+        (status = 409, description = "Two agents send this stream (`fork`); nothing was taken", body = ref("#/components/schemas/ProblemDocument"), content_type = "application/problem+json"),
+        (status = 408, description = "The body came too slowly", body = ref("#/components/schemas/ProblemDocument"), content_type = "application/problem+json"),
+        (status = 413, description = "Too large as it came (`body_too_large`), expanded (`expands_too_much`) or decoded (`push_too_large`); send fewer frames at once", body = ref("#/components/schemas/ProblemDocument"), content_type = "application/problem+json"),
+        (status = 415, description = "A content type or encoding that is not taken", body = ref("#/components/schemas/ProblemDocument"), content_type = "application/problem+json"),
         (status = 422, description = "Nothing was taken: refused one by one (a reply with `refused`), not frames, not a push document, or another document under the same key (`idempotency_key_reused`)", content(
             (PushAnswer = "application/json"),
             (ProblemDocument = "application/problem+json"),

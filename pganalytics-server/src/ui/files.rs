@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use axum::http::{HeaderMap, HeaderValue, header};
 use bytes::Bytes;
+use pganalytics_store::sql::TrustedQueries;
 use rust_embed::{EmbeddedFile, RustEmbed};
 
 use crate::auth::random;
@@ -38,6 +39,8 @@ pub(super) struct File {
 }
 
 const INDEX: &str = "index.html";
+/// The texts of the queries that the pages send, with `{n}` where a number is.
+const QUERIES: &str = "queries.json";
 /// Where the build puts what has a hash in its name.
 const ASSETS: &str = "assets/";
 
@@ -86,6 +89,17 @@ impl Site {
         };
         Some(File { bytes, kind: kind_of(name), tag, encoding, immutable: name.starts_with(ASSETS) })
     }
+}
+
+/// The queries of the UI in this program; none where it was not built.
+pub(crate) fn queries() -> TrustedQueries {
+    let Some(file) = Built::get(QUERIES) else { return TrustedQueries::default() };
+    let texts: Vec<String> = serde_json::from_slice(&file.data).unwrap_or_else(|error| {
+        // They run all the same, as anybody's SQL.
+        tracing::warn!(%error, "the list of the web UI's queries can't be read; make ui makes it anew");
+        Vec::new()
+    });
+    TrustedQueries::new(texts)
 }
 
 /// The build writes `./` before each file that the page names.

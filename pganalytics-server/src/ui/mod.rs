@@ -18,6 +18,7 @@ use axum::{
     routing,
 };
 
+pub(crate) use self::files::queries;
 use self::files::{File, Site};
 use crate::{
     auth::{permission::Permission, routes::Routes},

@@ -140,3 +140,44 @@ async fn what_is_no_push_is_told_so() {
         assert!(message.len() > 10, "{message}");
     }
 }
+
+/// A push of an agent of version 3, one document of each type.
+const VERSION_3: &str = include_str!("../../../pganalytics-core/src/json/former/push.json");
+
+#[tokio::test]
+async fn agents_of_version_3_are_understood() {
+    let server = start().await;
+    let admin = server.admin_token().await;
+    // They say gzip and send zlib.
+    let mut zlib = flate2::write::ZlibEncoder::new(Vec::new(), Compression::default());
+    zlib.write_all(VERSION_3.as_bytes()).unwrap();
+    let zlib = zlib.finish().unwrap();
+    let push = || {
+        let request = server.post("metrics/push").bearer_auth(&admin).header("Content-Type", "application/json");
+        request.header("Content-Encoding", "gzip").body(zlib.clone()).send()
+    };
+    let answer = read(push().await.unwrap(), StatusCode::OK).await;
+    let expected =
+        json!({"status": "success", "accepted": 11, "duplicates": 0, "rejected": [], "next_config_version": 0});
+    assert_eq!(answer, expected);
+    let again = push().await.unwrap();
+    assert_eq!(again.headers()["idempotency-replayed"], "true");
+    assert_eq!(read(again, StatusCode::OK).await, expected);
+    for (sql, rows) in [
+        ("select relname, n_dead_tup from pg_stat_user_tables order by 1", json!([["noidx", 0], ["plain", 99]])),
+        (
+            "select database_name, extname from pg_extension where extname <> 'plpgsql'",
+            json!([["mon", "pg_stat_statements"]]),
+        ),
+        (
+            "select indexrelname, size from pg_index_size order by 1",
+            json!([["plain_pkey", 40960], ["t26_pkey", 16384]]),
+        ),
+        ("select sum(calls) from pg_stat_statements", json!([[1630]])),
+        ("select count(*) from pg_query_text where query like '%pg_stat_user_tables%'", json!([[1]])),
+        ("select status, count(*) from v3_pg_stats_indexes group by 1", json!([["UNUSED", 2]])),
+        ("select distinct server from sysstat", json!([["db1"]])),
+    ] {
+        assert_eq!(json!(server.rows(&admin, sql).await), rows, "{sql}");
+    }
+}

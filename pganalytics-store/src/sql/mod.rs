@@ -88,6 +88,7 @@ mod sums;
 mod table;
 #[cfg(test)]
 mod tests;
+mod trusted;
 mod underway;
 mod watch;
 mod whole;
@@ -113,6 +114,7 @@ pub use self::{
     query::{SqlParam, SqlPrincipal, SqlQuery},
     runner::{InProcess, PerPrincipal, SqlRunner},
     stream::{Answer, RecordStream},
+    trusted::{TrustedInProcess, TrustedQueries},
 };
 
 /// How far before the first time asked for is read. Keyframes come at least

@@ -1,6 +1,6 @@
 // Several queries in one request, answered by lines as they are ready.
 import { ApiError, request } from "./api";
-import type { Value } from "./catalogue";
+import type { Value } from "./queryText";
 
 export interface BatchQuery {
   id: string;

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { catalogue, expand, parseQuery } from "./catalogue";
+import { catalogue } from "./catalogue";
+import { expand, parseQuery, written } from "./queryText";
 
 const values = {
   server: "s",
@@ -24,6 +25,7 @@ test("every query of the catalogue is written out wholly", () => {
   for (const query of catalogue.values()) {
     const { sql, params } = expand(query, { values, step: 60 });
     expect(sql, query.name).not.toMatch(/[{}]/);
+    expect(written(query, "{n}").replaceAll("{n}", "60"), query.name).toBe(sql);
     expect(sql, query.name).not.toContain("drop table");
     expect(params, query.name).toHaveLength(query.params.length);
     for (const [, number] of sql.matchAll(/\$(\d+)/g)) expect(Number(number), query.name).toBeLessThanOrEqual(params.length);

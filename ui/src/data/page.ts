@@ -3,7 +3,8 @@ import { keepPreviousData, useQuery, useQueryClient } from "@tanstack/react-quer
 import { useMemo } from "react";
 import { ApiError } from "./api";
 import { type BatchQuery, type Outcome, type Rows, runBatch } from "./batch";
-import { type Value, catalogue, expand } from "./catalogue";
+import { catalogue } from "./catalogue";
+import { type Value, expand } from "./queryText";
 import { type Range, otherPeriod, parseTime, printTime, stepOf } from "./range";
 import { useSession } from "./session";
 import { type Times, useTimes } from "./url";

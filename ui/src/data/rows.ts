@@ -1,6 +1,6 @@
 // Rows of an answer by the names of their columns.
 import type { Outcome, Rows } from "./batch";
-import type { Value } from "./catalogue";
+import type { Value } from "./queryText";
 
 export type Row = Record<string, Value>;
 

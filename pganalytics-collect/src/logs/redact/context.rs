@@ -3,8 +3,9 @@
 
 use std::fmt::Write as _;
 
+use pganalytics_core::privacy::redact_sql;
+
 use super::template::{OF_CONTEXTS, OMITTED};
-use crate::privacy::redact_sql;
 
 const STATEMENT: &str = "SQL statement \"";
 const EXPRESSION: &str = "SQL expression \"";

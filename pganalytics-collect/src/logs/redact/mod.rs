@@ -4,7 +4,7 @@
 //! be PostgreSQL's own (`templates`), and of that only what is a name or a
 //! number. Functions can raise any text they like, so a text of unknown wording
 //! becomes `…`, whatever its severity. Statements lose their literals by
-//! [`crate::privacy`]. What is never taken away: names of users,
+//! [`pganalytics_core::privacy`]. What is never taken away: names of users,
 //! databases and applications, addresses, and where PostgreSQL's source logged
 //! the entry.
 
@@ -17,6 +17,7 @@ mod tests;
 
 use std::borrow::Cow;
 
+use pganalytics_core::privacy::redact_sql;
 use serde::{Deserialize, Serialize};
 
 use self::template::{OF_DETAILS, OF_HINTS, OF_MESSAGES, OMITTED};
@@ -25,7 +26,6 @@ use super::{
     entry::{Entry, Severity},
     facts::{DeadlockMember, Facts},
 };
-use crate::privacy::redact_sql;
 
 /// What of an entry's texts may leave the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]

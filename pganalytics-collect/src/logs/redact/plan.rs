@@ -3,15 +3,13 @@
 //! What is kept is named: kinds of nodes, names of tables and indexes, numbers.
 //! Any other text of a plan may be an expression, and its literals go.
 
+use pganalytics_core::privacy::{redact_expression, redact_sql, redact_strings};
 use serde_json::Value;
 
 use super::template::OMITTED;
-use crate::{
-    logs::{
-        classify::root,
-        facts::{Plan, PlanFormat},
-    },
-    privacy::{redact_expression, redact_sql, redact_strings},
+use crate::logs::{
+    classify::root,
+    facts::{Plan, PlanFormat},
 };
 
 /// A plan and its statement without values; the statement only where it is easy

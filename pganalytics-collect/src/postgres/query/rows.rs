@@ -1,6 +1,6 @@
 //! From a server's rows to the catalog's columns, by name.
 
-use pganalytics_core::{ColumnData, ColumnType, Rows, Value, catalog::Measurement};
+use pganalytics_core::{ColumnData, ColumnType, Rows, Value, catalog::Measurement, privacy::redact_sql};
 use tokio_postgres::Row;
 
 use super::{
@@ -8,7 +8,6 @@ use super::{
     fault::QueryFault,
     text::ServerEncoding,
 };
-use crate::privacy::redact_sql;
 
 /// Reads the rows of one measurement.
 pub(crate) struct RowReader<'m> {

@@ -3,7 +3,7 @@ import { type FormEvent, type ReactNode, useState } from "react";
 import { Dialog } from "../../components/Dialog";
 import { Failed } from "../../components/Panel";
 import { ApiError, getJson, request } from "../../data/api";
-import type { Value } from "../../data/catalogue";
+import type { Value } from "../../data/queryText";
 import { readParams } from "./result";
 
 export interface SavedQuery {

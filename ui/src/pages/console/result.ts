@@ -1,6 +1,6 @@
 // What an answer of the console is drawn as.
 import type { Rows } from "../../data/batch";
-import type { Value } from "../../data/catalogue";
+import type { Value } from "../../data/queryText";
 
 /** Parameters as they stand in the address: a JSON array of plain values. */
 export function readParams(text: string): Value[] | null {

@@ -30,4 +30,4 @@ mod tests;
 mod token;
 
 pub use sql::redact_sql;
-pub(crate) use sql::{redact_expression, redact_strings};
+pub use sql::{redact_expression, redact_strings};

@@ -15,13 +15,15 @@ pub fn redact_sql(sql: &str) -> Cow<'_, str> {
 }
 
 /// The same of an expression of PostgreSQL's own making: no word of it is a value.
-pub(crate) fn redact_expression(text: &str) -> Cow<'_, str> {
+#[must_use]
+pub fn redact_expression(text: &str) -> Cow<'_, str> {
     Writer::new(text, What::Expression).write()
 }
 
 /// Without strings and comments: for texts like plans, whose numbers are more
 /// than literals.
-pub(crate) fn redact_strings(text: &str) -> Cow<'_, str> {
+#[must_use]
+pub fn redact_strings(text: &str) -> Cow<'_, str> {
     Writer::new(text, What::Strings).write()
 }
 
