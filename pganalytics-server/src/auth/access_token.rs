@@ -319,7 +319,7 @@ mod tests {
         let (token, _) = signer.issue(&user(), Uuid::new_v4(), NOW()).unwrap();
         let claims = signer.verify(&token, NOW()).unwrap();
         let header = Header { alg: Algorithm::HS256, ..header(&signer) };
-        let public = signer.keys.read().unwrap().current().unwrap().decoding.as_bytes().to_vec();
+        let public = signer.keys.read().unwrap().current().unwrap().decoding.try_get_as_bytes().unwrap().to_vec();
         let forged = jsonwebtoken::encode(&header, &claims, &EncodingKey::from_secret(&public)).unwrap();
         assert_eq!(signer.verify(&forged, NOW()).err(), Some(Refused::Invalid));
     }

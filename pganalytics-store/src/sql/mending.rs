@@ -1,7 +1,8 @@
 //! Queries go on without chunks that can't be read.
 //!
-//! A query that meets one fails before its first rows, as a rule; the chunk is set aside, and
-//! the query is run again. Then the answer says so: what it asks for is not all there.
+//! A query that meets one before a megabyte of its rows is there is run again, after the chunk
+//! was set aside. Then the answer says so: what it asks for is not all there. One that meets
+//! it later breaks off; the next one does not meet it any more.
 
 use std::{fmt, future::Future, sync::Arc};
 
@@ -12,19 +13,21 @@ use crate::{error::StoreError, metric_store::MetricStore, quarantine::Quarantine
 
 /// Chunks that one query gets out of its way.
 const MOST: usize = 16;
+/// Bytes of rows that are waited for before the first one goes out.
+const WAIT_BYTES: usize = 1 << 20;
 /// Gaps that an answer tells one by one.
 const TOLD: usize = 5;
 
 /// Runs a query, again where a chunk was set aside that it met.
 pub(crate) async fn run<F: Future<Output = Result<RecordStream, StoreError>>>(
-    store: &dyn MetricStore,
+    store: &Arc<dyn MetricStore>,
     query: &SqlQuery,
     once: impl Fn() -> F,
 ) -> Result<RecordStream, StoreError> {
     let mut tries = 0;
     let rows = loop {
         let begun = match once().await {
-            Ok(rows) => rows.begun().await,
+            Ok(rows) => rows.begun(WAIT_BYTES).await,
             Err(error) => Err(error),
         };
         match begun {
@@ -32,6 +35,7 @@ pub(crate) async fn run<F: Future<Output = Result<RecordStream, StoreError>>>(
             other => break other?,
         }
     };
+    let rows = rows.with_mender(Arc::clone(store));
     let aside = store.quarantined(query.principal().tenant).await?;
     Ok(if aside.is_empty() { rows } else { rows.with_warnings(warnings(query, &aside)) })
 }
@@ -79,7 +83,7 @@ impl fmt::Debug for Mending {
 #[async_trait]
 impl SqlRunner for Mending {
     async fn run(&self, query: SqlQuery) -> Result<RecordStream, StoreError> {
-        run(&*self.store, &query, || self.runner.run(query.clone())).await
+        run(&self.store, &query, || self.runner.run(query.clone())).await
     }
 
     async fn check(&self) -> Result<(), StoreError> {

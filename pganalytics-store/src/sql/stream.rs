@@ -1,6 +1,7 @@
 //! Rows of an answer.
 
 use std::{
+    collections::VecDeque,
     future::Future as _,
     pin::Pin,
     sync::Arc,
@@ -13,13 +14,14 @@ use datafusion::arrow::{
 };
 use futures::{Stream, StreamExt as _, stream::BoxStream};
 use tokio::{
+    runtime::Handle,
     sync::mpsc,
     task::AbortHandle,
     time::{Instant, Sleep},
 };
 
 use super::{error::SqlError, watch::Stop};
-use crate::error::StoreError;
+use crate::{error::StoreError, metric_store::MetricStore};
 
 /// What the engine's task tells its reader.
 pub(super) enum Message {
@@ -45,8 +47,10 @@ pub struct RecordStream {
     schema: SchemaRef,
     source: Source,
     truncated: bool,
-    /// The first batch, where it was waited for already.
-    first: Option<RecordBatch>,
+    /// The first batches, where they were waited for already.
+    first: VecDeque<RecordBatch>,
+    /// Whom damaged chunks are told to.
+    mender: Option<Arc<dyn MetricStore>>,
     warnings: Vec<String>,
     /// Dropped after the source, with which it ends.
     held: Option<Box<dyn Send>>,
@@ -72,7 +76,8 @@ impl RecordStream {
             schema: SchemaRef::new(Schema::empty()),
             source,
             truncated: false,
-            first: None,
+            first: VecDeque::new(),
+            mender: None,
             warnings: Vec::new(),
             held: None,
         }
@@ -85,7 +90,8 @@ impl RecordStream {
             schema,
             source: Source::Messages(messages),
             truncated: false,
-            first: None,
+            first: VecDeque::new(),
+            mender: None,
             warnings: Vec::new(),
             held: None,
         }
@@ -113,19 +119,33 @@ impl RecordStream {
             schema,
             source: Source::Given(batches.into_iter()),
             truncated,
-            first: None,
+            first: VecDeque::new(),
+            mender: None,
             warnings: Vec::new(),
             held: None,
         }
     }
 
-    /// Waits for the first rows.
+    /// Waits for the first rows, some bytes of them.
     ///
     /// # Errors
     /// What went wrong until then.
-    pub(crate) async fn begun(mut self) -> Result<Self, StoreError> {
-        self.first = self.next().await.transpose()?;
+    pub(crate) async fn begun(mut self, bytes: usize) -> Result<Self, StoreError> {
+        let (mut first, mut waiting) = (VecDeque::new(), 0);
+        while waiting < bytes
+            && let Some(batch) = self.next().await
+        {
+            let batch = batch?;
+            waiting += batch.get_array_memory_size();
+            first.push_back(batch);
+        }
+        self.first = first;
         Ok(self)
+    }
+
+    /// What turns out to be damaged from now on is set aside in this store.
+    pub(crate) fn with_mender(self, store: Arc<dyn MetricStore>) -> Self {
+        Self { mender: Some(store), ..self }
     }
 
     pub(crate) fn with_warnings(self, warnings: Vec<String>) -> Self {
@@ -148,7 +168,7 @@ impl RecordStream {
     /// return. True only once the stream has ended.
     #[must_use]
     pub fn truncated(&self) -> bool {
-        self.truncated && matches!(self.source, Source::Ended)
+        self.truncated && self.first.is_empty() && matches!(self.source, Source::Ended)
     }
 
     /// Waits for all rows.
@@ -176,7 +196,7 @@ impl Stream for RecordStream {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
-        if let Some(first) = this.first.take() {
+        if let Some(first) = this.first.pop_front() {
             return Poll::Ready(Some(Ok(first)));
         }
         let item = match &mut this.source {
@@ -199,6 +219,12 @@ impl Stream for RecordStream {
                 }
             }
         };
+        if let Some(Err(StoreError::Damaged { chunk, .. })) = &item
+            && let (Some(store), Ok(runtime)) = (this.mender.take(), Handle::try_current())
+        {
+            let chunk = *chunk;
+            runtime.spawn(async move { store.set_aside(chunk).await });
+        }
         if !matches!((&item, &this.source), (Some(Ok(_)), Source::Given(_))) {
             this.source = Source::Ended;
             this.held = None;

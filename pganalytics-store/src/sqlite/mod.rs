@@ -193,7 +193,8 @@ impl MetricStore for SqliteStore {
     }
 
     async fn query(&self, query: SqlQuery) -> Result<RecordStream, StoreError> {
-        mending::run(self, &query, || self.inner.engine.execute(Arc::new(self.clone()), query.clone())).await
+        let store: Arc<dyn MetricStore> = Arc::new(self.clone());
+        mending::run(&store, &query, || self.inner.engine.execute(Arc::new(self.clone()), query.clone())).await
     }
 
     async fn set_aside(&self, chunk: u64) -> Result<bool, StoreError> {
