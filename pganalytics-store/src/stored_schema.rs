@@ -135,13 +135,19 @@ fn others(versions: &[Version<'_>], column: &Column, taken: &[&str]) -> Vec<Colu
     };
     let one = |class: Class| {
         let mut name = format!("{}{}", column.name, class.suffix());
-        while taken.contains(&name.as_str()) {
+        // The longest of such names, so that it is told from those that were there.
+        while taken.iter().any(|taken| is_lengthened(taken, &name)) {
             name.push('_');
         }
         let other = Column::new(&name, ColumnKind::Info, widest(versions, class));
         (name.len() <= MAX_NAME).then(|| Column { unit: column.unit.clone(), ..other })
     };
     Class::ALL.into_iter().filter(held).filter_map(one).collect()
+}
+
+/// Whether a name is another one with underscores behind it, or none.
+fn is_lengthened(name: &str, other: &str) -> bool {
+    name.strip_prefix(other).is_some_and(|rest| rest.bytes().all(|byte| byte == b'_'))
 }
 
 /// For each column of a merged schema the one whose values of another type it has, if it
@@ -155,11 +161,7 @@ pub(crate) fn beside(merged: &Schema) -> Vec<Option<usize>> {
             column.name.trim_end_matches('_').strip_suffix(suffix).filter(|_| column.kind == ColumnKind::Info)?;
         let at = merged.position(stem)?;
         let base = columns.get(at)?;
-        // Of several such names the longest was made, the others were there.
-        let longer = |other: &Column| {
-            let rest = other.name.strip_prefix(column.name.as_str());
-            rest.is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|byte| byte == b'_'))
-        };
+        let longer = |other: &Column| other.name != column.name && is_lengthened(&other.name, &column.name);
         let is_one = base.ty != ColumnType::Text && Class::of(base.ty) != Class::of(column.ty);
         (is_one && !columns.iter().any(longer)).then_some(at)
     };
