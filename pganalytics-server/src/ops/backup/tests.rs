@@ -193,6 +193,14 @@ async fn names_that_leave_the_folder_and_foreign_manifests_are_refused() {
         });
         assert!(error.contains("no backup of this program"), "{name}: {error}");
     }
+    // Links, folders, devices, and headers that speak of the file behind them.
+    for kind in *b"12345LKxgS" {
+        let error = changed(&|bytes| {
+            bytes[156] = kind;
+            resum(bytes);
+        });
+        assert!(error.contains("no backup of this program"), "kind {}: {error}", char::from(kind));
+    }
     let error = changed(&|bytes| {
         bytes[124..136].copy_from_slice(&[0x80, 0, 0, 0, 0x7f, 0, 0, 0, 0, 0, 0, 0]);
         resum(bytes);
