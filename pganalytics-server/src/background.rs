@@ -13,7 +13,6 @@ use crate::{
 
 const COMPACT_EVERY: Duration = Duration::from_secs(180);
 const RETAIN_EVERY: Duration = Duration::from_secs(3600);
-#[expect(clippy::cast_sign_loss, reason = "it is none")]
 const KEYS_EVERY: Duration = Duration::from_secs(RELOAD_SECS as u64);
 /// It is for who looks at the present, so others do not hold it up.
 const HEADS_EVERY: Duration = Duration::from_secs(60);

@@ -39,7 +39,8 @@ fn frame(database: &str, minute: i64, keys: i64, keyframe: bool) -> VerifiedFram
     let schema = Schema::new(MeasurementName::new("damaged").unwrap(), CounterFamily::Cumulative, columns).unwrap();
     let mut rows = RowsBuilder::new(&schema);
     for id in 0..keys {
-        let noise = (id + 7 * minute + 1_000 * database.len() as i64).wrapping_mul(0x9e37_79b9_7f4a_7c15_u64.cast_signed());
+        let noise =
+            (id + 7 * minute + 1_000 * database.len() as i64).wrapping_mul(0x9e37_79b9_7f4a_7c15_u64.cast_signed());
         rows.push(&[Value::Int(id), Value::Int(minute), Value::Int(noise)]).unwrap();
     }
     let server_id = ServerId::of_host("db1");
