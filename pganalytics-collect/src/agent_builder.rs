@@ -131,7 +131,7 @@ impl AgentBuilder {
         self
     }
 
-    /// Where frames wait; default: a [`MemoryOutbox`]. A
+    /// Where frames wait; default: a [`MemoryOutbox`](crate::delivery::MemoryOutbox). A
     /// [`Spool`](crate::delivery::Spool) outlives the process.
     #[must_use]
     pub fn outbox(mut self, outbox: impl Outbox + 'static) -> Self {
