@@ -9,11 +9,8 @@
 use std::{hint::black_box, path::Path, sync::Arc, time::Instant};
 
 use criterion::{Criterion, criterion_group};
-use pganalytics_benches::Random;
-use pganalytics_core::{
-    Batch, CollectorId, ColumnKind, ColumnType, Epoch, InstanceId, RowsBuilder, Schema, Scrape, ScrapeClock,
-    ScrapeKind, Seq, ServerId, Source, StreamId, TenantId, Timestamp, Value, catalog::Catalog, frame::VerifiedFrame,
-};
+use pganalytics_benches::statements::{START, Statements};
+use pganalytics_core::{CollectorId, Seq, StreamId, TenantId, Timestamp, frame::VerifiedFrame};
 use pganalytics_store::{
     Job, MetricStore, Origin, StoreError,
     sql::{InProcess, SqlGuard, SqlPrincipal, SqlRunner},
@@ -25,7 +22,6 @@ const STATEMENTS: usize = 5_000;
 /// Of 100.
 const ACTIVE: [usize; 2] = [20, 100];
 const MINUTES: i64 = 26 * 60;
-const START: i64 = 1_769_860_800;
 
 const TOP: &str = "SELECT queryid, sum(total_exec_time) AS ms, sum(calls) AS calls FROM pg_stat_statements_delta
      WHERE time > timestamp '2026-01-31T14:00:00' GROUP BY queryid ORDER BY ms DESC LIMIT 20";
@@ -39,91 +35,11 @@ const MANY: &str = "SELECT * FROM pg_stat_statements_delta WHERE time > timestam
 #[cfg(target_os = "linux")]
 const WORKER: &str = "sql-worker";
 
-struct Statement {
-    keys: [i64; 3],
-    values: Vec<f64>,
-    cost: f64,
-}
-
-struct Server {
-    schema: Arc<Schema>,
-    source: Source,
-    random: Random,
-    statements: Vec<Statement>,
-    active: f64,
-}
-
-impl Server {
-    #[expect(clippy::cast_precision_loss, reason = "a share")]
-    fn new(active: usize) -> Self {
-        let schema = Arc::clone(Catalog::builtin().get("pg_stat_statements").unwrap().schema());
-        let mut random = Random::new(7);
-        let width = schema.columns().len();
-        let statement = |_| Statement {
-            keys: [5, 10 + random.below(4) as i64, random.bits().cast_signed()],
-            values: (0..width).map(|_| random.decades(7.0) as f64).collect(),
-            cost: random.decades(4.0) as f64,
-        };
-        let statements = (0..STATEMENTS).map(statement).collect();
-        let server_id = ServerId::of_cluster(1);
-        let source = Source {
-            server_id,
-            instance_id: InstanceId::of_address(server_id, "db1:5432"),
-            server: "db1".into(),
-            database: None,
-        };
-        Self { schema, source, random, statements, active: active as f64 / 100.0 }
-    }
-
-    #[expect(clippy::cast_possible_truncation, reason = "whole numbers")]
-    fn scrape(&mut self, minute: i64) -> Batch {
-        let kind = if minute % 60 == 0 { ScrapeKind::Keyframe } else { ScrapeKind::Delta };
-        let start = Timestamp::from_secs(START);
-        let columns = self.schema.columns();
-        let mut rows = RowsBuilder::new(&self.schema);
-        for statement in &mut self.statements {
-            let ran = self.random.unit() < self.active;
-            if ran {
-                let calls = self.random.decades(3.0) as f64;
-                for (value, column) in statement.values.iter_mut().zip(columns) {
-                    *value += match (column.kind, column.ty) {
-                        (ColumnKind::Counter, ColumnType::Float) => calls * statement.cost * self.random.unit() / 100.0,
-                        (ColumnKind::Counter, _) => calls,
-                        (ColumnKind::Gauge, _) => self.random.unit(),
-                        _ => 0.0,
-                    };
-                }
-            }
-            if ran || kind == ScrapeKind::Keyframe {
-                let mut keys = statement.keys.iter();
-                let value = |(column, value): (&pganalytics_core::Column, &f64)| match (column.kind, column.ty) {
-                    (ColumnKind::Key, ColumnType::Int) => Value::Int(keys.next().copied().unwrap_or_default()),
-                    (_, ColumnType::Int) => Value::Int(*value as i64),
-                    (_, ColumnType::Float) => Value::Float(*value),
-                    (_, ColumnType::Bool) => Value::Bool(true),
-                    (_, ColumnType::Timestamp) => Value::Timestamp(start.as_micros() - 1),
-                    (_, ColumnType::Text) => Value::Text("shop"),
-                };
-                let row: Vec<Value<'_>> = columns.iter().zip(&statement.values).map(value).collect();
-                rows.push(&row).unwrap();
-            }
-        }
-        let scrape = Scrape {
-            collected_at: start.plus_micros(minute * 60_000_000 + self.random.below(40_000) as i64),
-            interval_micros: 60_000_000,
-            kind,
-            epoch: Epoch { stamp: Some(start), started: Some(start), evictions: Some(0) },
-            clock: ScrapeClock::default(),
-        };
-        Batch { schema: Arc::clone(&self.schema), source: self.source.clone(), scrape, rows: rows.finish() }
-    }
-}
-
 /// A store of 26 hours, compacted but for the last two.
 async fn fill(folder: &Path, active: usize) -> SqliteStore {
     let store = SqliteStore::open(folder, SqliteOptions::default()).unwrap();
     let origin = Origin::new(TenantId::DEFAULT, CollectorId::random(), Timestamp::from_secs(START));
-    let (mut server, stream) = (Server::new(active), StreamId::random());
+    let (mut server, stream) = (Statements::new(STATEMENTS, active), StreamId::random());
     let begun = Instant::now();
     for minute in 0..MINUTES {
         let frame = VerifiedFrame::of_batch(Seq(minute.unsigned_abs() + 1), &server.scrape(minute)).unwrap();

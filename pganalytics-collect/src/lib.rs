@@ -138,6 +138,7 @@
 //! Embedders say `default-features = false` and name what they use.
 
 pub mod agent;
+mod agent_builder;
 mod agent_handle;
 mod agent_stats;
 pub mod change_filter;

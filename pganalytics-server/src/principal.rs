@@ -85,6 +85,15 @@ impl Principal {
         }
     }
 
+    /// Login name of that user.
+    #[must_use]
+    pub fn username(&self) -> Option<&str> {
+        match &self.kind {
+            PrincipalKind::User { username, .. } | PrincipalKind::Token { username, .. } => Some(username),
+            PrincipalKind::Collector { .. } | PrincipalKind::Anonymous => None,
+        }
+    }
+
     /// The agent that it is.
     #[must_use]
     pub fn collector(&self) -> Option<CollectorId> {

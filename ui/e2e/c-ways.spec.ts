@@ -1,6 +1,6 @@
 import { createServer, request } from "node:http";
 import type { AddressInfo } from "node:net";
-import { clusterSlug, expect, full, logIn, settled, test } from "./fixture";
+import { clusterSlug, expect, findings, full, logIn, settled, test } from "./fixture";
 
 test("a developer finds the statement, filters, compares, and opens it", async ({ page }) => {
   await logIn(page, full());
@@ -49,6 +49,60 @@ test("SQL is written, run, wrong, and taken along", async ({ page, watched }) =>
   const download = page.waitForEvent("download");
   await page.getByRole("button", { name: "All rows as CSV" }).click();
   expect((await download).suggestedFilename()).toBe("pganalytics.csv");
+});
+
+test("a million points are zoomed and moved without asking again, four in a pixel at most", async ({ page }) => {
+  const lines = Array.from({ length: 10 }, (_, at) => `sin(value / ${at + 50}.0) * ${at + 1} as line${at}`).join(", ");
+  await logIn(page, full(), `/sql?sql=${encodeURIComponent(`select to_timestamp(1767225600 + value) as t, ${lines} from generate_series(1, 100000)`)}`);
+  await page.locator(".editor .cm-content").click();
+  await page.keyboard.press("Control+Enter");
+  await page.getByRole("button", { name: "Chart", exact: true }).click();
+  const chart = page.getByRole("img", { name: /^Answer: / });
+  await expect(chart).toBeVisible({ timeout: 30_000 });
+  let calls = 0;
+  page.on("request", () => (calls += 1));
+  const button = (words: string) => page.getByRole("button", { name: `Answer: ${words}`, exact: true });
+  await button("nearer").click();
+  const taken = await page.evaluate(async () => {
+    const press = (words: string): void => document.querySelector<HTMLButtonElement>(`button[aria-label="Answer: ${words}"]`)?.click();
+    const path = ["nearer", "later", "nearer", "earlier", "nearer", "later", "wider", "later", "wider", "all", "nearer", "earlier"];
+    const [frames, drawn]: [number[], number[]] = [[], []];
+    const lineTo = Path2D.prototype.lineTo;
+    let points = 0;
+    Path2D.prototype.lineTo = function (x, y) { points += 1; lineTo.call(this, x, y); };
+    for (let round = 0; round < 120; round += 1) {
+      points = 0;
+      const begun = performance.now();
+      press(path[round % path.length] ?? "all");
+      await new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
+      frames.push(performance.now() - begun);
+      drawn.push(points);
+    }
+    Path2D.prototype.lineTo = lineTo;
+    frames.sort((a, b) => a - b);
+    return { median: frames[60] ?? 0, p95: frames[114] ?? 0, most: Math.max(...drawn), least: Math.min(...drawn), width: document.querySelector(".plot")?.clientWidth ?? 0 };
+  });
+  // A figure to look at: how long a frame takes here is the machine's affair.
+  console.log(`a move over 1M points: median ${taken.median.toFixed(1)} ms, p95 ${taken.p95.toFixed(1)} ms`);
+  expect(taken.least).toBeGreaterThan(0);
+  expect(taken.most).toBeLessThanOrEqual(taken.width * 4 * 10);
+  expect(calls).toBe(0);
+});
+
+test("a figure can be opened: its SQL, what PostgreSQL said, what was made of it", async ({ page }) => {
+  await logIn(page, full());
+  await page.goto(`${full()}/s/${await clusterSlug(page)}/overview?from=now-15m`);
+  await settled(page);
+  await page.getByLabel("Take along: Transactions").click();
+  await page.getByRole("button", { name: "Where it comes from" }).click();
+  const dialog = page.getByRole("dialog", { name: "Transactions: where it comes from" });
+  await expect(dialog.locator("pre")).toContainText("pg_stat_database_delta");
+  await expect(dialog.getByRole("region", { name: "pg_stat_database: As PostgreSQL said it" })).toContainText("shop");
+  await expect(dialog.getByRole("region", { name: "pg_stat_database: What was made of it: increases" })).toContainText("exact");
+  await expect(dialog.getByRole("region", { name: "pg_stat_database: How sure the increases are" })).toContainText("exact");
+  expect(await findings(page)).toEqual([]);
+  await page.keyboard.press("Escape");
+  await expect(dialog).toHaveCount(0);
 });
 
 test("an address says what in it means nothing, and the rest holds", async ({ page }) => {

@@ -2,21 +2,21 @@
 
 use axum::{Json, extract::State, http::StatusCode};
 use pganalytics_core::Timestamp;
-use pganalytics_store::{Document, meta_store::Role};
+use pganalytics_store::Document;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
+use super::kept::{Kind, content, may_remove};
 use crate::{
     error::{ApiResult, Problem},
     extract::{Body, List, PageParams, Params, Path},
-    principal::{Principal, PrincipalKind},
+    principal::Principal,
     state::{App, now},
 };
 
-const KIND: &str = "annotation";
-/// Most that one user has; a pipeline that deploys every ten minutes fills it in two years.
-const MOST: u64 = 100_000;
+/// A pipeline that deploys every ten minutes fills it in two years.
+const ANNOTATIONS: Kind = Kind { name: "annotation", noun: "annotation", most: 100_000 };
 /// Most that one list is made of.
 const MOST_LISTED: u64 = 10_000;
 /// What a list goes back to without `from`.
@@ -111,13 +111,9 @@ fn check(new: &NewAnnotation) -> ApiResult<()> {
 }
 
 fn view(principal: &Principal, document: &Document) -> ApiResult<AnnotationView> {
-    let mut view: AnnotationView = serde_json::from_str(&document.body).map_err(|error| Problem::internal(&error))?;
+    let mut view: AnnotationView = content(document)?;
     view.mine = may_remove(principal, document);
     Ok(view)
-}
-
-fn may_remove(principal: &Principal, document: &Document) -> bool {
-    principal.user() == Some(document.owner) || principal.role >= Role::Admin
 }
 
 /// List annotations
@@ -134,7 +130,7 @@ pub(crate) async fn list(
     let page = page.checked()?;
     let from = which.from.unwrap_or_else(|| Timestamp::from_micros(now().as_micros() - WEEK_MICROS));
     let to = which.to.unwrap_or(Timestamp::from_micros(i64::MAX));
-    let found = app.meta.documents(principal.tenant, KIND, from..to, MOST_LISTED).await?;
+    let found = principal.within(&app).documents(ANNOTATIONS.name, from..to, MOST_LISTED).await?;
     let views = found.iter().map(|document| view(&principal, document)).collect::<ApiResult<Vec<_>>>()?;
     let about = |view: &AnnotationView| {
         which.server_id.is_none() || view.server_id.is_none() || view.server_id == which.server_id
@@ -157,7 +153,7 @@ pub(crate) async fn create(
     Body(new): Body<NewAnnotation>,
 ) -> ApiResult<(StatusCode, Json<AnnotationView>)> {
     check(&new)?;
-    let (Some(owner), Some(author)) = (principal.user(), author(&principal)) else {
+    let (Some(owner), Some(author)) = (principal.user(), principal.username()) else {
         return Err(Problem::forbidden("not_allowed", "only people, and tokens of people, annotate"));
     };
     let time = new.time.unwrap_or_else(now);
@@ -169,19 +165,12 @@ pub(crate) async fn create(
         server_id: new.server_id,
         tags: new.tags,
         url: new.url,
-        author,
+        author: author.to_owned(),
         mine: true,
     };
-    let document = Document {
-        id: view.id,
-        tenant: principal.tenant,
-        kind: KIND.to_owned(),
-        owner,
-        time: (time, new.until.unwrap_or(time)),
-        body: serde_json::to_string(&view).map_err(|error| Problem::internal(&error))?,
-    };
-    if !app.meta.put_document(&document, MOST).await? {
-        let detail = format!("this user has {MOST} annotations; remove some");
+    let during = (time, new.until.unwrap_or(time));
+    if !ANNOTATIONS.keep(&app, &principal, (owner, view.id), during, &view).await? {
+        let detail = format!("this user has {} annotations; remove some", ANNOTATIONS.most);
         return Err(Problem::conflict("too_many_annotations", detail));
     }
     Ok((StatusCode::CREATED, Json(view)))
@@ -200,18 +189,10 @@ pub(crate) async fn remove(
     principal: Principal,
     Path(id): Path<Uuid>,
 ) -> ApiResult<StatusCode> {
-    let found = app.meta.document(principal.tenant, id).await?.filter(|document| document.kind == KIND);
-    let document = found.ok_or_else(|| Problem::not_found("annotation", &id.to_string()))?;
+    let document = ANNOTATIONS.find(&app, &principal, id).await?;
     if !may_remove(&principal, &document) {
         return Err(Problem::forbidden("not_yours", "who wrote it may remove it, and an admin"));
     }
-    app.meta.remove_document(principal.tenant, id).await?;
+    principal.within(&app).remove_document(id).await?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-fn author(principal: &Principal) -> Option<String> {
-    match &principal.kind {
-        PrincipalKind::User { username, .. } | PrincipalKind::Token { username, .. } => Some(username.clone()),
-        PrincipalKind::Collector { .. } | PrincipalKind::Anonymous => None,
-    }
 }

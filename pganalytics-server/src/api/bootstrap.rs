@@ -15,7 +15,7 @@ use super::{
 use crate::{
     auth::{permission::Permission, random},
     error::ApiResult,
-    principal::{Principal, PrincipalKind},
+    principal::Principal,
     state::{App, now},
 };
 
@@ -62,10 +62,6 @@ pub(crate) struct UiLimits {
 #[utoipa::path(get, path = "/api/v1/ui/bootstrap", tag = "ui",
     responses((status = 200, description = "User, servers, limits", body = Bootstrap)))]
 pub(crate) async fn bootstrap(State(app): State<App>, principal: Principal) -> ApiResult<Json<Bootstrap>> {
-    let username = match &principal.kind {
-        PrincipalKind::User { username, .. } | PrincipalKind::Token { username, .. } => Some(username.clone()),
-        PrincipalKind::Collector { .. } | PrincipalKind::Anonymous => None,
-    };
     let offered = [
         ("query", Permission::Query),
         ("manage_collectors", Permission::ManageCollectors),
@@ -76,14 +72,14 @@ pub(crate) async fn bootstrap(State(app): State<App>, principal: Principal) -> A
     let query = &app.settings.query;
     Ok(Json(Bootstrap {
         user: UiUser {
-            username,
+            username: principal.username().map(ToOwned::to_owned),
             role: principal.role,
             permissions,
             preferences: preferences::of(&app, &principal).await?,
         },
         version: Version::here(),
         now: now(),
-        servers: group(app.metrics.sources(principal.tenant).await?),
+        servers: group(principal.within(&app).sources().await?),
         catalog_hash: catalog_hash(&app),
         limits: UiLimits {
             max_rows: query.max_rows,

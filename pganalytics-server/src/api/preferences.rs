@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use axum::{Json, extract::State};
 use pganalytics_core::Timestamp;
-use pganalytics_store::Document;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::kept::{Kind, content};
 use crate::{
     error::{ApiResult, Problem},
     extract::Body,
@@ -16,7 +16,8 @@ use crate::{
     state::App,
 };
 
-const KIND: &str = "preferences";
+/// Of each user there is one.
+const PREFERENCES: Kind = Kind { name: "preferences", noun: "preferences", most: 1 };
 /// They are about no time.
 const NEVER: Timestamp = Timestamp::from_micros(0);
 
@@ -58,12 +59,12 @@ impl Preferences {
 /// What somebody has chosen; nothing for who is no person.
 pub(super) async fn of(app: &App, principal: &Principal) -> ApiResult<Preferences> {
     let Some(user) = principal.user() else { return Ok(Preferences::default()) };
-    let found = app.meta.document(principal.tenant, id_of(user)).await?;
+    let found = principal.within(app).document(id_of(user)).await?;
     // What can't be read is as if nothing had been chosen.
-    Ok(found.and_then(|document| serde_json::from_str(&document.body).ok()).unwrap_or_default())
+    Ok(found.and_then(|document| content(&document).ok()).unwrap_or_default())
 }
 
-/// Of each user there is one.
+/// The id of a user's.
 fn id_of(user: Uuid) -> Uuid {
     let mut bytes = *user.as_bytes();
     // Users and what they leave are apart; the bits of a UUID's version are 4 for users.
@@ -93,14 +94,6 @@ pub(crate) async fn put(
     let Some(owner) = principal.user() else {
         return Err(Problem::forbidden("not_allowed", "only people have preferences"));
     };
-    let document = Document {
-        id: id_of(owner),
-        tenant: principal.tenant,
-        kind: KIND.to_owned(),
-        owner,
-        time: (NEVER, NEVER),
-        body: serde_json::to_string(&new).map_err(|error| Problem::internal(&error))?,
-    };
-    app.meta.put_document(&document, 1).await?;
+    PREFERENCES.keep(&app, &principal, (owner, id_of(owner)), (NEVER, NEVER), &new).await?;
     Ok(Json(new))
 }

@@ -2,12 +2,13 @@
 
 use axum::{Json, extract::State, http::StatusCode};
 use pganalytics_core::Timestamp;
-use pganalytics_store::{Document, meta_store::Role};
+use pganalytics_store::Document;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::kept::{Kind, content, is_own, may_remove};
 use crate::{
     error::{ApiResult, Problem},
     extract::{Body, List, PageParams, Params, Path},
@@ -15,9 +16,7 @@ use crate::{
     state::{App, now},
 };
 
-const KIND: &str = "saved_query";
-/// Most that one user keeps.
-const MOST: u64 = 200;
+const QUERIES: Kind = Kind { name: "saved_query", noun: "saved query", most: 200 };
 /// Most that a list is made of.
 const MOST_LISTED: u64 = 20_000;
 const MAX_SQL_BYTES: usize = 64 * 1024;
@@ -90,23 +89,16 @@ async fn keep(app: &App, principal: &Principal, id: Uuid, new: NewQuery) -> ApiR
         saved_at: now(),
         mine: true,
     };
-    let document = Document {
-        id,
-        tenant: principal.tenant,
-        kind: KIND.to_owned(),
-        owner,
-        time: (view.saved_at, view.saved_at),
-        body: serde_json::to_string(&view).map_err(|error| Problem::internal(&error))?,
-    };
-    if !app.meta.put_document(&document, MOST).await? {
-        return Err(Problem::conflict("too_many_queries", format!("you keep {MOST} queries; remove some")));
+    if !QUERIES.keep(app, principal, (owner, id), (view.saved_at, view.saved_at), &view).await? {
+        let detail = format!("you keep {} queries; remove some", QUERIES.most);
+        return Err(Problem::conflict("too_many_queries", detail));
     }
     Ok(view)
 }
 
 fn view(principal: &Principal, document: &Document) -> ApiResult<QueryView> {
-    let mut view: QueryView = serde_json::from_str(&document.body).map_err(|error| Problem::internal(&error))?;
-    view.mine = principal.user() == Some(document.owner);
+    let mut view: QueryView = content(document)?;
+    view.mine = is_own(principal, document);
     Ok(view)
 }
 
@@ -122,7 +114,7 @@ pub(crate) async fn list(
 ) -> ApiResult<Json<List<QueryView>>> {
     let page = page.checked()?;
     let ever = Timestamp::from_micros(i64::MIN)..Timestamp::from_micros(i64::MAX);
-    let found = app.meta.documents(principal.tenant, KIND, ever, MOST_LISTED).await?;
+    let found = principal.within(&app).documents(QUERIES.name, ever, MOST_LISTED).await?;
     let views = found.iter().map(|document| view(&principal, document)).collect::<ApiResult<Vec<_>>>()?;
     Ok(Json(page.cut(views.into_iter().filter(|view| view.shared || view.mine).collect())))
 }
@@ -143,11 +135,10 @@ pub(crate) async fn create(
 
 /// One that the principal sees.
 async fn find(app: &App, principal: &Principal, id: Uuid) -> ApiResult<(Document, QueryView)> {
-    let not_found = || Problem::not_found("saved query", &id.to_string());
-    let found = app.meta.document(principal.tenant, id).await?.filter(|document| document.kind == KIND);
-    let document = found.ok_or_else(not_found)?;
+    let document = QUERIES.find(app, principal, id).await?;
     let view = view(principal, &document)?;
-    if view.shared || view.mine || principal.role >= Role::Admin { Ok((document, view)) } else { Err(not_found()) }
+    let visible = view.shared || may_remove(principal, &document);
+    if visible { Ok((document, view)) } else { Err(QUERIES.not_found(id)) }
 }
 
 /// Change a saved query
@@ -185,10 +176,10 @@ pub(crate) async fn remove(
     principal: Principal,
     Path(id): Path<Uuid>,
 ) -> ApiResult<StatusCode> {
-    let (document, view) = find(&app, &principal, id).await?;
-    if !view.mine && principal.role < Role::Admin {
+    let (document, _) = find(&app, &principal, id).await?;
+    if !may_remove(&principal, &document) {
         return Err(Problem::forbidden("not_yours", "who keeps it may remove it, and an admin"));
     }
-    app.meta.remove_document(document.tenant, id).await?;
+    principal.within(&app).remove_document(document.id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

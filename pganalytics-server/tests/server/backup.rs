@@ -17,7 +17,7 @@ use tokio::process::Command;
 
 use crate::{
     fixture::{Spool, read},
-    process::{Process, program, run},
+    process::{Process, program, push_token, run},
 };
 
 const GROUP: u64 = 5;
@@ -56,11 +56,7 @@ async fn a_lost_machine_is_replaced_from_a_backup_that_was_made_under_load() {
     let folder = tempfile::tempdir().unwrap();
     let place = |name: &str| folder.path().join(name);
     let (first, second, backups) = (place("first"), place("second"), place("backups"));
-    run(program(&first).args(["user", "add", "pusher", "--role", "user"])).await;
-    let token =
-        run(program(&first).args(["token", "add", "drill", "--user", "pusher", "--scope", "push", "--scope", "read"]))
-            .await;
-    let token: Arc<str> = String::from_utf8(token.stdout).unwrap().trim().into();
+    let token: Arc<str> = push_token(&first).await.into();
     let mut process = Process::start(program(&first)).await;
     let counts: Vec<_> = (0..SENDERS).map(|_| Arc::new(AtomicU64::new(0))).collect();
     let spool = |number| Arc::new(Spool::new(&format!("drilled_{number}"), &format!("db{number}")));

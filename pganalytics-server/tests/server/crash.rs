@@ -16,7 +16,7 @@ use tokio::sync::watch;
 
 use crate::{
     fixture::{Spool, read},
-    process::{Process, program, run},
+    process::{Process, program, push_token},
 };
 
 const KILLS: usize = 50;
@@ -92,21 +92,7 @@ async fn send_documents(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_acknowledged_survives_fifty_kills_once() {
     let folder = tempfile::tempdir().unwrap();
-    let made = run(program(folder.path()).args(["user", "add", "pusher", "--role", "user"])).await;
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    let token = run(program(folder.path()).args([
-        "token",
-        "add",
-        "crash test",
-        "--user",
-        "pusher",
-        "--scope",
-        "push",
-        "--scope",
-        "read",
-    ]))
-    .await;
-    let token: Arc<str> = String::from_utf8(token.stdout).unwrap().trim().into();
+    let token: Arc<str> = push_token(folder.path()).await.into();
 
     let (address, base) = watch::channel(None);
     let acknowledged = Arc::new(AtomicU64::new(0));

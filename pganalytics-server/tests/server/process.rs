@@ -93,6 +93,16 @@ pub(crate) async fn run(command: &mut Command) -> Output {
     timeout(PATIENCE, command.output()).await.expect("it ends by itself").unwrap()
 }
 
+/// A token for `push` and `read`, of a user that is made in this folder; no server may run.
+pub(crate) async fn push_token(folder: &Path) -> String {
+    let made = run(program(folder).args(["user", "add", "pusher", "--role", "user"])).await;
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let words = ["token", "add", "test", "--user", "pusher", "--scope", "push", "--scope", "read"];
+    let token = run(program(folder).args(words)).await;
+    assert!(token.status.success(), "{}", String::from_utf8_lossy(&token.stderr));
+    String::from_utf8(token.stdout).unwrap().trim().to_owned()
+}
+
 /// Code and complaint of a start that must fail.
 async fn fails(command: &mut Command) -> (i32, String) {
     let output = run(command).await;
@@ -110,7 +120,7 @@ async fn the_first_password_is_shown_once_and_can_be_set_again() {
     let me = http.get(format!("{}/api/v1/auth/me", first.base)).bearer_auth(&token).send().await.unwrap();
     assert_eq!(read(me, StatusCode::OK).await["role"], "admin");
 
-    // One store, one server; and commands that write to it wait until it is gone.
+    // One store, one server.
     let (code, message) = fails(&mut program(folder.path())).await;
     assert_eq!(code, 1);
     assert!(message.contains("open for writing already"), "{message}");

@@ -13,7 +13,7 @@ use datafusion::arrow::{
 };
 use pganalytics_core::{ColumnType, Timestamp};
 
-use super::{decoded::arrow_type, table::ZONE};
+use super::{shape::arrow_type, table::ZONE};
 
 /// Whole floats up to here are exact.
 const EXACT: f64 = 9_007_199_254_740_992.0;

@@ -13,89 +13,25 @@ use std::{
 
 use datafusion::{
     arrow::{
-        array::{
-            Array, ArrayRef, AsArray as _, BooleanArray, Float64Array, Int64Array, StringViewArray,
-            TimestampMicrosecondArray, UInt32Array, make_view, new_null_array,
-        },
-        buffer::{BooleanBuffer, Buffer, NullBuffer},
+        array::{Array, ArrayRef, UInt32Array, new_null_array},
         compute::{interleave, take},
-        datatypes::{DataType, TimeUnit, TimestampMicrosecondType},
+        datatypes::DataType,
     },
     common::DataFusionError,
     execution::memory_pool::MemoryReservation,
 };
 use pganalytics_core::{
-    ColumnData, ColumnKind, ColumnType, Link, Mask, Schema, Scrape, ScrapeKind, Timestamp, Values,
-    frame::{BlockFacts, Frame, FrameError},
+    Link, Scrape, ScrapeKind, Timestamp,
+    frame::{BlockFacts, Frame},
 };
 
 use super::{
-    convert::convert,
+    arrays::{corrupt, read_column, to_arrow},
     ends::{Ends, is_lower},
     facts::{KeyFacts, Run, ValueFacts},
     narrow::Part,
-    table::ZONE,
+    shape::{Shape, arrow_type},
 };
-use crate::error::StoreError;
-
-/// The stored schema of a measurement, looked at once.
-#[derive(Debug)]
-pub(super) struct Shape {
-    pub(super) schema: Arc<Schema>,
-    /// Positions of key columns, in the order of their names.
-    pub(super) keys: Vec<usize>,
-    pub(super) counters: Vec<usize>,
-    /// Those of them that no other object keeps.
-    pub(super) own_counters: Vec<usize>,
-    /// Counters and gauges: what makes a row a changed one.
-    pub(super) measured: Vec<usize>,
-    pub(super) fingerprint: u64,
-}
-
-impl Shape {
-    pub(super) fn new(schema: Arc<Schema>) -> Self {
-        let columns = schema.columns();
-        let name = |at: &usize| columns.get(*at).map(|column| column.name.as_str());
-        let mut keys: Vec<usize> = schema.positions_of(ColumnKind::Key).collect();
-        keys.sort_by(|a, b| name(a).cmp(&name(b)));
-        let counters: Vec<usize> = schema.positions_of(ColumnKind::Counter).collect();
-        let own_counters = schema.own_counters().collect();
-        let measured = counters.iter().copied().chain(schema.positions_of(ColumnKind::Gauge)).collect();
-        let fingerprint = schema.fingerprint();
-        Self { schema, keys, counters, own_counters, measured, fingerprint }
-    }
-
-    /// Whether what rows of a chunk of this schema say of each other is what they say of each
-    /// other as rows of the stored one. Columns that only one of the two has are of no matter
-    /// as long as they measure nothing there, or are not there here.
-    pub(super) fn measures_as(&self, given: &Schema) -> bool {
-        if std::ptr::eq(given, &*self.schema) || given.fingerprint() == self.fingerprint {
-            return true;
-        }
-        // What a column measures, if it does: kind, type, whether others keep it, or the stamp.
-        fn what(schema: &Schema, at: usize) -> Option<(ColumnKind, ColumnType, bool, bool)> {
-            let (column, stamp) = (schema.columns().get(at)?, schema.row_stamp() == Some(at));
-            let measures = matches!(column.kind, ColumnKind::Counter | ColumnKind::Gauge) || stamp;
-            measures.then(|| (column.kind, column.ty, schema.derived().contains(&at), stamp))
-        }
-        given.columns().iter().enumerate().all(|(at, column)| {
-            let here = self.schema.position(&column.name).and_then(|at| what(&self.schema, at));
-            here == what(given, at)
-        }) && given.row_stamp().is_some() == self.schema.row_stamp().is_some()
-            && given.family() == self.schema.family()
-    }
-}
-
-/// The Arrow type of a column.
-pub(super) fn arrow_type(ty: ColumnType) -> DataType {
-    match ty {
-        ColumnType::Text => DataType::Utf8View,
-        ColumnType::Int => DataType::Int64,
-        ColumnType::Float => DataType::Float64,
-        ColumnType::Bool => DataType::Boolean,
-        ColumnType::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, Some(ZONE.into())),
-    }
-}
 
 /// A chunk, or several that overlap in time and were joined.
 pub(super) struct Decoded {
@@ -135,81 +71,6 @@ enum Origin {
         parts: Vec<Arc<Decoded>>,
         rows: Vec<(usize, usize)>,
     },
-}
-
-/// Reads a column of a frame as the stored schema has it.
-pub(super) fn read_column(frame: &Frame, shape: &Shape, column: usize) -> Result<ArrayRef, DataFusionError> {
-    let read = |position| frame.column(position).map(Some).map_err(corrupt);
-    let array = read_as(frame.schema(), shape, column, frame.rows(), read)?;
-    Ok(array.unwrap_or_else(|| new_null_array(&DataType::Null, frame.rows())))
-}
-
-/// Reads a column of a chunk as the stored schema has it; `read` reads it by its
-/// position in the chunk's own schema. `None` when `read` gives none.
-pub(super) fn read_as(
-    given: &Schema,
-    shape: &Shape,
-    column: usize,
-    rows: usize,
-    read: impl FnOnce(usize) -> Result<Option<ColumnData>, DataFusionError>,
-) -> Result<Option<ArrayRef>, DataFusionError> {
-    let Some(wanted) = shape.schema.columns().get(column) else {
-        return Err(DataFusionError::Internal(format!("no column {column}")));
-    };
-    let null = || Ok(Some(new_null_array(&arrow_type(wanted.ty), rows)));
-    let same_place = given.columns().get(column).is_some_and(|given| given.name == wanted.name);
-    let position = if same_place { Some(column) } else { given.position(&wanted.name) };
-    let Some(position) = position else { return null() };
-    let Some(given) = given.columns().get(position) else { return null() };
-    Ok(read(position)?.map(|data| convert(&to_arrow(data), given.ty, wanted.ty)))
-}
-
-/// The error of a chunk that can't be read.
-pub(super) fn corrupt(error: FrameError) -> DataFusionError {
-    let error = match error {
-        FrameError::Unavailable(why) => StoreError::Unavailable(why),
-        error => StoreError::Corrupt(error.to_string()),
-    };
-    DataFusionError::External(Box::new(error))
-}
-
-fn to_arrow(data: ColumnData) -> ArrayRef {
-    let rows = data.len();
-    let (values, nulls) = data.into_parts();
-    let nulls = nulls.map(|nulls| to_nulls(nulls, rows));
-    match values {
-        Values::Int(values) => Arc::new(Int64Array::new(values.into(), nulls)),
-        Values::Float(values) => Arc::new(Float64Array::new(values.into(), nulls)),
-        Values::Bool(values) => Arc::new(BooleanArray::new(values.into(), nulls)),
-        Values::Timestamp(values) => {
-            let array = TimestampMicrosecondArray::new(values.into(), nulls);
-            Arc::new(array.with_timezone(ZONE))
-        }
-        Values::Text(texts) => {
-            let (bytes, ends) = texts.into_parts();
-            let bytes = Buffer::from_vec(bytes.into_bytes());
-            let mut start = 0_u32;
-            let views: Vec<u128> = ends
-                .into_iter()
-                .map(|end| {
-                    let text = bytes.get(start as usize..end as usize).unwrap_or_default();
-                    let view = make_view(text, 0, start);
-                    start = end;
-                    view
-                })
-                .collect();
-            match StringViewArray::try_new(views.into(), vec![bytes], nulls) {
-                Ok(array) => Arc::new(array),
-                // The texts were valid; only a column of more than 2 GiB fails.
-                Err(_) => new_null_array(&DataType::Utf8View, rows),
-            }
-        }
-    }
-}
-
-fn to_nulls(nulls: Mask, rows: usize) -> NullBuffer {
-    let words: Vec<u64> = nulls.into_words().into_iter().map(|word| !word).collect();
-    NullBuffer::new(BooleanBuffer::new(Buffer::from_vec(words), 0, rows))
 }
 
 impl Decoded {
@@ -336,16 +197,16 @@ impl Decoded {
             Origin::Frame { frame, .. } => (frame, None),
             Origin::Merged { .. } => return Ok(()),
         };
-        let missing: Vec<(usize, &str)> = {
+        let missing: Vec<usize> = {
             let known = noted.ends.lock().unwrap_or_else(PoisonError::into_inner);
             let missing = wanted.iter().filter(|column| !known.contains_key(column));
-            missing.filter_map(|&at| Some((at, self.shape.schema.columns().get(at)?.name.as_str()))).collect()
+            missing.copied().collect()
         };
         if missing.is_empty() {
             return Ok(());
         }
-        let place = |name: &str| frame.schema().position(name);
-        let places: Vec<_> = missing.iter().map(|(at, name)| (*at, place(name))).collect();
+        let place = |&at: &usize| (at, self.shape.place_in(frame.schema(), at));
+        let places: Vec<_> = missing.iter().map(place).collect();
         let asked = |column| places.iter().any(|(_, place)| *place == Some(column));
         let mut found = frame.head().ends(&asked, frame.rest()).map_err(corrupt)?.unwrap_or_default();
         for (at, place) in places {
@@ -511,23 +372,6 @@ impl Decoded {
         let time = |scrape: Option<&Scrape>| scrape.map(|scrape| scrape.collected_at).unwrap_or_default();
         (time(self.scrapes.first()), time(self.scrapes.last()))
     }
-
-    /// The stamp of a row of a run, in measurements that have them.
-    pub(super) fn stamp_of(&self, number: u32, row: u32) -> Result<Option<Timestamp>, DataFusionError> {
-        let Some(column) = self.shape.schema.row_stamp() else { return Ok(None) };
-        let is_end = |run: &Run| row == run.start || row + 1 == run.end;
-        if let Some(run) = self.keys.runs.get(number as usize).filter(|run| self.noted.is_some() && is_end(run))
-            && let Some([first, last]) = self.end_values(column)?
-        {
-            return Ok(stamp_in(if row == run.start { &first } else { &last }, number));
-        }
-        Ok(stamp_in(self.column(column)?, row))
-    }
-}
-
-fn stamp_in(stamps: &ArrayRef, row: u32) -> Option<Timestamp> {
-    let (stamps, row) = (stamps.as_primitive::<TimestampMicrosecondType>(), row as usize);
-    (row < stamps.len() && stamps.is_valid(row)).then(|| Timestamp::from_micros(stamps.value(row)))
 }
 
 /// Whether any of a row's own counters is lower than in another one.

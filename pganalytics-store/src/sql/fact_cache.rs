@@ -15,8 +15,8 @@ use pganalytics_core::frame::{FrameHead, KeyDirectory};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::{
-    decoded::Shape,
     facts::{KeyFacts, Rows, ValueFacts},
+    shape::Shape,
 };
 use crate::chunk::Chunk;
 

@@ -21,8 +21,10 @@ use pganalytics_core::{
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use super::{
-    decoded::{Decoded, Shape, corrupt, read_column},
+    arrays::{corrupt, read_column},
+    decoded::Decoded,
     narrow::{directory_of, hashed},
+    shape::Shape,
 };
 
 /// A key: a hash of its values, long enough to stand for them.

@@ -5,18 +5,10 @@
 
 use std::sync::Arc;
 
-use datafusion::{
-    arrow::{
-        array::{ArrayRef, Int64Array, RecordBatch, StringViewArray, TimestampMicrosecondArray},
-        datatypes::{Field, Schema},
-    },
-    catalog::TableProvider,
-    common::DataFusionError,
-    datasource::MemTable,
-};
-use pganalytics_core::{Source, Timestamp};
+use datafusion::{arrow::array::ArrayRef, catalog::TableProvider, common::DataFusionError};
+use pganalytics_core::Source;
 
-use super::table::ZONE;
+use super::own_table::{numbers, table_of, texts, times};
 use crate::metric_store::StoredGap;
 
 /// Its name.
@@ -29,7 +21,7 @@ type Row<'a> = (&'a StoredGap, Option<(&'a Source, &'a str)>);
 pub(super) fn table(gaps: &[StoredGap]) -> Result<Arc<dyn TableProvider>, DataFusionError> {
     let rows: Vec<Row<'_>> = gaps.iter().flat_map(rows).collect();
     let columns: [(&str, bool, ArrayRef); 15] = [
-        ("time", false, times(&rows, |gap| gap.gap.from)),
+        ("time", false, times(&rows, |(gap, _)| Some(gap.gap.from))),
         ("collector_id", false, texts(&rows, |(gap, _)| Some(gap.collector.to_string()))),
         ("server_id", true, texts(&rows, |(_, cut)| cut.map(|(source, _)| source.server_id.to_string()))),
         ("instance_id", true, texts(&rows, |(_, cut)| cut.map(|(source, _)| source.instance_id.to_string()))),
@@ -41,26 +33,15 @@ pub(super) fn table(gaps: &[StoredGap]) -> Result<Arc<dyn TableProvider>, DataFu
         ),
         ("measurement", true, texts(&rows, |(_, cut)| cut.map(|(_, measurement)| measurement.to_owned()))),
         ("stream", false, texts(&rows, |(gap, _)| Some(gap.stream.to_string()))),
-        ("seq", false, numbers(&rows, |gap| gap.seq.0)),
-        ("first_seq", false, numbers(&rows, |gap| gap.gap.first.0)),
-        ("last_seq", false, numbers(&rows, |gap| gap.gap.last.0)),
-        ("gap_from", false, times(&rows, |gap| gap.gap.from)),
-        ("gap_to", false, times(&rows, |gap| gap.gap.to)),
+        ("seq", false, numbers(&rows, |(gap, _)| Some(gap.seq.0))),
+        ("first_seq", false, numbers(&rows, |(gap, _)| Some(gap.gap.first.0))),
+        ("last_seq", false, numbers(&rows, |(gap, _)| Some(gap.gap.last.0))),
+        ("gap_from", false, times(&rows, |(gap, _)| Some(gap.gap.from))),
+        ("gap_to", false, times(&rows, |(gap, _)| Some(gap.gap.to))),
         ("reason", false, texts(&rows, |(gap, _)| Some(gap.gap.reason.to_string()))),
         ("detail", false, texts(&rows, |(gap, _)| Some(gap.gap.detail.clone()))),
     ];
     table_of(columns)
-}
-
-/// A table of these columns: the name of each, whether it has NULLs, its values.
-pub(super) fn table_of<const COLUMNS: usize>(
-    columns: [(&str, bool, ArrayRef); COLUMNS],
-) -> Result<Arc<dyn TableProvider>, DataFusionError> {
-    let fields: Vec<Field> =
-        columns.iter().map(|(name, null, array)| Field::new(*name, array.data_type().clone(), *null)).collect();
-    let schema = Arc::new(Schema::new(fields));
-    let batch = RecordBatch::try_new(Arc::clone(&schema), columns.into_iter().map(|(.., array)| array).collect())?;
-    Ok(Arc::new(MemTable::try_new(schema, vec![vec![batch]])?))
 }
 
 fn rows(gap: &StoredGap) -> Vec<Row<'_>> {
@@ -70,17 +51,4 @@ fn rows(gap: &StoredGap) -> Vec<Row<'_>> {
         rows.push((gap, None));
     }
     rows
-}
-
-fn times(rows: &[Row<'_>], of: impl Fn(&StoredGap) -> Timestamp) -> ArrayRef {
-    let times = rows.iter().map(|(gap, _)| of(gap).as_micros());
-    Arc::new(TimestampMicrosecondArray::from_iter_values(times).with_timezone(ZONE))
-}
-
-fn numbers(rows: &[Row<'_>], of: impl Fn(&StoredGap) -> u64) -> ArrayRef {
-    Arc::new(Int64Array::from_iter_values(rows.iter().map(|(gap, _)| of(gap).cast_signed())))
-}
-
-fn texts(rows: &[Row<'_>], of: impl Fn(&Row<'_>) -> Option<String>) -> ArrayRef {
-    Arc::new(rows.iter().map(of).collect::<StringViewArray>())
 }

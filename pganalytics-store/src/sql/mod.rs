@@ -51,6 +51,7 @@
 //! * A query ends at its deadline, holds no more memory than its share, and
 //!   runs on threads of its own.
 
+mod arrays;
 mod budget;
 mod changes;
 mod convert;
@@ -68,10 +69,12 @@ mod gaps;
 mod gather;
 mod guard;
 mod history;
+pub(crate) mod mending;
 mod merge;
 mod naming;
 mod narrow;
 mod output;
+mod own_table;
 mod pick;
 mod pieces;
 mod pushdown;
@@ -81,6 +84,8 @@ mod reader;
 mod rows;
 mod runner;
 mod scan;
+mod shape;
+mod stamps;
 mod stream;
 mod stream_accounts;
 mod sums;
@@ -107,6 +112,7 @@ pub use self::{
     engine::{Engine, EngineOptions},
     error::SqlError,
     guard::{SqlGuard, SqlLimits},
+    mending::Mending,
     output::{column_types, csv_header, to_csv, to_json_rows},
     pieces::ArrowPieces,
     query::{SqlParam, SqlPrincipal, SqlQuery},

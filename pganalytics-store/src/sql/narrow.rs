@@ -18,10 +18,11 @@ use pganalytics_core::{
 };
 
 use super::{
-    decoded::{Shape, corrupt, read_as},
+    arrays::{corrupt, read_as},
     facts::{Key, KeyFacts, Run, are_each_of_one_key, keys_of},
     reader::passes,
     rows::ColumnSource,
+    shape::{Shape, arrow_type},
     table::Filter,
 };
 
@@ -200,8 +201,7 @@ impl Part {
             Ok(all)
         };
         let array = read_as(self.frame.schema(), shape, column, self.rows, read)?;
-        let ty =
-            shape.schema.columns().get(column).map_or(DataType::Null, |column| super::decoded::arrow_type(column.ty));
+        let ty = shape.schema.columns().get(column).map_or(DataType::Null, |column| arrow_type(column.ty));
         Ok(array.unwrap_or_else(|| new_null_array(&ty, 0)))
     }
 

@@ -11,9 +11,7 @@ use pganalytics_core::{
 use super::{
     fact_cache::Identity,
     narrow::{FEW_ROWS, ranges_of, spans_of, worth_it},
-    rows::ColumnSource,
     scan::Scan,
-    sums::go_on,
     table::View,
 };
 use crate::chunk::Pick;
@@ -57,14 +55,9 @@ impl Pick for Picker {
             None if self.is_summed(head) => return Ok(Some(places)),
             None => std::iter::once(0..head.pages()).collect(),
         };
-        let columns = scan.wanted.columns.iter().filter_map(|column| match column {
-            ColumnSource::Stored(column) => Some(*column),
-            _ => None,
-        });
         let stamp = scan.shape.schema.row_stamp().filter(|_| scan.view == View::Delta);
-        let names = columns.chain(stamp).chain(scan.shape.keys.iter().copied());
-        let names = names.filter_map(|at| scan.shape.schema.columns().get(at));
-        let positions: Vec<usize> = names.filter_map(|column| head.schema().position(&column.name)).collect();
+        let asked = scan.wanted.stored().chain(stamp).chain(scan.shape.keys.iter().copied());
+        let positions: Vec<usize> = asked.filter_map(|at| scan.shape.place_in(head.schema(), at)).collect();
         for pages in &spans {
             places.extend(positions.iter().map(|&column| head.ranges(column, pages)));
             places.extend(head.row_ranges(pages));
@@ -94,8 +87,6 @@ impl Picker {
     /// Whether no row of the block will be looked at.
     fn is_summed(&self, head: &FrameHead) -> bool {
         let scan = &self.0;
-        let scrapes = head.scrapes();
-        let all = scan.wanted.scrapes(scrapes).len() == scrapes.len();
-        scan.summed && all && scan.keys.all.is_empty() && go_on(scan.shape.schema.family(), scrapes)
+        scan.keys.all.is_empty() && scan.may_be_summed(head.scrapes())
     }
 }

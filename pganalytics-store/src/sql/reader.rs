@@ -20,8 +20,9 @@ use pganalytics_core::{
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{
+    arrays::corrupt,
     cuts::CutFinder,
-    decoded::{Decoded, corrupt},
+    decoded::Decoded,
     fact_cache::{ChunkId, FactCache, Identity},
     facts::{KeyFacts, Rows},
     history::{Group, History, KeyMap},
@@ -31,7 +32,6 @@ use super::{
     queue::{Job, Queue},
     rows::ColumnSource,
     scan::Scan,
-    sums::go_on,
     table::{Filter, View},
 };
 use crate::{chunk::Chunk, error::StoreError, metric_store::StoredGap};
@@ -75,10 +75,15 @@ impl<'a> Reader<'a> {
             Presence::State => scan.source.losses(scan.select.tenant).await.map_err(external)?,
             Presence::Append => Vec::new(),
         };
-        let near = |gap: &StoredGap| gap.gap.to >= scan.select.from && gap.gap.from <= scan.select.to;
+        let present = scan.view == View::Latest && scan.shape.schema.presence() == Presence::State;
+        let near = |gap: &StoredGap| (present || gap.gap.to >= scan.select.from) && gap.gap.from <= scan.select.to;
         let gaps: Vec<_> = gaps.into_iter().filter(near).map(Arc::new).collect();
         let pick = Arc::new(Picker(Arc::clone(scan)));
-        let chunks = scan.source.picked(scan.select.clone(), pick).await.map_err(external)?;
+        let chunks = match present {
+            true => scan.source.present(scan.select.clone(), pick).await,
+            false => scan.source.picked(scan.select.clone(), pick).await,
+        };
+        let chunks = chunks.map_err(external)?;
         let mut group: Option<(Arc<Group>, bool)> = None;
         let most = kilobytes(scan.ahead_bytes).max(1);
         let room = Arc::new(Semaphore::new(most as usize));
@@ -288,7 +293,7 @@ fn prepare(
     let known = chunk.id.and_then(|id| scan.cache.head(Identity::Number(id))).map(|(_, directory)| directory);
     let part = if state { narrow(&chunk.frame, &scan.shape, &scan.keys, known.clone())? } else { None };
     let facts = if delta { facts_of(scan, &chunk.frame)? } else { None };
-    let summed = facts.is_some() && may_be_summed(scan, &chunk.frame);
+    let summed = facts.is_some() && scan.may_be_summed(chunk.frame.scrapes());
     let links = if state { chunk.frame.links().map_err(corrupt)?.into() } else { Arc::default() };
     // What is known of a part, or of events, is of no use to others.
     let mut whole = None;
@@ -312,17 +317,13 @@ fn prepare(
     let wanted = wanted_runs(scan, &decoded)?;
     let asked = !scan.wanted.scrapes(&decoded.scrapes).is_empty() && scan.view != View::Latest;
     let nothing = wanted.as_ref().is_some_and(|wanted| wanted.count_set_bits() == 0);
-    let stored = scan.wanted.columns.iter().filter_map(|column| match column {
-        ColumnSource::Stored(column) => Some(*column),
-        _ => None,
-    });
     if decoded.is_summed() {
-        let counters = stored.filter(|column| scan.shape.own_counters.contains(column));
+        let counters = scan.wanted.stored().filter(|column| scan.shape.own_counters.contains(column));
         decoded.load_ends(&counters.chain(scan.shape.schema.row_stamp()).collect::<Vec<_>>())?;
         return Ok((Arc::new(decoded), wanted));
     }
     if asked && !nothing {
-        for column in stored {
+        for column in scan.wanted.stored() {
             decoded.column(column)?;
         }
         if let (true, Some(stamp)) = (delta, scan.shape.schema.row_stamp()) {
@@ -343,13 +344,6 @@ fn facts_of(scan: &Scan, frame: &Frame) -> Result<Option<Arc<BlockFacts>>, DataF
         return Ok(None);
     }
     Ok(head.facts(frame.rest()).map_err(corrupt)?.map(Arc::new))
-}
-
-/// Whether all of a block is asked for, and nothing but the sums of its counters.
-fn may_be_summed(scan: &Scan, frame: &Frame) -> bool {
-    let scrapes = frame.scrapes();
-    let all = scan.wanted.scrapes(scrapes);
-    scan.summed && all.len() == scrapes.len() && go_on(scan.shape.schema.family(), scrapes)
 }
 
 /// The keys of a whole chunk, from the cache where they are there.

@@ -52,6 +52,14 @@ impl Wanted {
         number(start)..number(end.max(start))
     }
 
+    /// The columns of the stored schema among them.
+    pub(super) fn stored(&self) -> impl Iterator<Item = usize> {
+        self.columns.iter().filter_map(|column| match column {
+            ColumnSource::Stored(column) => Some(*column),
+            _ => None,
+        })
+    }
+
     /// Whether a time is within the range.
     pub(super) fn holds(&self, time: Timestamp) -> bool {
         self.from <= time && time <= self.to

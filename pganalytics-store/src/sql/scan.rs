@@ -21,13 +21,15 @@ use datafusion::{
     physical_plan::{SendableRecordBatchStream, stream::RecordBatchStreamAdapter, streaming::PartitionStream},
 };
 use futures::stream;
+use pganalytics_core::Scrape;
 
 use super::{
-    decoded::Shape,
     fact_cache::FactCache,
     queue::Queue,
     reader::read,
     rows::{Emitter, Wanted},
+    shape::Shape,
+    sums::go_on,
     table::{Filter, View},
 };
 use crate::chunk::{ChunkSelect, ChunkSource};
@@ -53,6 +55,15 @@ pub(super) struct Scan {
 impl fmt::Debug for Scan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Scan").field("view", &self.view).field("select", &self.select).finish_non_exhaustive()
+    }
+}
+
+impl Scan {
+    /// Whether all of a block with these scrapes is asked for, and nothing but the sums of its
+    /// counters.
+    pub(super) fn may_be_summed(&self, scrapes: &[Scrape]) -> bool {
+        let all = self.wanted.scrapes(scrapes);
+        self.summed && all.len() == scrapes.len() && go_on(self.shape.schema.family(), scrapes)
     }
 }
 

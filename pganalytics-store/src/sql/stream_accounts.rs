@@ -2,14 +2,9 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use datafusion::{
-    arrow::array::{ArrayRef, Int64Array, StringViewArray, TimestampMicrosecondArray},
-    catalog::TableProvider,
-    common::DataFusionError,
-};
-use pganalytics_core::Timestamp;
+use datafusion::{arrow::array::ArrayRef, catalog::TableProvider, common::DataFusionError};
 
-use super::{gaps::table_of, table::ZONE};
+use super::own_table::{numbers, table_of, texts, times};
 use crate::{fork::StoredFork, stream_account::StreamAccount};
 
 /// Its name.
@@ -37,21 +32,8 @@ pub(super) fn table(
         ("missing", true, texts(&rows, |(account, _)| missing(account).map(|ranges| ranges.to_string()))),
         ("forks", false, numbers(&rows, |(_, fork)| Some(fork.map_or(0, |fork| fork.times)))),
         ("fork_reason", true, texts(&rows, |(_, fork)| fork.map(|fork| fork.fork.reason.as_str().to_owned()))),
-        ("first_fork_at", true, times(&rows, |fork| fork.first_at)),
-        ("last_fork_at", true, times(&rows, |fork| fork.last_at)),
+        ("first_fork_at", true, times(&rows, |(_, fork)| fork.map(|fork| fork.first_at))),
+        ("last_fork_at", true, times(&rows, |(_, fork)| fork.map(|fork| fork.last_at))),
     ];
     table_of(columns)
-}
-
-fn texts(rows: &[Row<'_>], of: impl Fn(&Row<'_>) -> Option<String>) -> ArrayRef {
-    Arc::new(rows.iter().map(of).collect::<StringViewArray>())
-}
-
-fn numbers(rows: &[Row<'_>], of: impl Fn(&Row<'_>) -> Option<u64>) -> ArrayRef {
-    Arc::new(rows.iter().map(|row| of(row).map(u64::cast_signed)).collect::<Int64Array>())
-}
-
-fn times(rows: &[Row<'_>], of: impl Fn(&StoredFork) -> Timestamp) -> ArrayRef {
-    let times = rows.iter().map(|(_, fork)| fork.map(|fork| of(fork).as_micros()));
-    Arc::new(times.collect::<TimestampMicrosecondArray>().with_timezone(ZONE))
 }

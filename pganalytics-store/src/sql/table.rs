@@ -15,7 +15,6 @@ use pganalytics_core::{ColumnType, Presence, Schema, TenantId, Timestamp};
 
 use super::{
     GONE_MEMORY, LOOKBACK,
-    decoded::{Shape, arrow_type},
     error::{SqlError, nearest},
     fact_cache::FactCache,
     gaps,
@@ -23,6 +22,7 @@ use super::{
     pushdown::{Bounds, Use, classify, one_of},
     rows::{ColumnSource, Wanted},
     scan::{Scan, partitions},
+    shape::{Shape, arrow_type},
     stream_accounts,
 };
 use crate::{

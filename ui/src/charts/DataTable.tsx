@@ -3,10 +3,16 @@ import { dateTime, figure } from "../data/format";
 import type { Series } from "../data/series";
 import { useSettings } from "../data/settings";
 
-/** The figures of a chart. */
+/** Rows that are shown; the newest. */
+const MOST = 500;
+
+/** The figures of a chart, the newest first. */
 export function DataTable({ label, unit, series }: { label: string; unit: string; series: Series }): ReactNode {
   const { zone } = useSettings();
-  const rows = series.times.map((time, at) => ({ time, at })).filter(({ at }) => series.lines.some((line) => line.values[at] !== null)).reverse();
+  const rows: { time: number; at: number }[] = [];
+  for (let at = series.times.length - 1; at >= 0 && rows.length < MOST; at -= 1) {
+    if (series.lines.some((line) => line.values[at] !== null)) rows.push({ time: series.times[at] ?? 0, at });
+  }
   return (
     <div className="table" role="region" aria-label={label} tabIndex={0}>
       <table>
@@ -17,7 +23,7 @@ export function DataTable({ label, unit, series }: { label: string; unit: string
           </tr>
         </thead>
         <tbody>
-          {rows.slice(0, 500).map(({ time, at }) => (
+          {rows.map(({ time, at }) => (
             <tr key={time}>
               <td>{dateTime(time * 1000, zone)}</td>
               {series.lines.map((line, place) => <td key={`${place} ${line.label}`} className="num">{figure(line.values[at], unit)}</td>)}

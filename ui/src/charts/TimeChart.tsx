@@ -6,6 +6,7 @@ import { useLook, useSettings } from "../data/settings";
 import { asSearch, useSet } from "../data/url";
 import { Legend } from "./Legend";
 import { colorName } from "./colors";
+import { type Move, useDeep } from "./deep";
 import { draw } from "./draw";
 import { useMarks } from "./marks";
 import { sentence } from "./sentence";
@@ -25,9 +26,11 @@ export interface ChartProps {
   height?: number;
 }
 
+const MOVES: readonly (readonly [string, string, Move])[] = [["←", "earlier", "earlier"], ["→", "later", "later"], ["+", "nearer", "nearer"], ["−", "wider", "wider"], ["⤢", "all of it", "all"]];
+
 /** A chart over time. Drag to zoom; with the keyboard: arrows, Shift and arrows, Enter. */
 export function TimeChart(props: ChartProps): ReactNode {
-  const { label, unit, series, before, isStack = false, limit, step, height = 200 } = props;
+  const { label, unit, before, isStack = false, limit, step, height = 200 } = props;
   const box = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
   const [at, setAt] = useState<number | null>(null);
@@ -36,9 +39,12 @@ export function TimeChart(props: ChartProps): ReactNode {
   const look = useLook();
   const { zone } = useSettings();
   const set = useSet();
+  const { series, isDeep, measure, show, move } = useDeep(props.series, isStack);
   const marks = useMarks();
   const present = useRef(marks);
   present.current = marks;
+  const zoom = useRef(show);
+  zoom.current = isDeep ? show : (from, to) => set(asSearch({ from: from * 1000, to: to * 1000 }));
 
   const colors = useMemo(() => series.lines.map((line, place) => colorName(line.label, place)), [series]);
   const data = useMemo(() => {
@@ -63,12 +69,16 @@ export function TimeChart(props: ChartProps): ReactNode {
       height,
       marks: () => present.current,
       hover: setAt,
-      zoom: (from, to) => set(asSearch({ from: from * 1000, to: to * 1000 })),
+      zoom: (from, to) => zoom.current(from, to),
     });
     plot.current = made;
+    measure(place.clientWidth);
     const watcher = new ResizeObserver(() => {
       const width = Math.floor(place.clientWidth);
-      if (width > 0 && width !== made.width) made.setSize({ width, height });
+      if (width > 0 && width !== made.width) {
+        made.setSize({ width, height });
+        measure(width);
+      }
     });
     watcher.observe(place);
     return () => {
@@ -78,7 +88,7 @@ export function TimeChart(props: ChartProps): ReactNode {
     };
     // Data alone does not make a new plot.
     // eslint-disable-next-line react-hooks/exhaustive-deps
-  }, [shape, isStack, isTable, height, set]);
+  }, [shape, isStack, isTable, height, measure]);
   useEffect(() => plot.current?.setData(data), [data]);
   useEffect(() => plot.current?.redraw(false), [marks]);
 
@@ -97,7 +107,7 @@ export function TimeChart(props: ChartProps): ReactNode {
     } else if (event.key === "Enter" && selected) {
       const [one, two] = [Math.min(...selected), Math.max(...selected)];
       const [from, until] = [series.times[one] ?? 0, (series.times[two] ?? 0) + step];
-      set(asSearch({ from: from * 1000, to: until * 1000 }));
+      zoom.current(from, until);
       setSelected(null);
     } else if (event.key === "Escape") {
       setSelected(null);
@@ -108,11 +118,11 @@ export function TimeChart(props: ChartProps): ReactNode {
   };
 
   const shown = at ?? null;
-  const words = sentence(label, unit, series, zone);
+  const words = useMemo(() => sentence(label, unit, props.series, zone), [label, unit, props.series, zone]);
   return (
     <figure className="stack">
       {isTable ? (
-        <DataTable label={label} unit={unit} series={series} />
+        <DataTable label={label} unit={unit} series={props.series} />
       ) : (
         <div className="plot" ref={box} role="img" aria-label={words} tabIndex={0} onKeyDown={onKeyDown} />
       )}
@@ -128,6 +138,9 @@ export function TimeChart(props: ChartProps): ReactNode {
               ? series.lines.slice(0, 4).map((line) => `${line.label} ${figure(line.values[shown], unit)}`).join(", ")
               : ""}
         </span>
+        {isDeep && MOVES.map(([sign, words, how]) => (
+          <button key={how} type="button" className="button plain" aria-label={`${label}: ${words}`} title={words} onClick={() => move(how)}>{sign}</button>
+        ))}
         <button type="button" className="button plain" aria-pressed={isTable} onClick={() => setTable(!isTable)} aria-label={`${label} as a table`} title="As a table">
           ▤
         </button>

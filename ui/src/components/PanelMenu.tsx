@@ -7,6 +7,7 @@ import { dateTime } from "../data/format";
 import type { PageData, Sent } from "../data/page";
 import { asSearch } from "../data/url";
 import { Menu } from "./Menu";
+import { Origin } from "./Origin";
 import { save } from "./save";
 import { markdown, picture } from "./take";
 
@@ -31,6 +32,7 @@ export function PanelMenu({ title, unit, sent, data, rows, isChart }: Props): Re
   const go = useGo();
   const place = useRef<HTMLSpanElement>(null);
   const [said, say] = useState("");
+  const [isOrigin, setOrigin] = useState(false);
   const address = (): string => frozenAddress(location.href, data);
   const copy = (text: string): void => {
     navigator.clipboard?.writeText(text).then(() => say("Copied"), () => say("This browser does not let pages copy here."));
@@ -58,9 +60,11 @@ export function PanelMenu({ title, unit, sent, data, rows, isChart }: Props): Re
         <button type="button" className="button item" onClick={() => void csv()}>All rows as CSV</button>
         {rows && <button type="button" className="button item" onClick={() => copy(markdown(title, address(), rows, catalogue.get(sent.name)?.units ?? {}))}>Copy as Markdown</button>}
         <button type="button" className="button item" onClick={() => copy(address())}>Copy link to this time</button>
+        <button type="button" className="button item" onClick={() => setOrigin(true)}>Where it comes from</button>
         <button type="button" className="button item" onClick={() => copy(sent.sql)}>Copy its SQL</button>
         <button type="button" className="button item" onClick={() => go("/sql", { sql: sent.sql, params: JSON.stringify(sent.params) })}>Open in the SQL console</button>
       </Menu>
+      {isOrigin && <Origin title={title} sent={sent} close={() => setOrigin(false)} />}
     </span>
   );
 }

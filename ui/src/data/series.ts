@@ -14,9 +14,9 @@ export interface Series {
 }
 
 /** The buckets of a range. */
-export function bucketsOf(range: Range, step: number): number[] {
+export function bucketsOf(range: Range, step: number, most = 20_000): number[] {
   const [first, last] = [Math.floor(range.from / 1000 / step) * step, Math.ceil(range.to / 1000 / step) * step];
-  const count = Math.min(Math.max(0, Math.round((last - first) / step)), 20_000);
+  const count = Math.min(Math.max(0, Math.round((last - first) / step)), most);
   return Array.from({ length: count }, (_, at) => first + at * step);
 }
 
@@ -24,8 +24,8 @@ export function bucketsOf(range: Range, step: number): number[] {
  * Lines of rows with a column `t`: one for each value of `by`, of the figures in
  * `value`. In a stack, who is missing in a bucket that others have is 0 there.
  */
-export function linesOf(rows: Row[], range: Range, step: number, value: string, by: string | null, shift = 0, stack = false): Series {
-  const times = bucketsOf(range, step);
+export function linesOf(rows: Row[], range: Range, step: number, value: string, by: string | null, shift = 0, stack = false, most?: number): Series {
+  const times = bucketsOf(range, step, most);
   const first = times[0] ?? 0;
   const lines = new Map<string, (number | null)[]>();
   const seen = new Set<number>();

@@ -6,13 +6,13 @@ import type { PageData } from "../data/page";
 import { rowsIn } from "../data/rows";
 import { type Series, largest, linesOf } from "../data/series";
 
-interface Props {
+export interface SeriesProps {
   page: PageData;
   id: string;
   /** The same query over the other period. */
-  beforeId?: string;
+  beforeId?: string | undefined;
   value: string;
-  by?: string;
+  by?: string | undefined;
   label: string;
   isStack?: boolean;
   /** Whether a line that did not change where others did is at zero there: sums are, shares and means are not. */
@@ -34,7 +34,7 @@ export function ordered(series: Series): Series {
 }
 
 /** A chart of a query of the page; its unit is the catalogue's. */
-export function SeriesChart({ page, id, beforeId, value, by, label, isStack = false, isSum = false, limit, most = 9, step: own, name }: Props): ReactNode {
+export function SeriesChart({ page, id, beforeId, value, by, label, isStack = false, isSum = false, limit, most = 9, step: own, name }: SeriesProps): ReactNode {
   const { range, other, outcomes, sent } = page;
   const step = Math.max(own ?? 0, page.step);
   const unit = catalogue.get(sent.get(id)?.name ?? "")?.units[value] ?? "";

@@ -6,20 +6,21 @@
 //! plain ones; whatever else comes is refused, as is more than fits on the disk.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::File,
     io::{self, BufReader, BufWriter, Read, Write},
-    os::unix::fs::OpenOptionsExt,
     path::Path,
 };
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use tar::{Archive, Builder, Entry as TarEntry, Header};
 
 use super::BackupError;
 
 const MANIFEST: &str = "manifest.json";
 const FORMAT: u32 = 1;
-const BLOCK: usize = 512;
+/// An archive ends with two empty blocks; the first one ends the list of its files.
+const BLOCK: u64 = 512;
 /// Most bytes of a manifest.
 const MOST_MANIFEST: u64 = 1 << 20;
 /// Most files: a store has a few.
@@ -79,8 +80,10 @@ impl<T> Hashed<T> {
 
 /// Writes an archive of these files; it is on the disk when this returns.
 pub(super) fn write(out: File, files: &[impl AsRef<Path>], made_at: jiff::Timestamp) -> io::Result<Manifest> {
-    let mut tar = zstd::Encoder::new(BufWriter::with_capacity(1 << 20, out), 3)?;
-    tar.include_checksum(true)?;
+    let mut packed = zstd::Encoder::new(BufWriter::with_capacity(1 << 20, out), 3)?;
+    packed.include_checksum(true)?;
+    let mut tar = Builder::new(packed);
+    let time = u64::try_from(made_at.as_second()).unwrap_or_default();
     let version = env!("CARGO_PKG_VERSION").to_owned();
     let mut manifest = Manifest { format: FORMAT, made_at: made_at.to_string(), version, files: Vec::new() };
     for path in files {
@@ -89,66 +92,32 @@ pub(super) fn write(out: File, files: &[impl AsRef<Path>], made_at: jiff::Timest
         let file = File::open(path)?;
         let bytes = file.metadata()?.len();
         let mut hashed = Hashed::new(file.take(bytes));
-        tar.write_all(&header(name, bytes, made_at.as_second())?)?;
-        if io::copy(&mut hashed, &mut tar)? != bytes {
+        tar.append(&header(name, bytes, time)?, &mut hashed)?;
+        if hashed.inner.limit() != 0 {
             return Err(io::Error::other(format!("{name} became shorter while it was read")));
         }
-        pad(&mut tar, bytes)?;
         manifest.files.push(Entry { name: name.to_owned(), bytes, sha256: hashed.digits() });
     }
     let text = serde_json::to_vec_pretty(&manifest)?;
-    tar.write_all(&header(MANIFEST, text.len() as u64, made_at.as_second())?)?;
-    tar.write_all(&text)?;
-    pad(&mut tar, text.len() as u64)?;
-    tar.write_all(&[0; 2 * BLOCK])?;
-    let out = tar.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?;
+    tar.append(&header(MANIFEST, text.len() as u64, time)?, text.as_slice())?;
+    let out = tar.into_inner()?.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?;
     out.sync_all()?;
     Ok(manifest)
 }
 
-fn pad(out: &mut impl Write, bytes: u64) -> io::Result<()> {
-    out.write_all([0; BLOCK].get(..padding(bytes)).unwrap_or_default())
-}
-
-fn padding(bytes: u64) -> usize {
-    usize::try_from(bytes.next_multiple_of(BLOCK as u64) - bytes).unwrap_or_default()
-}
-
-/// Writes a field of a header.
-fn put(header: &mut [u8; BLOCK], at: usize, bytes: &[u8]) {
-    if let Some(field) = header.get_mut(at..at + bytes.len()) {
-        field.copy_from_slice(bytes);
-    }
-}
-
-fn header(name: &str, bytes: u64, time: i64) -> io::Result<[u8; BLOCK]> {
+fn header(name: &str, bytes: u64, time: u64) -> io::Result<Header> {
     if !is_plain(name) {
         return Err(io::Error::other(format!("{name:?} is no name for a file of a backup")));
     }
-    let mut header = [0; BLOCK];
-    put(&mut header, 0, name.as_bytes());
-    put(&mut header, 100, b"0000600\0");
-    put(&mut header, 108, b"0000000\0");
-    put(&mut header, 116, b"0000000\0");
-    if bytes < 1 << 33 {
-        put(&mut header, 124, format!("{bytes:011o}\0").as_bytes());
-    } else {
-        // What octal digits can't say, as GNU writes it.
-        put(&mut header, 124, &[0x80, 0, 0, 0]);
-        put(&mut header, 128, &bytes.to_be_bytes());
-    }
-    put(&mut header, 136, format!("{:011o}\0", time.clamp(0, (1 << 33) - 1)).as_bytes());
-    put(&mut header, 156, b"0");
-    put(&mut header, 257, b"ustar\x0000");
-    let sum = sum_of(&header);
-    put(&mut header, 148, format!("{sum:06o}\0 ").as_bytes());
+    let mut header = Header::new_ustar();
+    header.set_path(name)?;
+    header.set_size(bytes);
+    header.set_mode(0o600);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(time);
+    header.set_cksum();
     Ok(header)
-}
-
-/// The sum of a header whose own field counts as blanks.
-fn sum_of(header: &[u8; BLOCK]) -> u64 {
-    let own = 148..156;
-    header.iter().enumerate().map(|(at, byte)| if own.contains(&at) { 32 } else { u64::from(*byte) }).sum()
 }
 
 fn is_plain(name: &str) -> bool {
@@ -156,31 +125,13 @@ fn is_plain(name: &str) -> bool {
     !name.is_empty() && name.len() < 100 && !name.starts_with('.') && name.chars().all(known)
 }
 
-/// Name and size of what comes next; `None` at the end.
-fn next(tar: &mut impl Read) -> Result<Option<(String, u64)>, BackupError> {
-    let mut header = [0; BLOCK];
-    tar.read_exact(&mut header).map_err(|error| BackupError::Damaged(format!("it ends too early: {error}")))?;
-    if header == [0; BLOCK] {
-        return Ok(None);
-    }
-    let field = |at: usize, len: usize| header.get(at..at + len).unwrap_or_default();
-    let text = |at, len| {
-        let text = field(at, len).split(|byte| *byte == 0).next().unwrap_or_default();
-        String::from_utf8_lossy(text).trim().to_owned()
-    };
-    let octal = |at, len| u64::from_str_radix(&text(at, len), 8).ok();
-    let no_backup = || BackupError::Damaged("it is no backup of this program".to_owned());
-    if text(257, 5) != "ustar" || octal(148, 8) != Some(sum_of(&header)) {
-        return Err(no_backup());
-    }
-    let bytes = match field(124, 12) {
-        [0x80, 0, 0, 0, rest @ ..] => rest.try_into().map(u64::from_be_bytes).ok(),
-        _ => octal(124, 12),
-    };
-    let name = text(0, 100);
-    match bytes {
-        Some(bytes) if field(156, 1) == b"0" && is_plain(&name) => Ok(Some((name, bytes))),
-        _ => Err(no_backup()),
+/// Name of a file of an archive; links, folders and names that are none of ours are refused.
+fn name_of(entry: &TarEntry<'_, impl Read>) -> Result<String, BackupError> {
+    let header = entry.header();
+    let is_file = header.as_ustar().is_some() && header.entry_type().is_file();
+    match String::from_utf8(entry.path_bytes().into_owned()) {
+        Ok(name) if is_file && is_plain(&name) => Ok(name),
+        _ => Err(BackupError::Damaged("it is no backup of this program".to_owned())),
     }
 }
 
@@ -189,30 +140,32 @@ pub(super) fn unpack(archive: &Path, to: &Path) -> Result<Manifest, BackupError>
     let failed = |error: io::Error| BackupError::io(archive, error);
     let damaged = |error: io::Error| BackupError::Damaged(format!("it can't be read: {error}"));
     let file = File::open(archive).map_err(failed)?;
-    let mut tar = zstd::Decoder::with_buffer(BufReader::with_capacity(1 << 20, file)).map_err(damaged)?;
+    let packed = zstd::Decoder::with_buffer(BufReader::with_capacity(1 << 20, file)).map_err(damaged)?;
+    let mut tar = Archive::new(packed);
     let (mut found, mut manifest) = (Vec::new(), None);
-    while let Some((name, bytes)) = next(&mut tar)? {
+    // Raw: headers that give the next file another name or size are none of ours.
+    for entry in tar.entries().map_err(damaged)?.raw(true) {
+        let mut entry = entry.map_err(damaged)?;
+        let (name, bytes) = (name_of(&entry)?, entry.size());
         if name == MANIFEST {
             if bytes > MOST_MANIFEST {
                 return Err(BackupError::Damaged("its manifest is too long".to_owned()));
             }
             let mut text = vec![0; usize::try_from(bytes).unwrap_or_default()];
-            tar.read_exact(&mut text).map_err(damaged)?;
+            entry.read_exact(&mut text).map_err(damaged)?;
             manifest = Some(text);
         } else {
             if found.len() >= MOST_FILES {
                 return Err(BackupError::Damaged("it has too many files".to_owned()));
             }
             super::need_room(to, bytes.saturating_add(SPARE))?;
-            found.push(unpack_file(&mut tar, &to.join(&name), name, bytes)?);
+            found.push(unpack_file(&mut entry, &to.join(&name), name, bytes)?);
         }
-        let mut rest = [0; BLOCK];
-        tar.read_exact(rest.get_mut(..padding(bytes)).unwrap_or_default()).map_err(damaged)?;
     }
     // To its end: the checksum of the whole comes last.
-    let behind = io::copy(&mut tar, &mut io::sink()).map_err(damaged)?;
-    if behind != BLOCK as u64 {
-        return Err(BackupError::Damaged("something comes behind its end".to_owned()));
+    let behind = io::copy(&mut tar.into_inner(), &mut io::sink()).map_err(damaged)?;
+    if behind != BLOCK {
+        return Err(BackupError::Damaged("it ends too early, or something comes behind its end".to_owned()));
     }
     let text = manifest.ok_or_else(|| BackupError::Damaged("it has no manifest".to_owned()))?;
     let manifest: Manifest =
@@ -234,10 +187,10 @@ pub(super) fn unpack(archive: &Path, to: &Path) -> Result<Manifest, BackupError>
     Ok(manifest)
 }
 
-fn unpack_file(tar: &mut impl Read, path: &Path, name: String, bytes: u64) -> Result<Entry, BackupError> {
+fn unpack_file(content: &mut impl Read, path: &Path, name: String, bytes: u64) -> Result<Entry, BackupError> {
     let failed = |error: io::Error| BackupError::io(path, error);
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
-    let mut hashed = Hashed::new(tar.take(bytes));
+    let mut file = super::private(path).map_err(failed)?;
+    let mut hashed = Hashed::new(content);
     let mut buffer = vec![0; 1 << 20];
     let mut written = 0;
     loop {

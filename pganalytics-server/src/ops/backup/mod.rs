@@ -35,7 +35,7 @@ use crate::auth::random;
 const NAME: (&str, &str) = ("pganalytics-", ".backup");
 const STAMP: &str = "%Y%m%dT%H%M%SZ";
 /// Behind the name of one that was verified.
-const VERIFIED: &str = "verified";
+const VERIFIED: &str = ".verified";
 /// How folders begin in which work is done.
 const WORK: &str = ".pganalytics-";
 /// After which time such a folder is nobody's any more.
@@ -135,7 +135,7 @@ pub fn make(store_folder: &Path, request: &Request, now: Timestamp) -> Result<Ma
     need_room(&folder, size.saturating_mul(if request.verify { 3 } else { 2 }))?;
     let work = Work::begin(&folder)?;
     let copy = work.folder("copy")?;
-    let files = store::copy(store_folder, &copy)?;
+    let files = whole(store::copy(store_folder, &copy)?)?;
     let part = work.path.join("archive");
     let failed = |error| BackupError::io(&part, error);
     let manifest = private(&part).and_then(|out| archive::write(out, &files, now)).map_err(failed)?;
@@ -144,7 +144,7 @@ pub fn make(store_folder: &Path, request: &Request, now: Timestamp) -> Result<Ma
     let bytes = fs::metadata(&part).map_err(failed)?.len();
     fs::rename(&part, &file).map_err(|error| BackupError::io(&file, error))?;
     if checked.is_some() {
-        let note = with_suffix(&file, VERIFIED);
+        let note = beside(&file, VERIFIED);
         fs::write(&note, format!("{now}\n")).map_err(|error| BackupError::io(&note, error))?;
     }
     sync(&folder)?;
@@ -156,9 +156,23 @@ pub fn make(store_folder: &Path, request: &Request, now: Timestamp) -> Result<Ma
     Ok(Made { file, bytes, manifest, checked, removed })
 }
 
+/// The files of a server's store, if none is missing.
+fn whole(files: Vec<PathBuf>) -> Result<Vec<PathBuf>, BackupError> {
+    let names: Vec<_> = files.iter().map(|file| file.file_name()).collect();
+    let missing = store::files(Path::new("")).into_iter().find(|file| !names.contains(&file.file_name()));
+    match missing {
+        None => Ok(files),
+        Some(file) => Err(BackupError::Refused(format!("the store has no {}", file.display()))),
+    }
+}
+
 /// Unpacks a backup, and reads every value of it.
 fn read_all(archive: &Path, to: &Path) -> Result<(Manifest, Checked), BackupError> {
     let manifest = archive::unpack(archive, to)?;
+    let expected = store::files(Path::new(""));
+    if !manifest.files.iter().map(|file| Path::new(&file.name)).eq(expected.iter().map(PathBuf::as_path)) {
+        return Err(BackupError::Refused("it is a backup of another kind of store".to_owned()));
+    }
     Ok((manifest, store::check(to)?))
 }
 
@@ -183,7 +197,7 @@ pub fn list(folder: &Path) -> io::Result<Vec<PathBuf>> {
 /// Whether a backup was verified when it was made.
 #[must_use]
 pub fn is_verified(backup: &Path) -> bool {
-    with_suffix(backup, VERIFIED).is_file()
+    beside(backup, VERIFIED).is_file()
 }
 
 /// Removes the oldest but `keep`, and never the one that was just made: a clock that was put
@@ -196,7 +210,7 @@ fn rotate(folder: &Path, made: &Path, keep: usize) -> Result<Vec<PathBuf>, Backu
     all.truncate(surplus);
     for path in &all {
         fs::remove_file(path).map_err(|error| BackupError::io(path, error))?;
-        let _ = fs::remove_file(with_suffix(path, VERIFIED));
+        let _ = fs::remove_file(beside(path, VERIFIED));
     }
     remove_stale(folder);
     Ok(all)
@@ -214,17 +228,16 @@ fn remove_stale(folder: &Path) {
     }
 }
 
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".");
+/// A name beside a file: its own, and what comes behind it.
+fn beside(file: &Path, suffix: &str) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
     name.push(suffix);
     name.into()
 }
 
 fn size_with_log(file: &Path) -> u64 {
-    let mut log = file.as_os_str().to_owned();
-    log.push("-wal");
-    [file, Path::new(&log)].iter().filter_map(|path| fs::metadata(path).ok()).map(|about| about.len()).sum()
+    let log = beside(file, "-wal");
+    [file, &log].iter().filter_map(|path| fs::metadata(path).ok()).map(|about| about.len()).sum()
 }
 
 /// Refuses what the disk has no room for, before it is full.
@@ -243,6 +256,7 @@ fn need_room(folder: &Path, bytes: u64) -> Result<(), BackupError> {
     Ok(())
 }
 
+/// Makes a file that only its owner reads.
 fn private(path: &Path) -> io::Result<fs::File> {
     use std::os::unix::fs::OpenOptionsExt;
     fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)

@@ -10,7 +10,7 @@ use std::{
 use jiff::Timestamp;
 use pganalytics_store::sqlite::backup::{self as store, Checked, StoreLock};
 
-use super::{BackupError, Manifest, STAMP, Work, make_private, private, read_all, sync};
+use super::{BackupError, Manifest, STAMP, Work, beside, make_private, private, read_all, sync};
 
 /// There while files are put in place: a server that found half of them would begin anew.
 const MARKER: &str = "restore.unfinished";
@@ -40,8 +40,8 @@ pub fn is_unfinished(store_folder: &Path) -> bool {
 /// # Errors
 /// [`BackupError::Damaged`] or [`BackupError::Store`] say what is wrong with it.
 pub fn check(backup: &Path) -> Result<(Manifest, Checked), BackupError> {
-    let beside = backup.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let work = Work::begin(beside)?;
+    let parent = backup.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let work = Work::begin(parent)?;
     read_all(backup, &work.path)
 }
 
@@ -74,9 +74,6 @@ pub fn restore(backup: &Path, folder: &Path, replace: bool, now: Timestamp) -> R
     let (manifest, checked) = read_all(backup, &unpacked)?;
     let names = store::files(&unpacked).into_iter().filter_map(|file| file.file_name().map(ToOwned::to_owned));
     let names: Vec<OsString> = names.collect();
-    if !manifest.files.iter().map(|file| file.name.as_str()).eq(names.iter().map(|name| name.to_str().unwrap_or(""))) {
-        return Err(BackupError::Refused("it is a backup of another kind of store".to_owned()));
-    }
     give_to_owner_of(folder, &[&unpacked, folder]).map_err(|error| BackupError::io(folder, error))?;
     let marker = folder.join(MARKER);
     if !is_unfinished(folder) {
@@ -103,13 +100,7 @@ pub fn restore(backup: &Path, folder: &Path, replace: bool, now: Timestamp) -> R
 }
 
 fn with_what_lies_beside(files: &[PathBuf]) -> impl Iterator<Item = PathBuf> {
-    files.iter().flat_map(|file| {
-        BESIDE.iter().map(|suffix| {
-            let mut name = file.as_os_str().to_owned();
-            name.push(suffix);
-            PathBuf::from(name)
-        })
-    })
+    files.iter().flat_map(|file| BESIDE.iter().map(|suffix| beside(file, suffix)))
 }
 
 /// Moves what is there into a folder of its own.

@@ -9,8 +9,8 @@ use pganalytics_core::{
 };
 
 use super::super::{
-    decoded::Shape,
     facts::{KeyFacts, Rows},
+    shape::Shape,
 };
 
 /// A block of some hundred keys over some scrapes; which of them come, change

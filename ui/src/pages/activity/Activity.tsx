@@ -10,7 +10,7 @@ import { type Row, asObjects, rowsIn } from "../../data/rows";
 import { useSession } from "../../data/session";
 import { useSettings } from "../../data/settings";
 import { useSearch, useSet, useTimes } from "../../data/url";
-import { SeriesChart } from "../SeriesChart";
+import { ChartPanel } from "../ChartPanel";
 import { ServerScope } from "../ServerScope";
 import { EventLane } from "../server/Events";
 import { Bill } from "./Bill";
@@ -74,12 +74,8 @@ function ActivityOf({ server }: { server: ServerInfo }): ReactNode {
       </Panel>
       {data && <EventLane rows={rowsIn(data.outcomes.get("events"))} range={data.range} serverId={server.id} />}
       <div className="grid2">
-        <Panel title="Lock pressure" unit="seconds waited, by the state of who held the lock" id="pressure" page={page} nothing="Nobody waited for a lock." isChart>
-          {() => data && <SeriesChart page={data} id="pressure" value="s" by="holder" label="Lock pressure" isStack />}
-        </Panel>
-        <Panel title="Sessions" unit="clients by state" id="states" page={page} nothing="No client was connected." isChart>
-          {() => data && <SeriesChart page={data} id="states" value="n" by="state" label="Sessions" isStack />}
-        </Panel>
+        <ChartPanel title="Lock pressure" note="seconds waited, by the state of who held the lock" page={page} id="pressure" value="s" by="holder" isStack nothing="Nobody waited for a lock." />
+        <ChartPanel title="Sessions" note="clients by state" page={page} id="states" value="n" by="state" isStack nothing="No client was connected." />
       </div>
       <Panel title="Who made others wait" unit="seconds waited for locks in this range, billed to the head of the queue" id="bill" page={page} nothing="Nobody waited for a lock in this range.">
         {(rows) => <Bill rows={asObjects(rows)} server={server} />}

@@ -1,8 +1,7 @@
 import type { ReactNode } from "react";
 import { Grid, type GridColumn } from "../../components/Grid";
-import { To } from "../../components/To";
+import { StatementLink } from "../../components/StatementLink";
 import type { ServerInfo } from "../../data/api";
-import { oneLine } from "../../data/format";
 import { type Row, textIn } from "../../data/rows";
 import { slugOf } from "../../data/servers";
 
@@ -16,7 +15,7 @@ export function Bill({ rows, server }: { rows: Row[]; server: ServerInfo }): Rea
       show: (row) => {
         const id = textIn(row, "blocker");
         if (!id || id === "0") return <span className="cut">none: the session was idle, or its statement has no id</span>;
-        return <To path={`/s/${slugOf(server)}/queries/${id}`} className="cut mono">{oneLine(row["query"] ?? `queryid ${id}`, 160)}</To>;
+        return <StatementLink slug={slugOf(server)} row={row} id="blocker" />;
       },
     },
     { id: "state", title: "Its state" },

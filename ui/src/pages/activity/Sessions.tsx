@@ -1,8 +1,7 @@
 import type { ReactNode } from "react";
 import { Grid, type GridColumn } from "../../components/Grid";
-import { To } from "../../components/To";
+import { StatementLink } from "../../components/StatementLink";
 import type { ServerInfo } from "../../data/api";
-import { oneLine } from "../../data/format";
 import { type Row, textIn } from "../../data/rows";
 import { slugOf } from "../../data/servers";
 
@@ -21,7 +20,7 @@ export function Sessions({ rows, server }: { rows: Row[]; server: ServerInfo }):
     { id: "xact_age", title: "Transaction", unit: "s", about: "Open for so long" },
     { id: "query_age", title: "Statement", unit: "s", about: "Running for so long, or ended so long ago" },
     { id: "blocked_by", title: "Blocked by" },
-    { id: "query", title: "Text", isWide: true, show: (row) => (row["query_id"] ? <To path={`/s/${slugOf(server)}/queries/${textIn(row, "query_id")}`} className="cut mono">{oneLine(row["query"] ?? row["query_id"], 120)}</To> : <span className="cut">{textIn(row, "relation") || "–"}</span>) },
+    { id: "query", title: "Text", isWide: true, show: (row) => (row["query_id"] ? <StatementLink slug={slugOf(server)} row={row} id="query_id" most={120} /> : <span className="cut">{textIn(row, "relation") || "–"}</span>) },
   ];
   return <Grid label="Sessions" rows={rows} columns={columns} rowKey={(row) => `${textIn(row, "instance_id")}|${textIn(row, "pid")}|${textIn(row, "backend_start")}`} sort="-xact_age" />;
 }

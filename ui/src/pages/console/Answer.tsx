@@ -14,10 +14,14 @@ function distance(times: number[]): number {
   return Number.isFinite(least) ? Math.max(1, Math.round(least / 1000)) : 60;
 }
 
-function seriesOf(answer: Rows, shape: Shape): { series: Series; step: number } {
+/** Most steps of a chart: what is left out is said. */
+const MOST_STEPS = 1_000_000;
+
+function seriesOf(answer: Rows, shape: Shape): { series: Series; step: number; isCut: boolean } {
   const times = answer.rows.map((row) => timeOf(row[shape.time]));
   const step = distance(times);
-  const range = { from: Math.min(...times), to: Math.max(...times) + step * 1000 };
+  const [first, last] = times.reduce(([low, high], time) => [Math.min(low, time), Math.max(high, time)], [Infinity, -Infinity]);
+  const range = { from: first, to: last + step * 1000 };
   const rows: Row[] = answer.rows.flatMap((row) =>
     shape.figures.map((figure) => {
       const name = answer.columns[figure]?.name ?? "";
@@ -25,7 +29,8 @@ function seriesOf(answer: Rows, shape: Shape): { series: Series; step: number } 
       return { t: row[shape.time] ?? null, v: row[figure] ?? null, by };
     }),
   );
-  return { series: largest(linesOf(rows, range, step, "v", "by"), 12), step };
+  const series = largest(linesOf(rows, range, step, "v", "by", 0, false, MOST_STEPS), 12);
+  return { series, step, isCut: last - first > MOST_STEPS * step * 1000 };
 }
 
 /** An answer as a table, and over time where it has one. */
@@ -54,6 +59,7 @@ export function AnswerView({ answer }: { answer: Rows }): ReactNode {
         <button type="button" className="chip" aria-pressed={!isChart} onClick={() => setChart(false)}>Table</button>
         <button type="button" className="chip" aria-pressed={isChart} disabled={!shape} title={shape ? undefined : "Needs a time, a figure, and at most one text"} onClick={() => setChart(true)}>Chart</button>
       </div>
+      {drawn?.isCut && <p className="state">Its times are so far apart, for how close the closest ones are, that only the first {MOST_STEPS.toLocaleString("en")} steps are drawn.</p>}
       {drawn ? <TimeChart label="Answer" unit="" series={drawn.series} step={drawn.step} height={300} /> : answer.rows.length > 0 ? <Grid label="Rows of the answer" rows={rows} columns={columns} rowKey={(_, at) => String(at)} sort="" param="rsort" /> : <p className="state">No rows.</p>}
     </>
   );

@@ -4,13 +4,14 @@ import { FactList } from "../../components/FactList";
 import { Grid, type GridColumn } from "../../components/Grid";
 import { PageState } from "../../components/PageState";
 import { Panel } from "../../components/Panel";
+import { StatementLink } from "../../components/StatementLink";
 import { To } from "../../components/To";
 import type { ServerInfo } from "../../data/api";
-import { figure, oneLine } from "../../data/format";
+import { figure } from "../../data/format";
 import { usePage } from "../../data/page";
 import { type Row, asObjects, numberIn, rowsIn, textIn } from "../../data/rows";
 import { slugOf } from "../../data/servers";
-import { SeriesChart } from "../SeriesChart";
+import { ChartPanel } from "../ChartPanel";
 import { ServerScope } from "../ServerScope";
 import { Several } from "../Several";
 import { EventLane } from "../server/Events";
@@ -57,12 +58,10 @@ function DatabaseOf({ server, datname }: { server: ServerInfo; datname: string }
   const { data } = page;
   const slug = slugOf(server);
   const chart = (value: string, title: string, unit: string, nothing: string): ReactNode => (
-    <Panel title={title} unit={unit} id="series" page={page} nothing={nothing} isChart>
-      {() => data && <SeriesChart page={data} id="series" beforeId="series_before" value={value} label={title} />}
-    </Panel>
+    <ChartPanel title={title} note={unit} page={page} id="series" beforeId="series_before" value={value} nothing={nothing} />
   );
   const queries: GridColumn[] = [
-    { id: "query", title: "Statement", isWide: true, show: (row) => <To path={`/s/${slug}/queries/${textIn(row, "queryid")}`} className="cut mono">{oneLine(row["query"] ?? `queryid ${textIn(row, "queryid")}`, 160)}</To> },
+    { id: "query", title: "Statement", isWide: true, show: (row) => <StatementLink slug={slug} row={row} /> },
     { id: "usename", title: "User" },
     { id: "ms", title: "Time", unit: "ms", show: (row) => `${row["ms"] !== null && (numberIn(row, "inexact") ?? 0) > 0 ? "≥ " : ""}${figure(row["ms"], "ms")}` },
     { id: "calls", title: "Calls", unit: "" },
@@ -87,9 +86,7 @@ function DatabaseOf({ server, datname }: { server: ServerInfo; datname: string }
         {chart("hit", "Cache hit", "blocks found in shared buffers", "No block was read.")}
         {chart("temp", "Temporary files", "bytes a second", "Nothing was written to temporary files.")}
         <Several page={page} id="series" title="Sessions that ended badly" unit="in each step" of={{ abandoned: "client gone", fatal: "by an error", killed: "by an operator" }} measure="" nothing="None did." isStack />
-        <Panel title="Size" unit="on the primary" id="growth" page={page} nothing="It was not measured in this range." isChart>
-          {() => data && <SeriesChart page={data} id="growth" value="size" label="Size" step={300} />}
-        </Panel>
+        <ChartPanel title="Size" note="on the primary" page={page} id="growth" value="size" step={300} nothing="It was not measured in this range." />
         <Several page={page} id="series" title="Deadlocks and rollbacks" unit="deadlocks in each step, rollbacks a second" of={{ deadlocks: "deadlocks", rollbacks: "rollbacks" }} measure="" nothing="There were none." />
       </div>
       <Panel title="Statements" unit="that took most time" id="queries" page={page} nothing="No statement ended in this range.">

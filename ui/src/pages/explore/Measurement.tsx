@@ -8,14 +8,17 @@ import { To } from "../../components/To";
 import { ApiError } from "../../data/api";
 import { type Outcome, runBatch } from "../../data/batch";
 import { type Measurement, useCatalog } from "../../data/catalog";
+import { catalogue } from "../../data/catalogue";
 import { completeBuckets } from "../../data/page";
 import { dateTime, figure as figureText } from "../../data/format";
-import { printTime, stepOf } from "../../data/range";
+import { type Value, expand } from "../../data/queryText";
+import { type Range, printTime, stepOf } from "../../data/range";
 import { type Row, asObjects, rowsIn, timeOf } from "../../data/rows";
 import { largest, linesOf } from "../../data/series";
 import { useSession } from "../../data/session";
 import { useSettings } from "../../data/settings";
 import { useSearch, useSet, useTimes } from "../../data/url";
+import { EventLane } from "../server/Events";
 import { chartSql, figuresOf, groupsOf, rowsSql } from "./sql";
 
 export function MeasurementPage(): ReactNode {
@@ -54,6 +57,7 @@ function Explored({ measurement }: { measurement: Measurement }): ReactNode {
       const queries = [
         ...(sql ? [{ id: "chart", sql, params: [printTime(range.from), printTime(range.to), ...(server ? [server] : [])] }] : []),
         { id: "rows", sql: rowsSql(measurement, server !== null), params: server ? [server] : [] },
+        { id: "events", ...happened(server, range) },
       ];
       const outcomes = new Map<string, Outcome>();
       await runBatch(queries, new Map(), (id, outcome) => outcomes.set(id, outcome), signal);
@@ -83,12 +87,20 @@ function Explored({ measurement }: { measurement: Measurement }): ReactNode {
           {series && series.lines.length > 0 ? <TimeChart label={figure?.name ?? ""} unit={isCounter ? rateOf(figure.unit) : (figure?.unit ?? "")} series={series} step={data?.step ?? 60} height={280} /> : null}
         </Drawn>
       </section>
+      {data && <EventLane rows={rowsIn(data.outcomes.get("events"))} range={data.range} serverId={server} />}
       <section className="panel" aria-label="Newest rows">
         <header><h2>Newest rows</h2><span className="muted">of each key</span></header>
         <Latest measurement={measurement} outcome={data?.outcomes.get("rows")} />
       </section>
     </>
   );
+}
+
+/** The question for the events of a server, or of all. */
+function happened(server: string | null, range: Range): { sql: string; params: Value[] } {
+  const query = catalogue.get(server ? "events" : "fleet_events");
+  if (!query) throw new Error("there is no query for events");
+  return expand(query, { step: 60, values: { ...(server ? { server } : {}), from: printTime(range.from), to: printTime(range.to) } });
 }
 
 const rateOf = (unit: string): string => (unit === "bytes" ? "B/s" : "1/s");

@@ -6,7 +6,7 @@ import type { ServerInfo } from "../../data/api";
 import { figure } from "../../data/format";
 import { usePage } from "../../data/page";
 import { type Row, asObjects, numberIn, rowsIn, textIn } from "../../data/rows";
-import { SeriesChart } from "../SeriesChart";
+import { ChartPanel } from "../ChartPanel";
 import { ServerScope } from "../ServerScope";
 import { Several } from "../Several";
 import { EventLane } from "../server/Events";
@@ -60,9 +60,7 @@ function HostOf({ server }: { server: ServerInfo }): ReactNode {
   const { data } = page;
   const cpus = rowsIn(data?.outcomes.get("cpu")).reduce((most, row) => Math.max(most, numberIn(row, "cpus") ?? 0), 0);
   const chart = (id: string, title: string, unit: string, value: string, by: string, nothing: string, isSum = false): ReactNode => (
-    <Panel title={title} unit={unit} id={id} page={page} nothing={nothing} isChart>
-      {() => data && <SeriesChart page={data} id={id} value={value} by={by} label={title} isSum={isSum} />}
-    </Panel>
+    <ChartPanel title={title} note={unit} page={page} id={id} value={value} by={by} isSum={isSum} nothing={nothing} />
   );
   return (
     <>

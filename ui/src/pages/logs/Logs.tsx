@@ -7,7 +7,7 @@ import { type Plan, usePage } from "../../data/page";
 import { patternOf } from "../../data/pattern";
 import { asObjects, rowsIn } from "../../data/rows";
 import { useSearch, useSet } from "../../data/url";
-import { SeriesChart } from "../SeriesChart";
+import { ChartPanel } from "../ChartPanel";
 import { ServerScope } from "../ServerScope";
 import { EventLane } from "../server/Events";
 import { Entries } from "./Entries";
@@ -57,17 +57,17 @@ function LogsOf({ server }: { server: ServerInfo | null }): ReactNode {
         {SEVERITIES.map((each) => <button key={each} type="button" className="chip" aria-pressed={severity === each} onClick={() => set({ severity: each })}>{each || "All"}</button>)}
         <PageState page={page} />
       </Filter>
-      <Panel
+      <ChartPanel
         title="Entries"
-        unit={`counted, by ${by}; complete also where entries were not kept`}
+        note={`counted, by ${by}; complete also where entries were not kept`}
         id="histogram"
         page={page}
+        value="n"
+        by={by}
+        isStack
         nothing="Nothing was logged in this range, or the log can't be read."
-        isChart
         actions={<button type="button" className="chip" onClick={() => set({ by: by === other ? "" : other }, { replace: true })}>by {by === other ? "severity" : other}</button>}
-      >
-        {() => data && <SeriesChart page={data} id="histogram" value="n" by={by} label="Entries" isStack />}
-      </Panel>
+      />
       {data && <EventLane rows={rowsIn(data.outcomes.get("events"))} range={data.range} serverId={serverId} />}
       <Panel title="Newest entries" unit="500 at most; a range or a word narrows them" id="entries" page={page} nothing={search["q"] ? "No entry has these words." : "No entry in this range."}>
         {(rows) => <Entries rows={asObjects(rows)} server={server} />}

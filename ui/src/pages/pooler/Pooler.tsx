@@ -7,7 +7,7 @@ import type { ServerInfo } from "../../data/api";
 import { figure } from "../../data/format";
 import { usePage } from "../../data/page";
 import { type Row, asObjects, numberIn, rowsIn, textIn } from "../../data/rows";
-import { SeriesChart } from "../SeriesChart";
+import { ChartPanel } from "../ChartPanel";
 import { ServerScope } from "../ServerScope";
 import { EventLane } from "../server/Events";
 
@@ -65,9 +65,7 @@ function PoolerOf({ server }: { server: ServerInfo }): ReactNode {
   const page = usePage("pooler", useMemo(() => ({ asks: ASKS, values: { server: server.id } }), [server.id]));
   const { data } = page;
   const chart = (id: string, value: string, by: string, title: string, unit: string, nothing: string, isStack = false): ReactNode => (
-    <Panel title={title} unit={unit} id={id} page={page} nothing={nothing} isChart>
-      {() => data && <SeriesChart page={data} id={id} {...(id === "rates" ? { beforeId: "rates_before", step: 60 } : {})} value={value} by={by} label={title} isStack={isStack} />}
-    </Panel>
+    <ChartPanel title={title} note={unit} page={page} id={id} {...(id === "rates" ? { beforeId: "rates_before", step: 60 } : {})} value={value} by={by} isStack={isStack} nothing={nothing} />
   );
   return (
     <>

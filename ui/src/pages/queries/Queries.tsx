@@ -8,6 +8,7 @@ import { usePage } from "../../data/page";
 import { asObjects, numberIn, rowsIn } from "../../data/rows";
 import { useSearch, useSet, useTimes } from "../../data/url";
 import { ServerScope } from "../ServerScope";
+import { EventLane } from "../server/Events";
 import { List } from "./List";
 import { matching } from "./figures";
 
@@ -25,9 +26,10 @@ export function FleetQueries(): ReactNode {
   );
 }
 
-const FLEET = { asks: [{ id: "queries", query: "fleet_queries" }], values: {} };
+const FLEET = { asks: [{ id: "queries", query: "fleet_queries" }, { id: "events", query: "fleet_events" }], values: {} };
 const ASKS = [
   { id: "queries", query: "queries_top" },
+  { id: "events", query: "events" },
   { id: "coverage", query: "coverage" },
   { id: "why", query: "why" },
 ];
@@ -47,6 +49,7 @@ function QueriesOf({ server }: { server: ServerInfo | null }): ReactNode {
         <button type="button" className="chip" aria-pressed={isChanged} onClick={() => set({ tab: "changed", sort: "", vs: times.vs || "prev" })}>Changed</button>
         <PageState page={page} />
       </Filter>
+      {page.data && <EventLane rows={rowsIn(page.data.outcomes.get("events"))} range={page.data.range} serverId={server?.id ?? null} />}
       <Panel
         title={isChanged ? "Statements by change of time" : "Statements"}
         unit={times.vs ? `compared with ${times.vs === "prev" ? "the period before" : `${times.vs} before`}` : "of pg_stat_statements"}

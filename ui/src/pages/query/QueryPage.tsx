@@ -6,6 +6,7 @@ import { Panel } from "../../components/Panel";
 import type { ServerInfo } from "../../data/api";
 import { usePage } from "../../data/page";
 import { type Row, asObjects, rowsIn, textIn } from "../../data/rows";
+import { ChartPanel } from "../ChartPanel";
 import { SeriesChart } from "../SeriesChart";
 import { ServerScope } from "../ServerScope";
 import { EventLane } from "../server/Events";
@@ -69,9 +70,7 @@ function QueryOf({ server, queryid }: { server: ServerInfo; queryid: string }): 
           </Panel>
         ))}
       </div>
-      <Panel title="Waits" unit="seconds that sampled sessions spent" id="waits" page={page} nothing="No sample met it." isChart>
-        {() => data && <SeriesChart page={data} id="waits" value="s" by="wait_class" label="Waits" isStack />}
-      </Panel>
+      <ChartPanel title="Waits" note="seconds that sampled sessions spent" page={page} id="waits" value="s" by="wait_class" isStack nothing="No sample met it." />
       <Panel title="Seen running" unit="newest first" id="seen" page={page} nothing="It was not running when sessions were listed.">
         {(rows) => <Seen rows={asObjects(rows)} />}
       </Panel>

@@ -5,7 +5,7 @@ import { Panel } from "../../components/Panel";
 import type { ServerInfo } from "../../data/api";
 import { usePage } from "../../data/page";
 import { asObjects, rowsIn, textIn } from "../../data/rows";
-import { SeriesChart } from "../SeriesChart";
+import { ChartPanel } from "../ChartPanel";
 import { ServerScope } from "../ServerScope";
 import { roleOf } from "../fleet/Instances";
 import { EventLane } from "../server/Events";
@@ -64,15 +64,9 @@ function ReplicationOf({ server }: { server: ServerInfo }): ReactNode {
       </Panel>
       {data && <EventLane rows={rowsIn(data.outcomes.get("events"))} range={data.range} serverId={server.id} />}
       <div className="grid2">
-        <Panel title="Behind" unit="bytes not replayed: most of each step" id="lag" page={page} nothing="No replica was connected." isChart>
-          {() => data && <SeriesChart page={data} id="lag" value="high" by="application_name" label="Behind" />}
-        </Panel>
-        <Panel title="Behind, in time" unit="delay of each standby; 0 where all is replayed" id="delay" page={page} nothing="No standby told its delay." isChart>
-          {() => data && <SeriesChart page={data} id="delay" value="high" by="server" label="Behind, in time" step={30} />}
-        </Panel>
-        <Panel title="Conflicts" unit="queries that standbys cancelled, by database" id="conflicts" page={page} nothing="No standby cancelled a query." isChart>
-          {() => data && <SeriesChart page={data} id="conflicts" value="n" by="datname" label="Conflicts" isStack />}
-        </Panel>
+        <ChartPanel title="Behind" note="bytes not replayed: most of each step" page={page} id="lag" value="high" by="application_name" nothing="No replica was connected." />
+        <ChartPanel title="Behind, in time" note="delay of each standby; 0 where all is replayed" page={page} id="delay" value="high" by="server" step={30} nothing="No standby told its delay." />
+        <ChartPanel title="Conflicts" note="queries that standbys cancelled, by database" page={page} id="conflicts" value="n" by="datname" isStack nothing="No standby cancelled a query." />
       </div>
     </>
   );

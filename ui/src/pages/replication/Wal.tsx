@@ -8,7 +8,7 @@ import { dateTime, figure } from "../../data/format";
 import { usePage } from "../../data/page";
 import { type Row, asObjects, numberIn, rowsIn, textIn, timeOf } from "../../data/rows";
 import { useSettings } from "../../data/settings";
-import { SeriesChart } from "../SeriesChart";
+import { ChartPanel } from "../ChartPanel";
 import { ServerScope } from "../ServerScope";
 import { Several } from "../Several";
 import { EventLane } from "../server/Events";
@@ -64,9 +64,7 @@ function WalOf({ server }: { server: ServerInfo }): ReactNode {
     { id: "distance", title: "WAL since", unit: "B" },
   ];
   const chart = (id: string, value: string, by: string | undefined, title: string, unit: string, nothing: string, more: object = {}): ReactNode => (
-    <Panel title={title} unit={unit} id={id} page={page} nothing={nothing} isChart>
-      {() => data && <SeriesChart page={data} id={id} value={value} {...(by ? { by } : {})} label={title} step={60} {...more} />}
-    </Panel>
+    <ChartPanel title={title} note={unit} page={page} id={id} value={value} by={by} step={60} {...more} nothing={nothing} />
   );
   return (
     <>

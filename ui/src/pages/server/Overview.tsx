@@ -6,7 +6,7 @@ import type { ServerInfo } from "../../data/api";
 import { slugOf } from "../../data/servers";
 import { usePage } from "../../data/page";
 import { asObjects, numberIn, rowsIn } from "../../data/rows";
-import { SeriesChart } from "../SeriesChart";
+import { ChartPanel } from "../ChartPanel";
 import { ServerScope } from "../ServerScope";
 import { EventLane } from "./Events";
 import { Facts } from "./Facts";
@@ -40,9 +40,7 @@ function OverviewOf({ server }: { server: ServerInfo }): ReactNode {
   const most = (id: string, column: string): number => rowsIn(data?.outcomes.get(id)).reduce((top, row) => Math.max(top, numberIn(row, column) ?? 0), 0);
   const cpus = most("host", "cpus");
   const rates = (value: string, label: string, unit: string, nothing: string, isStack: boolean): ReactNode => (
-    <Panel title={label} unit={unit} id="rates" page={page} nothing={nothing} isChart>
-      {() => data && <SeriesChart page={data} id="rates" beforeId="rates_before" value={value} by="datname" label={label} isStack={isStack} />}
-    </Panel>
+    <ChartPanel title={label} note={unit} page={page} id="rates" beforeId="rates_before" value={value} by="datname" isStack={isStack} nothing={nothing} />
   );
   return (
     <>
@@ -63,13 +61,9 @@ function OverviewOf({ server }: { server: ServerInfo }): ReactNode {
       </Panel>
       {data && <EventLane rows={rowsIn(data.outcomes.get("events"))} range={data.range} serverId={server.id} />}
       <div className="grid2">
-        <Panel title="Load" unit="active sessions by what they wait for" id="load" page={page} nothing="No session was active." isChart>
-          {() => data && <SeriesChart page={data} id="load" value="sessions" by="wait_class" label="Load" isStack limit={cpus > 0 ? { value: cpus, label: `${cpus} processors` } : undefined} />}
-        </Panel>
+        <ChartPanel title="Load" note="active sessions by what they wait for" page={page} id="load" value="sessions" by="wait_class" isStack limit={cpus > 0 ? { value: cpus, label: `${cpus} processors` } : undefined} nothing="No session was active." />
         {rates("tps", "Transactions", "a second, by database", "No transaction ended.", true)}
-        <Panel title="Sessions" unit="clients by state" id="sessions" page={page} nothing="No client was connected." isChart>
-          {() => data && <SeriesChart page={data} id="sessions" value="n" by="state" label="Sessions" isStack />}
-        </Panel>
+        <ChartPanel title="Sessions" note="clients by state" page={page} id="sessions" value="n" by="state" isStack nothing="No client was connected." />
         {rates("hit", "Cache hit", "blocks found in shared buffers, by database", "No block was read.", false)}
         {rates("temp", "Temporary files", "bytes a second, by database", "Nothing was written to temporary files.", true)}
         {rates("rollbacks", "Rollbacks", "a second, by database", "Nothing was rolled back.", true)}

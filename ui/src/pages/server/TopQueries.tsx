@@ -1,9 +1,8 @@
 import type { ReactNode } from "react";
 import { useGo } from "../../app/go";
 import { Grid, type GridColumn } from "../../components/Grid";
-import { To } from "../../components/To";
+import { StatementLink } from "../../components/StatementLink";
 import type { ServerInfo } from "../../data/api";
-import { oneLine } from "../../data/format";
 import { type Row, textIn } from "../../data/rows";
 import { slugOf } from "../../data/servers";
 import { meanOf } from "../queries/figures";
@@ -13,7 +12,7 @@ export function TopQueries({ rows, server }: { rows: Row[]; server: ServerInfo }
   const go = useGo();
   const path = (row: Row): string => `/s/${slugOf(server)}/queries/${textIn(row, "queryid")}`;
   const columns: GridColumn[] = [
-    { id: "query", title: "Statement", isWide: true, show: (row) => <To path={path(row)} className="cut mono">{oneLine(row["query"] ?? row["queryid"], 90)}</To> },
+    { id: "query", title: "Statement", isWide: true, show: (row) => <StatementLink slug={slugOf(server)} row={row} most={90} /> },
     { id: "ms", title: "Time", unit: "ms" },
     { id: "calls", title: "Calls", unit: "" },
     { id: "mean", title: "Mean", unit: "ms", value: meanOf },

@@ -4,9 +4,10 @@ import { FactList } from "../../components/FactList";
 import { Grid, type GridColumn } from "../../components/Grid";
 import { PageState } from "../../components/PageState";
 import { Panel } from "../../components/Panel";
+import { StatementLink } from "../../components/StatementLink";
 import { To } from "../../components/To";
 import type { ServerInfo } from "../../data/api";
-import { dateTime, figure, oneLine } from "../../data/format";
+import { dateTime, figure } from "../../data/format";
 import { usePage } from "../../data/page";
 import { patternOf } from "../../data/pattern";
 import { type Row, asObjects, numberIn, rowsIn, textIn, timeOf } from "../../data/rows";
@@ -91,7 +92,7 @@ function Further({ server, datname, schemaname, relname }: { server: ServerInfo;
   const page = usePage("table-further", useMemo(() => ({ asks: FURTHER, values: JSON.parse(key) as typeof values }), [key]));
   const { zone } = useSettings();
   const statements: GridColumn[] = [
-    { id: "query", title: "Statement", isWide: true, show: (row) => <To path={`/s/${slugOf(server)}/queries/${textIn(row, "queryid")}`} className="cut mono">{oneLine(row["query"], 160)}</To> },
+    { id: "query", title: "Statement", isWide: true, show: (row) => <StatementLink slug={slugOf(server)} row={row} /> },
     { id: "usename", title: "User" },
     { id: "ms", title: "Time", unit: "ms" },
     { id: "calls", title: "Calls", unit: "" },

@@ -10,6 +10,7 @@ import { type Row, asObjects, numberIn, rowsIn, textIn } from "../../data/rows";
 import { useSession } from "../../data/session";
 import { useSearch, useSet } from "../../data/url";
 import { ServerScope } from "../ServerScope";
+import { EventLane } from "../server/Events";
 import { indexColumns } from "./indexColumns";
 import { type Verdict, verdictsOf } from "./indexes";
 
@@ -19,6 +20,7 @@ export function Indexes(): ReactNode {
 
 const ASKS = [
   { id: "indexes", query: "indexes" },
+  { id: "events", query: "events" },
   { id: "why", query: "why" },
 ];
 
@@ -47,6 +49,7 @@ function IndexesOf({ server }: { server: ServerInfo }): ReactNode {
         <PageState page={page} />
       </Filter>
       <p className="muted">Unused: no member has read it in this range, and no constraint needs it. Look at a range that is long enough for month-end; this one is kept for seven days at most.</p>
+      {page.data && <EventLane rows={rowsIn(page.data.outcomes.get("events"))} range={page.data.range} serverId={server.id} />}
       <Panel title="Indexes" unit="of the primary" id="indexes" page={page} nothing="No index of a primary is known.">
         {(rows) => {
           const some = asObjects(rows).filter(fits);

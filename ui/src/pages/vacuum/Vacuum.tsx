@@ -5,8 +5,9 @@ import { Panel } from "../../components/Panel";
 import type { ServerInfo } from "../../data/api";
 import { figure } from "../../data/format";
 import { usePage } from "../../data/page";
-import { type Row, asObjects, numberIn, textIn } from "../../data/rows";
+import { type Row, asObjects, numberIn, rowsIn, textIn } from "../../data/rows";
 import { ServerScope } from "../ServerScope";
+import { EventLane } from "../server/Events";
 
 export function Vacuum(): ReactNode {
   return <ServerScope title="Vacuum">{(server) => <VacuumOf key={server.id} server={server} />}</ServerScope>;
@@ -18,6 +19,7 @@ const ASKS = [
   { id: "horizon", query: "horizon" },
   { id: "freeze", query: "freeze_forecast" },
   { id: "history", query: "vacuum_history" },
+  { id: "events", query: "events" },
   { id: "why", query: "why" },
 ];
 
@@ -93,6 +95,7 @@ function VacuumOf({ server }: { server: ServerInfo }): ReactNode {
         {list("horizon", "What holds the horizon", "rows that they may still see are not removed", "Nothing holds it back.", HORIZON, "-xmin_age")}
         {list("freeze", "Freeze", "at the pace of this range", "Nothing is known of the age of databases.", FREEZE, "-ratio")}
       </div>
+      {page.data && <EventLane rows={rowsIn(page.data.outcomes.get("events"))} range={page.data.range} serverId={server.id} />}
       {list("history", "What it did", "from the log: log_autovacuum_min_duration", "The log has no run of vacuum in this range; log_autovacuum_min_duration = 0 logs all of them.", HISTORY, "-seconds")}
     </>
   );

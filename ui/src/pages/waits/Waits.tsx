@@ -9,7 +9,8 @@ import { asObjects, numberIn, rowsIn, textIn } from "../../data/rows";
 import { largest, linesOf } from "../../data/series";
 import { useSearch, useSet } from "../../data/url";
 import { ServerScope } from "../ServerScope";
-import { SeriesChart, ordered } from "../SeriesChart";
+import { ChartPanel } from "../ChartPanel";
+import { ordered } from "../SeriesChart";
 import { EventLane } from "../server/Events";
 import { Top } from "./Top";
 import { DIMENSIONS, asSessions, filtered, printChips, readChips, toggled } from "./cube";
@@ -62,14 +63,9 @@ function WaitsOf({ server }: { server: ServerInfo }): ReactNode {
       <Panel title="Active sessions" unit="on average, from samples of each second" id="cube" page={page} nothing="No session was active when it was sampled." isChart>
         {() => series && <TimeChart label="Active sessions" unit="" series={{ times: series.times, lines: series.lines.map((line) => ({ ...line, label: oneLine(named(by)(line.label), 60) })) }} isStack limit={cpus > 0 ? { value: cpus, label: `${cpus} processors` } : undefined} step={data?.step ?? 60} height={280} />}
       </Panel>
-      <Panel title="Three measures of load" unit="where they agree, one may trust them" id="measures" page={page} nothing="None of them was taken in this range." isChart>
-        {() => data && (
-          <>
-            <SeriesChart page={data} id="measures" value="load" by="measure" label="Three measures of load" isSum step={60} />
-            <p className="muted">Samples and active sessions above statements: what still runs, was evicted, or is not tracked. Statements above samples: work that ended here and began before.</p>
-          </>
-        )}
-      </Panel>
+      <ChartPanel title="Three measures of load" note="where they agree, one may trust them" page={page} id="measures" value="load" by="measure" isSum step={60} nothing="None of them was taken in this range.">
+        <p className="muted">Samples and active sessions above statements: what still runs, was evicted, or is not tracked. Statements above samples: work that ended here and began before.</p>
+      </ChartPanel>
       <div className="grid2">
         {DIMENSIONS.map(([id, words]) => (
           <Panel key={id} title={words} unit="a row filters; Alt leaves it out" id="cube" page={page} nothing="Nothing was sampled.">
