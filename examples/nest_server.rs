@@ -9,16 +9,15 @@ use std::{net::SocketAddr, sync::Arc};
 
 use axum::{Router, routing::get};
 use pganalytics_server::{Server, Settings};
-use pganalytics_store::sqlite::{SqliteOptions, SqliteStore};
+use pganalytics_store::sqlite::{SqliteMetaStore, SqliteOptions, SqliteStore};
 use tokio::net::TcpListener;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?; // yours would stay
-    let store = Arc::new(SqliteStore::open(folder.path(), SqliteOptions::default())?);
     let mut server = Server::builder()
-        .metric_store(Arc::clone(&store) as _)
-        .meta_store(store)
+        .metric_store(Arc::new(SqliteStore::open(folder.path(), SqliteOptions::default())?))
+        .meta_store(Arc::new(SqliteMetaStore::open(folder.path())?))
         .settings(Settings::default())
         .build()
         .await?;

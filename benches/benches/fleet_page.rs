@@ -5,7 +5,7 @@
 //!
 //! `cargo bench -p pganalytics-benches --bench fleet_page -- [FOLDER [SERVERS]]`; what is in FOLDER
 //! already is used again, and a server started on it (`PGANALYTICS_DATA_DIR`) shows it.
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
 
 use std::{
     path::{Path, PathBuf},
@@ -62,7 +62,7 @@ struct Server {
 
 impl Server {
     fn new(number: u64, at: Timestamp) -> Self {
-        let server_id = ServerId::of_cluster(number + 1);
+        let server_id = ServerId::of_cluster(number.cast_signed() + 1);
         let source = Source {
             server_id,
             instance_id: InstanceId::of_address(server_id, &format!("db{number}:5432")),

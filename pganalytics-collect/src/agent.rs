@@ -12,6 +12,8 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
+#[cfg(feature = "exporter")]
+use crate::panics::supervise;
 use crate::{
     agent_handle::{AgentHandle, Gauges},
     agent_stats::AgentStats,
@@ -194,9 +196,17 @@ impl Prepared {
         let mut looking = JoinSet::new();
         #[cfg(feature = "exporter")]
         if let Some(exporter) = &settings.exporter {
-            looking.spawn(follow_catalog(exporter.clone(), settings.catalog.clone()));
-            for listener in exporter.listen().await? {
-                tasks.spawn(listener.serve(stop.clone()));
+            let (exporter, catalog) = (exporter.clone(), settings.catalog.clone());
+            let listeners = exporter.listen().await?;
+            looking.spawn(supervise("what goes along with the catalog", Arc::clone(&stats), move || {
+                follow_catalog(exporter.clone(), catalog.clone())
+            }));
+            for listener in listeners {
+                let (listener, stop) = (Arc::new(listener), stop.clone());
+                tasks.spawn(supervise("the exporter's listener", Arc::clone(&stats), move || {
+                    let (listener, stop) = (Arc::clone(&listener), stop.clone());
+                    async move { listener.serve(stop).await }
+                }));
             }
         }
         for collector in collectors {
@@ -225,6 +235,7 @@ impl Prepared {
                 () = stop.cancelled() => {}
                 Some(ended) = tasks.join_next() => tell(ended),
                 Some(ended) = sending.join_next() => tell(ended),
+                Some(ended) = looking.join_next() => tell(ended),
             }
         }
         while let Some(ended) = tasks.join_next().await {

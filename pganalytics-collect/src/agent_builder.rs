@@ -38,6 +38,9 @@ pub struct AgentBuilder {
     pub(crate) exporter: Option<crate::Exporter>,
     pub(crate) catalog: CatalogFollower,
     pub(crate) folder: Option<WatchedFolder>,
+    /// Its servers are sampled at the same moments, so that it wakes once for all of them.
+    #[cfg(feature = "postgres")]
+    slots: Arc<crate::postgres::SlotGrid>,
     /// What was wrong first.
     fault: Option<CollectError>,
 }
@@ -67,6 +70,8 @@ impl AgentBuilder {
             exporter: None,
             catalog: CatalogFollower::default(),
             folder: None,
+            #[cfg(feature = "postgres")]
+            slots: Arc::default(),
             fault: None,
         }
     }
@@ -108,7 +113,8 @@ impl AgentBuilder {
     #[cfg(feature = "postgres")]
     #[must_use]
     pub fn server(self, server: crate::postgres::PostgresServer) -> Self {
-        self.collectors(server.collectors())
+        let collectors = server.sampled_in(&self.slots).collectors();
+        self.collectors(collectors)
     }
 
     /// Adds several collectors.
@@ -125,7 +131,7 @@ impl AgentBuilder {
         self
     }
 
-    /// Where frames wait; default: a [`MemoryOutbox`]. A
+    /// Where frames wait; default: a [`MemoryOutbox`](crate::delivery::MemoryOutbox). A
     /// [`Spool`](crate::delivery::Spool) outlives the process.
     #[must_use]
     pub fn outbox(mut self, outbox: impl Outbox + 'static) -> Self {

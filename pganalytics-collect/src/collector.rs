@@ -145,7 +145,7 @@ pub trait Collector: Send {
     /// The catalog of the running agent has changed
     /// ([`LiveCatalog`](crate::own_sql::LiveCatalog)): a collector that takes its
     /// measurements from there takes in what concerns it. Never called during a
-    /// visit. What ends needs no farewell here: the scheduler says that its rows
+    /// visit. What ends need not be reported: the scheduler says that its rows
     /// are gone. By default nothing changes.
     fn adopt(&mut self, _change: &CatalogChange) {}
 

@@ -12,14 +12,14 @@
 //!   [`MOST_FACTS`] of each series.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use async_trait::async_trait;
 use pganalytics_core::{
     Batch, ColumnKind, Link, MeasurementName, ModelError, Presence, Ranges, RowsBuilder, Schema, Scrape, ScrapeKind,
-    Source, StreamId, Value,
+    Source, StreamId, Timestamp, Value,
     frame::{Content, Frame, Limits},
 };
 use tokio::sync::watch;
@@ -78,6 +78,15 @@ struct Series {
     /// Keys by when their rows came.
     order: BTreeMap<u64, Vec<u8>>,
     next: u64,
+    visit: Visit,
+}
+
+/// Frames of one time that followed each other: they may be the parts of a keyframe.
+#[derive(Debug, Default)]
+struct Visit {
+    time: Option<Timestamp>,
+    frames: u32,
+    keys: BTreeSet<Vec<u8>>,
 }
 
 impl Snapshots {
@@ -182,6 +191,7 @@ impl State {
                 return;
             }
         }
+        // What is not there any more is learned from the last part of a keyframe.
         let known = self.series.remove(&place).filter(|known| {
             // Another schema begins anew, as a keyframe does.
             !is_keyframe && known.schema.fingerprint() == batch.schema.fingerprint()
@@ -199,9 +209,15 @@ impl State {
             rows: BTreeMap::new(),
             order: BTreeMap::new(),
             next: 0,
+            visit: Visit::default(),
         });
+        let follows = series.visit.time == Some(batch.scrape.collected_at) && link.follows(Some(series.last));
+        if !follows {
+            series.visit = Visit { time: Some(batch.scrape.collected_at), ..Visit::default() };
+        }
         (series.scrape, series.last, series.complete) = (batch.scrape, link, complete);
         series.take(batch, is_state);
+        series.end_visit();
         let is_empty = series.rows.is_empty();
         self.series.insert(place, series);
         // Frames that follow are told from those that follow another by what was before.
@@ -212,6 +228,18 @@ impl State {
 }
 
 impl Series {
+    /// Rows that no part of a keyframe has are gone.
+    fn end_visit(&mut self) {
+        self.visit.frames += 1;
+        let ScrapeKind::LastPart { parts } = self.scrape.kind else { return };
+        let Visit { frames, keys, .. } = std::mem::take(&mut self.visit);
+        if frames == parts {
+            self.rows.retain(|key, _| keys.contains(key));
+            self.order.retain(|_, key| keys.contains(key));
+            self.complete = true;
+        }
+    }
+
     fn take(&mut self, batch: &Batch, is_state: bool) {
         let keys: Vec<usize> = batch.schema.positions_of(ColumnKind::Key).collect();
         for row in 0..batch.rows.len() {
@@ -229,6 +257,9 @@ impl Series {
             }
             let cells = (0..batch.schema.columns().len()).map(|column| Cell::from(batch.rows.get(row, column)));
             self.rows.insert(key.clone(), (number, cells.collect()));
+            if is_state && self.scrape.kind != ScrapeKind::Keyframe {
+                self.visit.keys.insert(key.clone());
+            }
             self.order.insert(number, key);
             self.next += 1;
         }

@@ -67,6 +67,40 @@ fn rows(rows: &[(&str, i64)]) -> Table {
 }
 
 #[tokio::test]
+async fn the_parts_of_a_keyframe_end_what_is_in_none_of_them_when_all_are_there() {
+    for lacking in [None, Some(0), Some(1)] {
+        let (mut agent, snapshots) = (Agent::new(FILE), Snapshots::new());
+        let first = agent.scrape(&rows(&[("gone", 1), ("a", 1), ("b", 1), ("c", 1)]));
+        let parts = [("a", ScrapeKind::Delta), ("b", ScrapeKind::Delta), ("c", ScrapeKind::LastPart { parts: 3 })];
+        let time = Timestamp::from_secs(100);
+        let parts = parts.map(|(name, kind)| {
+            let full =
+                full_scrape(&agent.measurement, Source::host("shop"), time, &[name], |name, column| match column {
+                    "queue" => Some(Value::Text(name)),
+                    _ => Some(Value::Int(2)),
+                });
+            let mut batch = full.unwrap();
+            batch.scrape.kind = kind;
+            agent.seq += 1;
+            let position =
+                Position { seq: Seq(agent.seq), base: Some(Seq(agent.seq - 1)), incarnation: Incarnation(1) };
+            (position, Bytes::from(encode(&batch).unwrap()))
+        });
+        snapshots.deliver(agent.group(vec![first])).await.unwrap();
+        for (part, frame) in parts.into_iter().enumerate().filter(|(part, _)| Some(*part) != lacking) {
+            snapshots.deliver(agent.group(vec![frame])).await.unwrap();
+            if part < 2 {
+                assert!(table(&snapshots.wait_for("app_queue").await).contains_key("gone"), "not known yet");
+            }
+        }
+        let snapshot = snapshots.wait_for("app_queue").await;
+        let whole = rows(&[("a", 2), ("b", 2), ("c", 2)]);
+        assert_eq!((table(&snapshot) == whole, snapshot.complete), (lacking.is_none(), lacking.is_none()));
+        assert_eq!(table(&snapshot).contains_key("gone"), lacking.is_some());
+    }
+}
+
+#[tokio::test]
 async fn what_did_not_change_is_there_and_what_is_gone_is_gone() {
     let (mut agent, snapshots) = (Agent::new(FILE), Snapshots::new());
     for now in [&[("mail", 3), ("invoices", 0)][..], &[("mail", 4), ("invoices", 0)], &[("mail", 4)]] {

@@ -17,6 +17,13 @@ pub enum ScrapeKind {
     Keyframe,
     /// Changed, new and gone rows: one that is missing is as it was.
     Delta,
+    /// The last of several frames that are a keyframe together, see [`parts`](crate::parts).
+    /// By itself it is a delta.
+    #[serde(skip_deserializing)]
+    LastPart {
+        /// How many they are.
+        parts: u32,
+    },
 }
 
 /// What is known of the clock that a scrape's time comes from.

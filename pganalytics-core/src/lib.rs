@@ -8,7 +8,7 @@
 //! * [`Block`] holds many scrapes of one source; stores keep their history so.
 //! * [`catalog`] holds what pgAnalytics collects: one file a measurement.
 //! * [`frame`] is the one binary form of batches and blocks, on the wire and at
-//!   rest; [`json`] is the second, human door.
+//!   rest; [`json`] is the format for people.
 //! * [`autoconfig`] derives the settings of a PostgreSQL server from memory and processors.
 //! * [`privacy`] takes out of statements what people put into them.
 //! * [`Ranges`] are sets of sequence numbers: what is stored, acknowledged, lost.
@@ -25,6 +25,7 @@ pub mod id;
 pub mod increase;
 pub mod json;
 pub mod mask;
+pub mod parts;
 pub mod privacy;
 pub mod push_reply;
 pub mod ranges;

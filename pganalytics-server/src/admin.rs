@@ -11,8 +11,14 @@ use pganalytics_store::{
 
 use crate::{
     api::setup,
-    auth::{api_token, password, random, scope::Scope},
+    auth::{
+        api_token,
+        key_store::{self, SigningKey},
+        password, random,
+        scope::Scope,
+    },
     error::ServerError,
+    settings::Settings,
     state::now,
 };
 
@@ -84,6 +90,24 @@ impl Admin {
         };
         self.meta.add_api_token(&row).await?;
         Ok(token.text)
+    }
+
+    /// The keys that access tokens are signed with, oldest first.
+    ///
+    /// # Errors
+    /// When the settings name a secret for all tokens instead, or the store fails.
+    pub async fn signing_keys(&self, settings: &Settings) -> Result<Vec<SigningKey>, ServerError> {
+        key_store::list(&*self.meta, settings).await
+    }
+
+    /// Makes a new key, which signs from now on; running servers go over to it within a minute.
+    /// Tokens of the one before are taken until they end.
+    ///
+    /// # Errors
+    /// When the settings name a secret for all tokens instead, there are too many keys, or the
+    /// store fails.
+    pub async fn rotate_signing_keys(&self, settings: &Settings) -> Result<Vec<SigningKey>, ServerError> {
+        key_store::rotate(&*self.meta, settings).await
     }
 
     async fn user(&self, username: &str) -> Result<User, ServerError> {

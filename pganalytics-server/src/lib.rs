@@ -98,6 +98,7 @@ mod serve;
 mod service;
 pub mod settings;
 mod state;
+mod tenant;
 #[cfg(feature = "tls")]
 mod tls;
 mod ui;

@@ -11,7 +11,7 @@ use pganalytics_core::{Secret, catalog::Catalog};
 use pganalytics_store::{
     MetaStore, MetricStore,
     meta_store::Role,
-    sql::{InProcess, PerPrincipal, SqlGuard, SqlLimits, SqlRunner, TrustedInProcess, TrustedQueries},
+    sql::{InProcess, Mending, PerPrincipal, SqlGuard, SqlLimits, SqlRunner, TrustedInProcess, TrustedQueries},
 };
 use utoipa::openapi::OpenApi;
 
@@ -19,8 +19,8 @@ use crate::{
     admin,
     api::{self, answer::Answers, setup},
     auth::{
-        access_token::Signer,
         authenticate::TokenCache,
+        key_store,
         lockout::Lockout,
         password::{self, Passwords},
         random,
@@ -28,16 +28,15 @@ use crate::{
     },
     edge::edge,
     error::ServerError,
-    ingest::{admission::Admission, decoders::Decoders, schemas::KnownSchemas, senders::Senders},
+    ingest::{
+        admission::Admission, decoders::Decoders, numbers::KnownNumbers, schemas::KnownSchemas, senders::Senders,
+    },
     prometheus::Counters,
     rate::{RateLimits, Rates},
     settings::{FirstAdmin, Settings},
     state::{App, Shared},
     ui,
 };
-
-/// Name under which the store keeps the key of access tokens.
-const KEY_SETTING: &str = "jwt_secret";
 
 /// Queries of the web UI that run in this process at once; more go where people's do.
 const OWN_AT_ONCE: usize = 2;
@@ -110,7 +109,7 @@ impl ServerBuilder {
         let meta = self.meta.ok_or(ServerError::Missing("a meta store"))?;
         let catalog = self.catalog.unwrap_or_else(|| Arc::new(Catalog::builtin().clone()));
         let settings = self.settings;
-        let signer = Signer::new(&signing_key(&*meta, &settings).await?, lifetime(&settings));
+        let signer = key_store::signer(&*meta, &settings).await?;
         let first_admin = make_first_admin(&*meta, &settings.first_admin).await?;
         let setup_token = setup_token(&*meta, &settings).await?;
         let limits =
@@ -135,6 +134,7 @@ impl ServerBuilder {
             decoders: Decoders::default(),
             senders: Senders::default(),
             schemas: KnownSchemas::default(),
+            numbers: KnownNumbers::default(),
             guard,
             counters: Counters::default(),
             health: api::health::HealthCache::default(),
@@ -155,28 +155,14 @@ impl ServerBuilder {
 
 /// Where queries run: people's with the runner that was given, the UI's own here.
 fn runner(given: Option<Arc<dyn SqlRunner>>, store: Arc<dyn MetricStore>, own: TrustedQueries) -> Arc<dyn SqlRunner> {
-    let here = Arc::new(InProcess::new(store));
-    match given {
-        Some(runner) if !own.is_empty() => Arc::new(TrustedInProcess::new(own, here, runner, OWN_AT_ONCE)),
-        Some(runner) => runner,
-        None => here,
-    }
+    let here = Arc::new(InProcess::new(Arc::clone(&store)));
+    let Some(given) = given else { return here };
+    let people = Arc::new(Mending::new(given, store));
+    if own.is_empty() { people } else { Arc::new(TrustedInProcess::new(own, here, people, OWN_AT_ONCE)) }
 }
 
 async fn not_found() -> http::StatusCode {
     http::StatusCode::NOT_FOUND
-}
-
-fn lifetime(settings: &Settings) -> u32 {
-    u32::try_from(settings.access_lifetime.as_secs()).unwrap_or(900)
-}
-
-async fn signing_key(meta: &dyn MetaStore, settings: &Settings) -> Result<Secret<Vec<u8>>, ServerError> {
-    if let Some(given) = &settings.jwt_secret {
-        return Ok(Secret::new(given.expose().as_bytes().to_vec()));
-    }
-    let candidate = random::bytes::<48>()?;
-    Ok(Secret::new(meta.setting_or_insert(KEY_SETTING, &candidate).await?))
 }
 
 async fn make_first_admin(

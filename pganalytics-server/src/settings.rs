@@ -260,7 +260,7 @@ pub struct ConnectionLimits {
     pub header_timeout: Duration,
     /// Longest time between two requests. It is longer than clients and
     /// balancers keep a connection (60 to 90 s), so that they close it, and no
-    /// request meets a closed door.
+    /// request is lost on a connection that is being closed.
     pub idle_timeout: Duration,
     /// A connection of this age, give or take a tenth, takes no more requests
     /// and ends when those under way have; 0: no limit. Clients connect anew,

@@ -14,7 +14,9 @@ use pganalytics_store::{
 use crate::{
     api::answer::Answers,
     auth::{access_token::Signer, authenticate::TokenCache, lockout::Lockout, password::Passwords},
-    ingest::{admission::Admission, decoders::Decoders, schemas::KnownSchemas, senders::Senders},
+    ingest::{
+        admission::Admission, decoders::Decoders, numbers::KnownNumbers, schemas::KnownSchemas, senders::Senders,
+    },
     prometheus::Counters,
     rate::Rates,
     settings::Settings,
@@ -23,7 +25,9 @@ use crate::{
 /// What all requests share.
 pub(crate) struct Shared {
     pub(crate) settings: Settings,
+    /// For ingest and what is of no tenant; handlers take [`Tenant`](crate::tenant::Tenant).
     pub(crate) metrics: Arc<dyn MetricStore>,
+    /// For log-in and ingest; handlers take the same.
     pub(crate) meta: Arc<dyn MetaStore>,
     pub(crate) catalog: Arc<Catalog>,
     pub(crate) signer: Signer,
@@ -35,6 +39,7 @@ pub(crate) struct Shared {
     pub(crate) decoders: Decoders,
     pub(crate) senders: Senders,
     pub(crate) schemas: KnownSchemas,
+    pub(crate) numbers: KnownNumbers,
     pub(crate) guard: SqlGuard,
     /// Runs people's SQL; each of them has some turns.
     pub(crate) sql: Arc<dyn SqlRunner>,

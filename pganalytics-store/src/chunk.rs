@@ -42,6 +42,10 @@ pub struct ChunkSelect {
     pub databases: Option<Vec<String>>,
 }
 
+/// How many of its scrapes a series may have missed at the beginning of a range and still be
+/// heard in it: what is measured once a day is there all day.
+pub const MISSED: i64 = 3;
+
 /// Chooses what is read of chunks, by their heads. A source that keeps chunks where reading all
 /// of them costs more may ask it.
 pub trait Pick: Send + Sync + fmt::Debug {
@@ -61,8 +65,9 @@ pub trait Pick: Send + Sync + fmt::Debug {
 #[derive(Debug, Clone, PartialEq)]
 pub struct StoredMeasurement {
     /// The newest schema with the columns of all earlier ones behind its own.
-    /// A column that changed its type keeps its newest type; older values of
-    /// it are converted where that loses nothing, else NULL.
+    /// Of a column whose type changed [`merged`](crate::stored_schema::merged) says which type
+    /// it has; values of others are converted where that loses nothing, else
+    /// NULL, and are in a column beside it as they came.
     pub schema: Arc<Schema>,
     /// Values stored (rows × columns of frames as they came), for ever counted.
     pub values: u64,
@@ -118,4 +123,18 @@ pub trait ChunkSource: Send + Sync {
         drop(pick);
         self.chunks(select).await
     }
+
+    /// Chunks of which the rows that are live at present can be made, of measurements with
+    /// [`Presence::State`](pganalytics_core::Presence::State): of each series that was heard
+    /// at or after `select.from`, or has missed no more than [`MISSED`] scrapes by then, at
+    /// least all that was stored from its last keyframe on. In place of chunks a source may
+    /// give one that [`present`](pganalytics_core::frame::present) has made of them.
+    ///
+    /// # Errors
+    /// As [`ChunkSource::chunks`].
+    async fn present(
+        &self,
+        select: ChunkSelect,
+        pick: Arc<dyn Pick>,
+    ) -> Result<BoxStream<'static, Result<Chunk, StoreError>>, StoreError>;
 }

@@ -12,6 +12,15 @@ pub enum StoreError {
     /// The disk is full. Nothing of the request was written.
     #[error("the store's disk is full: {0}")]
     DiskFull(String),
+    /// A chunk can't be read: its checksum is wrong, or it makes no sense. Without it all
+    /// else can ([`MetricStore::set_aside`](crate::MetricStore::set_aside)).
+    #[error("chunk {chunk} is damaged: {why}")]
+    Damaged {
+        /// Its number.
+        chunk: u64,
+        /// What is wrong with it.
+        why: String,
+    },
     /// What the store holds can't be read.
     #[error("the store holds something it can't read: {0}")]
     Corrupt(String),
@@ -23,6 +32,12 @@ pub enum StoreError {
         /// Newest version that this program knows.
         known: i64,
     },
+    /// The store was made before the first release, in a format that is read no more.
+    #[error(
+        "the store was made before the first release, in a format that is read no more ({0}); \
+         move it away and begin with an empty folder"
+    )]
+    TooOld(String),
     /// Something of that name is there already.
     #[error("{what} {name:?} is there already")]
     Exists {

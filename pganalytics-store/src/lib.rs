@@ -108,6 +108,7 @@ pub mod ledger;
 pub mod memory;
 pub mod meta_store;
 pub mod metric_store;
+pub mod quarantine;
 pub mod quota;
 pub mod retention;
 pub mod sql;
@@ -125,6 +126,7 @@ pub use meta_store::MetaStore;
 pub use metric_store::{
     AppendOutcome, FrameOutcome, Job, JobReport, MetricStore, Origin, Owned, SeenSource, StoredGap,
 };
+pub use quarantine::Quarantined;
 pub use quota::Quotas;
 pub use sql::{RecordStream, SqlError, SqlQuery};
 pub use stream_account::StreamAccount;

@@ -11,6 +11,7 @@ use crate::{
     chunk::StoredMeasurement,
     error::StoreError,
     fork::{Fork, StoredFork},
+    quarantine::Quarantined,
     quota::Quotas,
     sql::{RecordStream, SqlQuery},
     stream_account::StreamAccount,
@@ -125,6 +126,9 @@ pub enum Job {
         /// Only hours that ended before this time.
         before: Timestamp,
     },
+    /// Make ready what is live at present, where much has come since that was done: who asks
+    /// for the newest rows of a fleet then reads little. Stores without such a thing do nothing.
+    Heads,
     /// Drop what is older than its measurement's retention.
     Retain {
         /// The present.
@@ -240,6 +244,26 @@ pub trait MetricStore: Send + Sync {
         to: Option<CollectorId>,
         now: Timestamp,
     ) -> Result<u64, StoreError>;
+
+    /// Sets a chunk aside that somebody could not read ([`StoreError::Damaged`]), if nobody
+    /// can. Says whether it is out of the way now, and what failed may be tried again.
+    /// Stores that can't be damaged so need not implement it.
+    ///
+    /// # Errors
+    /// When the store can't be read or written.
+    async fn set_aside(&self, chunk: u64) -> Result<bool, StoreError> {
+        let _ = chunk;
+        Ok(false)
+    }
+
+    /// The chunks of a tenant that were set aside.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    async fn quarantined(&self, tenant: TenantId) -> Result<Vec<Quarantined>, StoreError> {
+        let _ = tenant;
+        Ok(Vec::new())
+    }
 
     /// Does background work.
     ///

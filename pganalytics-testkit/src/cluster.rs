@@ -224,10 +224,34 @@ impl Cluster {
     /// # Errors
     /// When the server does not come back.
     pub async fn kill9_backend(&self) -> anyhow::Result<()> {
+        self.kill9_backend_and_recover_for(Duration::ZERO).await
+    }
+
+    /// As [`kill9_backend`](Self::kill9_backend), with a recovery that takes longer by this, as
+    /// that of a large server does. Where the process that recovers is not caught it takes no
+    /// longer.
+    ///
+    /// # Errors
+    /// When the server does not come back.
+    pub async fn kill9_backend_and_recover_for(&self, longer: Duration) -> anyhow::Result<()> {
         let before = self.times_ready();
+        let postmaster = self.pid().context("the server does not run")?;
         let victim = self.client("postgres").await?;
         let pid: i32 = victim.query_one("SELECT pg_backend_pid()", &[]).await?.get(0);
         send(u32::try_from(pid)?, Signal::KILL)?;
+        while !longer.is_zero() && self.times_ready() == before {
+            let is_startup = |pid: &u32| {
+                std::fs::read_to_string(format!("/proc/{pid}/cmdline")).is_ok_and(|name| name.contains("startup"))
+            };
+            if let Some(startup) = children_of(postmaster)?.into_iter().find(is_startup)
+                && send(startup, Signal::STOP).is_ok()
+            {
+                tokio::time::sleep(longer).await;
+                send(startup, Signal::CONT)?;
+                break;
+            }
+            tokio::time::sleep(Duration::from_micros(200)).await;
+        }
         self.process.until("ready after recovery", LIMIT, || self.times_ready() > before).await?;
         self.sql("postgres", "SELECT 1").await
     }

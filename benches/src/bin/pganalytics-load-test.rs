@@ -29,7 +29,7 @@ use pganalytics_core::{
 use pganalytics_server::{Admin, Class, FirstAdmin, Server, Settings, auth::scope::Scope};
 use pganalytics_store::{
     meta_store::Role,
-    sqlite::{SqliteOptions, SqliteStore},
+    sqlite::{SqliteMetaStore, SqliteOptions, SqliteStore},
 };
 use tokio::{net::TcpListener, runtime::Runtime, task::JoinSet, time::sleep_until};
 
@@ -117,9 +117,10 @@ struct Target {
 /// A server with the embedded store, on threads of its own.
 fn start_server(folder: &std::path::Path) -> anyhow::Result<(Target, Runtime)> {
     let runtime = Runtime::new()?;
-    let store = Arc::new(SqliteStore::open(folder, SqliteOptions::default())?);
+    let metrics = Arc::new(SqliteStore::open(folder, SqliteOptions::default())?);
+    let meta = Arc::new(SqliteMetaStore::open(folder)?);
     let (token, address) = runtime.block_on(async {
-        let admin = Admin::new(store.clone());
+        let admin = Admin::new(meta.clone());
         // A folder of an earlier run has the user already.
         let _ = admin.add_user("load-test", Role::User).await;
         let token = admin.add_token("load-test", "load test", [Scope::Push]).await?;
@@ -128,7 +129,7 @@ fn start_server(folder: &std::path::Path) -> anyhow::Result<(Target, Runtime)> {
         // All collectors share one token here.
         settings.rate_limits.set(Class::Push, 0);
         settings.ingest.bytes_per_collector = settings.ingest.bytes_in_flight;
-        let builder = Server::builder().metric_store(store.clone()).meta_store(store);
+        let builder = Server::builder().metric_store(metrics).meta_store(meta);
         let server = builder.settings(settings).build().await?;
         let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
         let address = listener.local_addr()?;

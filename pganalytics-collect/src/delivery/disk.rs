@@ -85,12 +85,15 @@ pub(super) trait Disk: Send + Sync + fmt::Debug {
     fn is_there(&self) -> bool;
 }
 
+/// Extension of a file that is not whole yet, and does not count.
+pub(super) const UNFINISHED: &str = "new";
+
 /// Puts a file there as a whole or not at all, and makes it last.
 ///
 /// # Errors
 /// Those of the system; the file is as it was, or new.
 pub(super) fn replace(disk: &dyn Disk, name: &str, bytes: &[u8]) -> io::Result<()> {
-    let temporary = format!("{name}.new");
+    let temporary = format!("{name}.{UNFINISHED}");
     let written = disk.create(&temporary, bytes).and_then(|()| disk.sync(&temporary));
     if let Err(error) = written.and_then(|()| disk.rename(&temporary, name)) {
         // It would take room that is needed.

@@ -239,9 +239,9 @@ impl HttpSink {
     async fn refusal(&self, response: Response) -> SinkError {
         let status = response.status();
         let retry_after = retry_after(&response);
-        let (code, said) = said(response).await;
+        let (code, words) = refusal_of(response).await;
         let server = &self.server;
-        let answer = format!("{server}: {status}{}{said}", if said.is_empty() { "" } else { ": " });
+        let answer = format!("{server}: {status}{}{words}", if words.is_empty() { "" } else { ": " });
         match status {
             StatusCode::PAYLOAD_TOO_LARGE => SinkError::TooLarge { message: answer },
             StatusCode::CONFLICT if code == FORK => SinkError::Forked { message: answer },
@@ -337,7 +337,7 @@ async fn read_body(mut response: Response) -> Result<Vec<u8>, String> {
 }
 
 /// What a refusal says: its code, and its words.
-async fn said(mut response: Response) -> (String, String) {
+async fn refusal_of(mut response: Response) -> (String, String) {
     let mut body = Vec::new();
     while let Ok(Some(chunk)) = response.chunk().await {
         body.extend_from_slice(&chunk);

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use pganalytics_core::{CutSource, GapReason, Ranges, Seq, Timestamp};
-use tracing::warn;
+use tracing::{error, warn};
 
 use super::{
     gap::{self, About, Cut},
@@ -11,6 +11,7 @@ use super::{
     record::{self, States},
     segment::{self, Entry},
     stream::{Moment, Stream},
+    unsaved::Unsaved,
 };
 
 impl Stream {
@@ -19,11 +20,37 @@ impl Stream {
         let gone: Vec<(u64, Entry)> = numbers.seqs().filter_map(|seq| self.entry(seq.0)).collect();
         self.note_loss(numbers, &gone, reason, detail, now);
         self.take_out(numbers);
-        self.stats.dropped += numbers.len();
+        // Of a group that was torn nobody knows how many frames it had, and none counts as
+        // collected.
+        if *reason != GapReason::Unsaved {
+            self.stats.dropped += numbers.len();
+        }
         self.account.lost.extend(numbers.without(&self.account.refused).iter());
         self.gaps.lose(numbers);
         self.declare(now);
         self.save_account();
+    }
+
+    /// Frames that a process before held in memory only when it ended get numbers, and a gap
+    /// says that they are lost. Whether it is written.
+    pub(super) fn lose_unsaved(&mut self, unsaved: &Unsaved, now: Moment) -> bool {
+        if unsaved.frames == 0 {
+            return true;
+        }
+        let first = self.next;
+        self.next += unsaved.frames;
+        let last = self.next - 1;
+        let numbers = Ranges::from_iter([Seq(first)..=Seq(last)]);
+        let detail = "the disk did not take them, and the agent ended before they were delivered";
+        error!(first, last, from = %unsaved.from, to = %unsaved.to, "frames lost: {detail}");
+        for gap in gap::gaps_of(&numbers, (unsaved.from, unsaved.to), &GapReason::Unsaved, detail, &[]) {
+            self.stats.losses += 1;
+            self.stats.last_gap = Some(gap.clone());
+            self.gaps.add(gap);
+        }
+        self.account.lost.extend(numbers.iter());
+        self.declare(now);
+        self.save_account() && self.gaps.undeclared().is_empty()
     }
 
     /// Makes gaps of numbers that are lost, and tells who wants to know.

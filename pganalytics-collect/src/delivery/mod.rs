@@ -25,7 +25,6 @@ mod gap;
 #[cfg(feature = "http")]
 mod http_sink;
 mod intake;
-mod judge;
 mod lane;
 mod lease;
 mod loss;
@@ -40,6 +39,7 @@ mod quota;
 mod receiver_clock;
 mod record;
 mod recover;
+mod reply;
 mod retry;
 #[cfg(feature = "http")]
 mod schemas;
@@ -52,6 +52,7 @@ mod spool;
 #[cfg(test)]
 mod spool_tests;
 mod stream;
+mod unsaved;
 
 #[cfg(feature = "http")]
 pub use http_sink::{HttpSink, HttpSinkBuilder, Token};

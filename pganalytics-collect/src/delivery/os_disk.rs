@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{
-    disk::{Disk, Space},
+    disk::{Disk, Space, UNFINISHED},
     spool::SpoolError,
 };
 
@@ -44,6 +44,11 @@ impl OsDisk {
             let path = entry.map_err(failed)?.path();
             // What a link names is not ours to change.
             let found = fs::symlink_metadata(&path).map_err(failed)?;
+            if found.is_file() && path.extension().is_some_and(|extension| extension == UNFINISHED) {
+                // The process was killed before it had its name.
+                let _ = fs::remove_file(&path);
+                continue;
+            }
             if found.is_file() || found.is_symlink() {
                 make_private(&path, &found)?;
             }
@@ -53,6 +58,15 @@ impl OsDisk {
 
     fn at(&self, name: &str) -> PathBuf {
         self.path.join(name)
+    }
+
+    /// Writes bytes in the place of the first ones of a file, which is made if there is
+    /// none, and makes them last. Where they are no more than before it takes no room.
+    pub(super) fn overwrite(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let mut options = OpenOptions::new();
+        let file = options.create(true).truncate(false).write(true).mode(0o600).open(self.at(name))?;
+        file.write_all_at(bytes, 0)?;
+        file.sync_data()
     }
 }
 

@@ -18,8 +18,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use super::{
-    judge::{Judge, Verdict},
     outbox::{GroupLimits, Outbox},
+    reply::{Decision, ReplyPolicy},
     retry::Backoff,
 };
 use crate::{
@@ -160,29 +160,29 @@ impl Sender {
     /// It does not end before: a panic of the outbox is caught, logged, counted,
     /// and followed by a pause that grows.
     pub async fn run(self, stop: CancellationToken, flush: Duration) {
-        let mut judge = Judge::new(self.backoff.clone(), self.limits);
+        let mut policy = ReplyPolicy::new(self.backoff.clone(), self.limits);
         loop {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                () = self.deliver_guarded(&mut judge) => {}
+                () = self.deliver_guarded(&mut policy) => {}
             }
         }
         // Somebody may have stopped it between a push and its answer.
-        let flushing = AssertUnwindSafe(self.flush(&mut judge, Instant::now() + flush)).catch_unwind();
+        let flushing = AssertUnwindSafe(self.flush(&mut policy, Instant::now() + flush)).catch_unwind();
         if flushing.await.is_err() {
             error!("the outbox panicked while the last frames were delivered; what it holds stays there");
         }
     }
 
     /// Delivers one group, and survives a panic.
-    async fn deliver_guarded(&self, judge: &mut Judge) {
-        let Err(panic) = AssertUnwindSafe(self.deliver_next(judge)).catch_unwind().await else { return };
+    async fn deliver_guarded(&self, policy: &mut ReplyPolicy) {
+        let Err(panic) = AssertUnwindSafe(self.deliver_next(policy)).catch_unwind().await else { return };
         let message = words_of(panic.as_ref());
         self.stats.panics.fetch_add(1, Ordering::Relaxed);
-        let verdict = judge.wait(crate::sink::Delivery::default(), SinkError::Panicked { message }, None);
-        self.stats.failing.store(judge.failing, Ordering::Relaxed);
-        if let Some((error, pause)) = verdict.pause {
+        let decision = policy.wait(crate::sink::Delivery::default(), SinkError::Panicked { message }, None);
+        self.stats.failing.store(policy.failing, Ordering::Relaxed);
+        if let Some((error, pause)) = decision.pause {
             self.stats.note_fault(Some(error.to_string()));
             error!(%error, pause_ms = pause.as_millis(), "the outbox panicked; delivery is tried again");
             self.pause(pause).await;
@@ -190,11 +190,11 @@ impl Sender {
     }
 
     /// Delivers what is queued.
-    async fn flush(&self, judge: &mut Judge, end: Instant) {
-        judge.abandon();
+    async fn flush(&self, policy: &mut ReplyPolicy, end: Instant) {
+        policy.abandon();
         self.outbox.release().await;
-        while let Some(group) = self.next_group(judge).await {
-            let Ok(pause) = timeout_at(end, self.deliver(judge, group)).await else { break };
+        while let Some(group) = self.next_group(policy).await {
+            let Ok(pause) = timeout_at(end, self.deliver(policy, group)).await else { break };
             let Some(pause) = pause else { continue };
             if Instant::now() + pause >= end {
                 break;
@@ -204,10 +204,10 @@ impl Sender {
     }
 
     /// Waits for frames and delivers one group, or pauses after a failure.
-    async fn deliver_next(&self, judge: &mut Judge) {
-        if judge.is_done() {
+    async fn deliver_next(&self, policy: &mut ReplyPolicy) {
+        if policy.is_done() {
             self.outbox.ready().await;
-            if judge.is_at_full_size() {
+            if policy.is_at_full_size() {
                 let waiting = self.outbox.stats();
                 let waited = waiting.oldest.unwrap_or_default();
                 if waited < self.linger && waiting.queued_bytes < self.limits.bytes {
@@ -215,8 +215,8 @@ impl Sender {
                 }
             }
         }
-        let Some(group) = self.next_group(judge).await else { return };
-        if let Some(pause) = self.deliver(judge, group).await {
+        let Some(group) = self.next_group(policy).await else { return };
+        if let Some(pause) = self.deliver(policy, group).await {
             self.pause(pause).await;
         }
     }
@@ -228,15 +228,15 @@ impl Sender {
         }
     }
 
-    async fn next_group(&self, judge: &mut Judge) -> Option<FrameGroup> {
-        match judge.next_part() {
+    async fn next_group(&self, policy: &mut ReplyPolicy) -> Option<FrameGroup> {
+        match policy.next_part() {
             Some(part) => Some(part),
-            None => self.outbox.lease(judge.limits()).await,
+            None => self.outbox.lease(policy.limits()).await,
         }
     }
 
     /// Delivers one group; a pause is due when it returns one.
-    async fn deliver(&self, judge: &mut Judge, group: FrameGroup) -> Option<Duration> {
+    async fn deliver(&self, policy: &mut ReplyPolicy, group: FrameGroup) -> Option<Duration> {
         let (stream, frames, bytes) = (group.stream, group.frames.len(), group.bytes());
         self.stats.pushes.fetch_add(1, Ordering::Relaxed);
         // A sink may be anybody's: its panic is a failure like any other.
@@ -245,34 +245,38 @@ impl Sender {
             self.stats.panics.fetch_add(1, Ordering::Relaxed);
             Err(SinkError::Panicked { message: words_of(panic.as_ref()) })
         });
-        let was_failing = judge.failing;
+        let was_failing = policy.failing;
         let failed = answer.is_err();
-        let verdict = judge.judge(group, answer);
-        self.stats.failures.fetch_add(u64::from(failed || verdict.pause.is_some()), Ordering::Relaxed);
-        self.stats.failing.store(judge.failing, Ordering::Relaxed);
-        self.stats.duplicates.fetch_add(verdict.settle.duplicate.len(), Ordering::Relaxed);
-        if verdict.settles() {
-            debug!(frames, bytes, duplicates = verdict.settle.duplicate.len(), refused = %verdict.refused(), "delivered");
-            self.outbox.settle(stream, &verdict.settle).await;
+        let decision = policy.decide(group, answer);
+        self.stats.failures.fetch_add(u64::from(failed || decision.pause.is_some()), Ordering::Relaxed);
+        self.stats.failing.store(policy.failing, Ordering::Relaxed);
+        self.stats.duplicates.fetch_add(decision.settle.duplicate.len(), Ordering::Relaxed);
+        if decision.settles() {
+            debug!(frames, bytes, duplicates = decision.settle.duplicate.len(), refused = %decision.refused(), "delivered");
+            self.outbox.settle(stream, &decision.settle).await;
         }
-        if judge.failing == 0 && was_failing > 0 {
+        if policy.failing == 0 && was_failing > 0 {
             info!(failed = was_failing, "delivery works again");
         }
-        let Verdict { fork, pause, .. } = verdict;
-        if judge.is_done() || fork {
+        let Decision { fork, pause, .. } = decision;
+        if policy.is_done() || fork {
             self.outbox.release().await;
         }
-        let pause = if fork { self.fork(judge, stream).await } else { pause };
+        let pause = if fork { self.fork(policy, stream).await } else { pause };
         self.stats.note_fault(pause.as_ref().map(|(error, _)| error.to_string()));
         let (error, pause) = pause?;
-        self.tell(judge.failing, &error, pause);
+        self.tell(policy.failing, &error, pause);
         Some(pause)
     }
 
     /// Begins a new stream; a failure, and how long to wait after it.
-    async fn fork(&self, judge: &mut Judge, stream: pganalytics_core::StreamId) -> Option<(SinkError, Duration)> {
+    async fn fork(
+        &self,
+        policy: &mut ReplyPolicy,
+        stream: pganalytics_core::StreamId,
+    ) -> Option<(SinkError, Duration)> {
         let error = self.outbox.fork(stream).await.err()?;
-        judge.wait(crate::sink::Delivery::default(), error, None).pause
+        policy.wait(crate::sink::Delivery::default(), error, None).pause
     }
 
     fn tell(&self, failing: usize, error: &SinkError, pause: Duration) {

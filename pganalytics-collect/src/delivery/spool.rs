@@ -16,9 +16,10 @@ use tokio::{
     task::spawn_blocking,
     time::{Instant, sleep},
 };
-use tracing::{error, info};
+use tracing::{debug, error, info, warn};
 
 use super::{
+    disk::Disk,
     intake::Intake,
     lane::Backlog,
     memory_outbox::{LOSSES, MemoryOutbox, Time, tell},
@@ -26,6 +27,7 @@ use super::{
     outbox::{GroupLimits, Loss, Outbox, OutboxStats, Remembered},
     recover::OpenError,
     stream::{Lease, NewFrame, READ_AGAIN, Room, Stream},
+    unsaved::Unsaved,
 };
 use crate::sink::{Delivery, FrameGroup, SinkError};
 
@@ -88,8 +90,9 @@ pub enum SpoolError {
 /// * The folder and its files are for the agent's user alone.
 /// * When the disk refuses to write, the agent says so ([`OutboxStats::fault`]) and
 ///   goes on in memory, as a stream of its own; the disk is tried again when what is
-///   in memory is delivered. What is in memory is lost with the process, and counts
-///   as not collected; what its collectors had read then is read again.
+///   in memory is delivered. What is in memory is lost with the process, which the next
+///   one declares where the disk took a note of it, as a full one does; what its
+///   collectors had read then is read again.
 #[derive(Debug)]
 pub struct Spool {
     inner: Arc<Inner>,
@@ -112,6 +115,12 @@ struct Inner {
     losses: broadcast::Sender<Loss>,
     /// Takes over while the disk refuses.
     memory: MemoryOutbox,
+    disk: Arc<OsDisk>,
+    /// What is noted on the disk of what is in memory.
+    unsaved: Mutex<Unsaved>,
+    /// Whose turn it is to write what visits have put in: on a disk that hangs one thread
+    /// waits, however many visits do.
+    writing: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// The state as it was when the disk was last left.
@@ -148,16 +157,22 @@ impl Spool {
     /// As [`Spool::open`].
     pub fn open_with(folder: impl AsRef<Path>, quota: usize, backlog: Backlog) -> Result<Self, SpoolError> {
         let path = folder.as_ref();
-        let disk = OsDisk::open(path)?;
+        let disk = Arc::new(OsDisk::open(path)?);
         let (time, room) = (Time::default(), Room::new(quota as u64));
-        let stream = Stream::open(Arc::new(disk), room, time.now()).map_err(|error| match error {
-            OpenError::Foreign(file) => SpoolError::Foreign { path: path.join(file) },
-            OpenError::Io(source) => SpoolError::Io { path: path.to_owned(), source },
-        })?;
+        let mut stream =
+            Stream::open(Arc::clone(&disk) as Arc<dyn Disk>, room, time.now()).map_err(|error| match error {
+                OpenError::Foreign(file) => SpoolError::Foreign { path: path.join(file) },
+                OpenError::Io(source) => SpoolError::Io { path: path.to_owned(), source },
+            })?;
         info!(
             folder = %path.display(), stream = %stream.id(), incarnation = %stream.incarnation,
             waiting = stream.stats.queued_frames, next = stream.next, "the spool is open"
         );
+        if stream.lose_unsaved(&Unsaved::load(&disk), time.now())
+            && let Err(error) = Unsaved::default().note(&disk)
+        {
+            warn!(%error, "the spool can't be written now");
+        }
         let losses = broadcast::Sender::new(LOSSES);
         let memory = MemoryOutbox::telling(quota, losses.clone());
         let shown = Shown {
@@ -178,6 +193,9 @@ impl Spool {
             losses,
             stream: Mutex::new(stream),
             memory,
+            disk,
+            unsaved: Mutex::default(),
+            writing: Arc::default(),
         };
         inner.show(&mut lock(&inner.stream));
         Ok(Self { inner: Arc::new(inner), filled: Notify::new() })
@@ -240,6 +258,7 @@ impl Inner {
                 lock(&self.shown).fault = None;
             }
             (Err(error), _) => {
+                self.note_unsaved(frames.len());
                 self.memory.push(&frames, None);
                 if is_due {
                     if fault.is_none() {
@@ -254,6 +273,21 @@ impl Inner {
             }
         }
         intake.tell_written();
+    }
+
+    /// Notes how many frames are in memory, with so many that are about to be.
+    fn note_unsaved(&self, more: usize) {
+        let frames = (self.memory.stats().queued_frames + more) as u64;
+        let mut noted = lock(&self.unsaved);
+        if noted.frames == frames {
+            return;
+        }
+        let now = self.time.now().wall;
+        let from = if noted.frames == 0 { now } else { noted.from };
+        *noted = Unsaved { frames, from, to: if more > 0 { now } else { noted.to } };
+        if let Err(error) = noted.note(&self.disk) {
+            debug!(%error, frames, "what is held in memory can't be noted");
+        }
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut Stream) -> T) -> T {
@@ -284,7 +318,12 @@ impl Outbox for Spool {
         let taken = lock(&self.inner.intake).add(frames, state, self.inner.segment_bytes / 8);
         Box::pin(async move {
             if !taken.written_within(LINGER).await {
-                self.blocking(Inner::flush).await;
+                let turn = Arc::clone(&self.inner.writing).lock_owned().await;
+                self.blocking(move |inner| {
+                    inner.flush();
+                    drop(turn);
+                })
+                .await;
             }
             // Whoever wrote it: the sender may not have heard of it.
             self.filled.notify_one();
@@ -334,7 +373,9 @@ impl Outbox for Spool {
 
     async fn settle(&self, stream: StreamId, delivery: &Delivery) {
         if stream == self.inner.memory.stream() {
-            return self.inner.memory.settle(stream, delivery).await;
+            self.inner.memory.settle(stream, delivery).await;
+            self.blocking(|inner| inner.note_unsaved(0)).await;
+            return;
         }
         let (stored, refused) = (delivery.named_stored(), delivery.refused.clone());
         let settle = move |inner: &Inner| {

@@ -252,6 +252,127 @@ fn a_disk_that_refuses_is_said_and_frames_go_on_in_memory() {
     });
 }
 
+const QUOTA: usize = 40_000;
+/// A segment of that quota has no room for another frame behind it.
+const NEARLY_A_SEGMENT: usize = 9_700;
+
+/// Copies a spool's files, as `kill -9` leaves them.
+fn as_killed(folder: &Path) -> tempfile::TempDir {
+    let copy = tempfile::tempdir().unwrap();
+    for entry in fs::read_dir(folder).unwrap().map(Result::unwrap).filter(|entry| entry.path().is_file()) {
+        fs::copy(entry.path(), copy.path().join(entry.file_name())).unwrap();
+    }
+    copy
+}
+
+/// The disk refuses a new segment, as a full one does.
+fn refuse_segment(folder: &Path, first: u64) {
+    fs::create_dir(folder.join(format!("{}.new", segment::name(first)))).unwrap();
+}
+
+#[test]
+fn what_was_in_memory_when_the_process_was_killed_is_declared_by_the_next_one() {
+    let folder = tempfile::tempdir().unwrap();
+    runtime().block_on(async {
+        let spool = Spool::open(folder.path(), QUOTA).unwrap();
+        spool.put(frame(1, NEARLY_A_SEGMENT), None).await;
+        refuse_segment(folder.path(), 2);
+        for byte in [2, 3, 4] {
+            spool.put(frame(byte, 300), None).await;
+        }
+        assert!(spool.stats().fault.is_some() && spool.stats().queued_frames == 4);
+        let killed = as_killed(folder.path());
+        let next = Spool::open(killed.path(), QUOTA).unwrap();
+        let frames = waiting(&next).await;
+        assert_eq!(gaps(frames.values()), [(2, 4, GapReason::Unsaved)], "three frames are lost");
+        assert_eq!(frames.keys().copied().collect::<Vec<_>>(), [1, 5]);
+        drop(next);
+        let again = Spool::open(killed.path(), QUOTA).unwrap();
+        assert_eq!(gaps(waiting(&again).await.values()), [(2, 4, GapReason::Unsaved)], "declared once");
+
+        // What was delivered from memory is not lost.
+        for _ in 0..2 {
+            let group = spool.lease(ALL).await.unwrap();
+            settle(&spool, &group).await;
+        }
+        assert_eq!(spool.stats().queued_frames, 0);
+        let killed = as_killed(folder.path());
+        assert!(waiting(&Spool::open(killed.path(), QUOTA).unwrap()).await.is_empty());
+        // A process that ends in order loses what is in memory, too.
+        spool.put(frame(5, 300), None).await;
+        drop(spool);
+        fs::remove_dir(folder.path().join(format!("{}.new", segment::name(2)))).unwrap();
+        let next = Spool::open(folder.path(), QUOTA).unwrap();
+        assert_eq!(gaps(waiting(&next).await.values()), [(2, 2, GapReason::Unsaved)]);
+    });
+}
+
+#[test]
+fn files_that_were_not_finished_are_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(Spool::open(folder.path(), 4000).unwrap());
+    let unfinished = folder.path().join(format!("{}.new", segment::name(9)));
+    fs::write(&unfinished, [0; 1000]).unwrap();
+    runtime().block_on(async { assert!(waiting(&Spool::open(folder.path(), 4000).unwrap()).await.is_empty()) });
+    assert!(!unfinished.exists());
+}
+
+#[test]
+fn a_torn_tail_is_no_dropped_frame() {
+    let folder = tempfile::tempdir().unwrap();
+    runtime().block_on(async {
+        let spool = Spool::open(folder.path(), 1 << 20).unwrap();
+        spool.put(frame(1, 100), None).await;
+        let killed = as_killed(folder.path());
+        let file = segments(killed.path()).pop().unwrap();
+        let bytes = fs::read(&file).unwrap();
+        fs::write(&file, [bytes, b"PGRP of which nothing more came".repeat(100)].concat()).unwrap();
+        let next = Spool::open(killed.path(), 1 << 20).unwrap();
+        assert_eq!((next.stats().dropped, gaps(waiting(&next).await.values()).len()), (0, 1));
+    });
+}
+
+/// A pipe without a reader takes the place of the next segment: whoever writes it waits.
+#[test]
+fn on_a_disk_that_hangs_one_thread_waits_for_many_visits() {
+    const NAME: &str = "hanging-disk";
+    let runtime = tokio::runtime::Builder::new_current_thread().thread_name(NAME).enable_time().build().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join(format!("{}.new", segment::name(2)));
+    let threads = || {
+        let tasks = fs::read_dir("/proc/self/task").unwrap().filter_map(Result::ok);
+        tasks.filter(|task| fs::read_to_string(task.path().join("comm")).is_ok_and(|name| name.trim() == NAME)).count()
+    };
+    runtime.block_on(async {
+        let spool = Arc::new(Spool::open(folder.path(), QUOTA).unwrap());
+        spool.put(frame(1, NEARLY_A_SEGMENT), None).await;
+        let mode = rustix::fs::Mode::RWXU;
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        let visits: Vec<_> = (0..20)
+            .map(|byte| {
+                let spool = Arc::clone(&spool);
+                tokio::spawn(async move { spool.put(frame(byte, 150), None).await })
+            })
+            .collect();
+        let mut most = 0;
+        for _ in 0..40 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            most = most.max(threads());
+        }
+        assert!(visits.iter().all(|visit| !visit.is_finished()), "the disk does not hang");
+        assert_eq!(most, 1);
+        // Whoever waits goes on, in memory: a pipe is no file that can be synced.
+        let reader = std::thread::spawn(move || fs::read(pipe));
+        for visit in visits {
+            visit.await.unwrap();
+        }
+        assert_eq!(spool.stats().queued_frames, 21);
+        // It holds the pipe open.
+        drop(spool);
+        reader.join().unwrap().unwrap();
+    });
+}
+
 #[test]
 fn visits_that_end_together_are_written_at_once_and_none_is_lost() {
     let folder = tempfile::tempdir().unwrap();

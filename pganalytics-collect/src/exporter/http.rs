@@ -84,11 +84,15 @@ impl Listener {
     }
 
     /// Answers until `stop`.
-    pub async fn serve(self, stop: CancellationToken) {
+    pub async fn serve(&self, stop: CancellationToken) {
         let permits = Arc::new(Semaphore::new(CONNECTIONS));
         let mut connections = JoinSet::new();
         loop {
-            while connections.try_join_next().is_some() {}
+            while let Some(ended) = connections.try_join_next() {
+                if let Err(fault) = ended {
+                    tracing::error!(%fault, "a connection of the exporter ended by itself: a bug");
+                }
+            }
             let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { return };
             let accepted = tokio::select! {
                 () = stop.cancelled() => return,

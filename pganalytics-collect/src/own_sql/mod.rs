@@ -9,7 +9,7 @@
 //! - **Whole files.** A file is taken when two looks in a row saw it unchanged, so
 //!   that nobody's editor is caught in the middle of saving.
 //! - **Nothing else moves.** A new catalog starts, changes and ends the measurements
-//!   that differ, and no others; sessions stay open, ticks keep their beat.
+//!   that differ, and no others; sessions stay open, ticks keep their rhythm.
 //! - **The end is told.** The rows of a measurement that is gone are gone: an empty
 //!   keyframe says so.
 //! - **Bounds.** [`MAX_FILES`] files, [`MAX_FILE_BYTES`] each. Only regular files are

@@ -17,7 +17,7 @@ const MOST_BYTES: u64 = 32 << 20;
 /// Bytes of complaints that are read; the rest would say the same.
 const MOST_COMPLAINTS: u64 = 16 << 10;
 /// How long a program may take to stop when it is told to.
-const FAREWELL: Duration = Duration::from_secs(2);
+const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Why there is no answer.
 #[derive(Debug, PartialEq, Eq)]
@@ -94,7 +94,7 @@ async fn stop(child: &mut Child) {
     let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
     if let Some(pid) = pid
         && kill_process(pid, Signal::TERM).is_ok()
-        && timeout(FAREWELL, child.wait()).await.is_ok()
+        && timeout(STOP_TIMEOUT, child.wait()).await.is_ok()
     {
         return;
     }

@@ -47,6 +47,7 @@ mod session;
 mod settings;
 
 pub use check::ServerCheck;
+pub(crate) use collectors::sampling::SlotGrid;
 pub use server::PostgresServer;
 pub(crate) use session::connect::{Connector, Link};
 pub use session::fault::{ConnectFault, ConnectProblem};

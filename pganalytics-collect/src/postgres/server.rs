@@ -11,7 +11,7 @@ use super::{
         databases::DatabasesCollector,
         events::Events,
         folder_reporter::FolderReporter,
-        sampling::{self, SamplingCollector},
+        sampling::{self, SamplingCollector, SlotGrid},
         server_log::{self, LogCollector},
     },
     query::context::ServerContext,
@@ -35,6 +35,7 @@ pub struct PostgresServer {
     folders: Option<Folders>,
     /// The profile and its cost.
     sampling: Vec<Arc<Measurement>>,
+    slots: Arc<SlotGrid>,
 }
 
 impl fmt::Debug for PostgresServer {
@@ -66,7 +67,7 @@ impl PostgresServer {
             sampling.clear();
         }
         let context = Arc::new(ServerContext::new(config, !sampling.is_empty()));
-        Self { context, cluster, databases, up, events, folders: None, sampling, log }
+        Self { context, cluster, databases, up, events, folders: None, sampling, log, slots: Arc::default() }
     }
 
     /// Tells where it keeps what, if it runs on this host; give the same to
@@ -74,6 +75,13 @@ impl PostgresServer {
     #[must_use]
     pub fn reporting_folders_to(mut self, folders: &Folders) -> Self {
         self.folders = Some(folders.clone());
+        self
+    }
+
+    /// Samples it when the other servers of these slots are sampled.
+    #[must_use]
+    pub(crate) fn sampled_in(mut self, slots: &Arc<SlotGrid>) -> Self {
+        self.slots = Arc::clone(slots);
         self
     }
 
@@ -101,7 +109,7 @@ impl PostgresServer {
         }
         collectors.push(Box::new(DatabasesCollector::new(Arc::clone(&self.context), self.databases, events)));
         if !self.sampling.is_empty() {
-            collectors.push(Box::new(SamplingCollector::new(self.context, self.sampling)));
+            collectors.push(Box::new(SamplingCollector::new(self.context, self.sampling, self.slots)));
         }
         collectors
     }

@@ -6,7 +6,7 @@ use pganalytics_core::Timestamp;
 use tokio::time::Instant;
 
 /// A grid of ticks. It is laid once, by the wall clock, so that an agent that
-/// restarts keeps its beat; from then on it goes by the monotonic clock and does
+/// restarts keeps its rhythm; from then on it goes by the monotonic clock and does
 /// not move when the wall clock does.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Grid {
@@ -63,19 +63,19 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
-    fn ticks_keep_their_beat_across_restarts_and_differ_by_phase() {
+    fn ticks_keep_their_rhythm_across_restarts_and_differ_by_phase() {
         let start = Instant::now();
         let interval = 60 * SECOND;
-        let beat = |wall: i64, phase: u64| {
+        let first_tick = |wall: i64, phase: u64| {
             let grid = Grid::new(start, Timestamp::from_secs(wall), phase);
             let first = grid.next_after(start, interval);
             assert!(first > start && first <= start + interval);
             assert_eq!(grid.next_after(first, interval), first + interval);
             (wall + i64::try_from((first - start).as_secs()).unwrap_or_default()) % 60
         };
-        assert_eq!(beat(1_000_000, 7_000_000), 7);
-        assert_eq!(beat(1_000_033, 7_000_000), 7);
-        assert_eq!(beat(1_000_033, 40_000_000), 40);
+        assert_eq!(first_tick(1_000_000, 7_000_000), 7);
+        assert_eq!(first_tick(1_000_033, 7_000_000), 7);
+        assert_eq!(first_tick(1_000_033, 40_000_000), 40);
     }
 
     #[test]

@@ -6,30 +6,40 @@ use pganalytics_core::{
     frame::{self, FrameError},
 };
 
-/// Larger frames are split: half of what a push may have.
-const LARGE: usize = 2 << 20;
+/// Larger frames are split. A push of one frame passes a proxy that takes bodies of
+/// 1 MiB, as nginx does where it is not told otherwise.
+const LARGE: usize = 768 << 10;
 
-/// The frames of a batch. Rows of a keyframe stay together, for one that is not in
-/// it is gone.
+/// The frames of a batch. Those of a keyframe are one together
+/// ([`parts`](pganalytics_core::parts)).
 pub(super) fn encode(batch: Batch) -> Result<Vec<Bytes>, FrameError> {
     encode_within(batch, LARGE)
 }
 
 fn encode_within(batch: Batch, large: usize) -> Result<Vec<Bytes>, FrameError> {
-    let mut frames = Vec::new();
-    let mut parts = vec![batch];
-    while let Some(part) = parts.pop() {
-        let bytes = frame::encode(&part)?;
+    let is_keyframe = batch.schema.presence() == Presence::State && batch.scrape.kind == ScrapeKind::Keyframe;
+    let mut frames: Vec<Bytes> = Vec::new();
+    let mut waiting = vec![batch];
+    while let Some(mut part) = waiting.pop() {
+        let mut bytes = frame::encode(&part)?;
         let rows = u32::try_from(part.rows.len()).unwrap_or(u32::MAX);
-        let is_whole = part.schema.presence() == Presence::State && part.scrape.kind == ScrapeKind::Keyframe;
-        if bytes.len() <= large || rows < 2 || is_whole {
-            frames.push(Bytes::from(bytes));
+        if bytes.len() > large && rows > 1 {
+            // The first half is taken up first.
+            for half in [rows / 2..rows, 0..rows / 2] {
+                let mut half = Batch { rows: part.rows.take(&half.collect::<Vec<u32>>()), ..part.clone() };
+                if is_keyframe {
+                    half.scrape.kind = ScrapeKind::Delta;
+                }
+                waiting.push(half);
+            }
             continue;
         }
-        // The first half is taken up first.
-        for half in [rows / 2..rows, 0..rows / 2] {
-            parts.push(Batch { rows: part.rows.take(&half.collect::<Vec<u32>>()), ..part.clone() });
+        if is_keyframe && waiting.is_empty() && !frames.is_empty() {
+            let parts = u32::try_from(frames.len() + 1).unwrap_or(u32::MAX);
+            part.scrape.kind = ScrapeKind::LastPart { parts };
+            bytes = frame::encode(&part)?;
         }
+        frames.push(bytes.into());
     }
     Ok(frames)
 }
@@ -84,7 +94,19 @@ mod tests {
     }
 
     #[test]
-    fn a_keyframe_stays_whole() {
-        assert_eq!(encode_within(batch("state", ScrapeKind::Keyframe), 5000).unwrap().len(), 1);
+    fn parts_of_a_keyframe_are_deltas_and_the_last_one_says_how_many_they_are() {
+        let batch = batch("state", ScrapeKind::Keyframe);
+        let frames = encode_within(batch.clone(), 5000).unwrap();
+        assert!((5..40).contains(&frames.len()) && frames.iter().all(|frame| frame.len() <= 5100));
+        let parts: Vec<Batch> = frames
+            .into_iter()
+            .map(|frame| Frame::parse(frame, &Limits::default()).unwrap().to_batch().unwrap())
+            .collect();
+        let (last, others) = parts.split_last().unwrap();
+        let number = u32::try_from(parts.len()).unwrap();
+        assert_eq!(last.scrape.kind, ScrapeKind::LastPart { parts: number });
+        assert!(others.iter().all(|part| part.scrape.kind == ScrapeKind::Delta));
+        assert_eq!(parts.iter().map(|part| part.rows.len()).sum::<usize>(), batch.rows.len());
+        assert_eq!(encode_within(batch, 1 << 20).unwrap().len(), 1, "a small one is whole");
     }
 }

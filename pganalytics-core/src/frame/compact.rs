@@ -27,6 +27,7 @@ use super::{Frame, FrameError, keys::compare};
 use crate::{
     batch::{Block, Scrape, ScrapeKind},
     mask::Mask,
+    parts,
     rows::Rows,
     schema::{ColumnKind, Presence},
     stream::Link,
@@ -108,12 +109,26 @@ impl Input {
         for (at, frame) in frames.iter().enumerate() {
             places.extend(frame.scrapes().iter().enumerate().map(|(local, scrape)| (at, local, *scrape)));
         }
-        places.sort_by_key(|(_, _, scrape)| scrape.collected_at);
+        let links: Vec<_> = frames.iter().map(Frame::links).collect::<Result<_, _>>()?;
+        let link_of = |frame: usize, local: usize| *links.get(frame)?.get(local)?;
+        places.sort_by_key(|(frame, local, scrape)| {
+            (scrape.collected_at, link_of(*frame, *local).map(|link: Link| link.seq))
+        });
+        let placed = places.iter().map(|&(frame, local, scrape)| {
+            let link = link_of(frame, local);
+            let alone = frames.get(frame).is_some_and(|frame| frame.scrapes().len() == 1);
+            parts::Placed { scrape, link, alone }
+        });
+        let joined = parts::join(&placed.collect::<Vec<_>>());
         let mut numbers: Vec<Vec<u32>> = frames.iter().map(|frame| vec![0; frame.scrapes().len()]).collect();
-        for (number, (frame, local, _)) in places.iter().enumerate() {
-            let slot = numbers.get_mut(*frame).and_then(|numbers| numbers.get_mut(*local));
-            if let (Some(slot), Ok(number)) = (slot, u32::try_from(number)) {
+        let mut frame_of_scrape = vec![0; joined.scrapes.len()];
+        for ((frame, local, _), &number) in places.iter().zip(&joined.numbers) {
+            if let Some(slot) = numbers.get_mut(*frame).and_then(|numbers| numbers.get_mut(*local)) {
                 *slot = number;
+            }
+            // The parts of a keyframe count as one frame.
+            if let Some(slot) = frame_of_scrape.get_mut(number as usize) {
+                *slot = *frame;
             }
         }
 
@@ -143,11 +158,7 @@ impl Input {
                 gone.push(frame_gone.as_ref().is_some_and(|gone| gone.get(row)));
             }
         }
-        let links: Vec<_> = frames.iter().map(Frame::links).collect::<Result<_, _>>()?;
-        let link = |(frame, local, _): &(usize, usize, Scrape)| *links.get(*frame)?.get(*local)?;
-        let links = places.iter().map(link).collect();
-        let frame_of_scrape = places.iter().map(|(frame, _, _)| *frame).collect();
-        let scrapes = places.into_iter().map(|(_, _, scrape)| scrape).collect();
+        let (scrapes, links) = joined.scrapes.into_iter().unzip();
         Ok(Self { columns, gone, scrapes, frame_of_scrape, scrape_of_row, links })
     }
 

@@ -20,26 +20,27 @@ use crate::{
 };
 
 /// What a scrape says of a key: a value, or that it is gone.
-type Said = BTreeMap<u8, Option<Option<u8>>>;
+type Reported = BTreeMap<u8, Option<Option<u8>>>;
 
 #[derive(Debug, Clone)]
-struct Visit {
-    keyframe: bool,
-    said: Said,
+pub(super) struct Visit {
+    pub(super) keyframe: bool,
+    reported: Reported,
 }
 
-fn visits() -> impl Strategy<Value = Vec<Visit>> {
-    let said = proptest::collection::btree_map(0_u8..5, option::weighted(0.85, option::weighted(0.9, 0_u8..3)), 0..6);
-    let visit = (prop::bool::weighted(0.3), said).prop_map(|(keyframe, mut said)| {
+pub(super) fn visits() -> impl Strategy<Value = Vec<Visit>> {
+    let reported =
+        proptest::collection::btree_map(0_u8..5, option::weighted(0.85, option::weighted(0.9, 0_u8..3)), 0..6);
+    let visit = (prop::bool::weighted(0.3), reported).prop_map(|(keyframe, mut reported)| {
         if keyframe {
-            said.retain(|_, value| value.is_some());
+            reported.retain(|_, value| value.is_some());
         }
-        Visit { keyframe, said }
+        Visit { keyframe, reported }
     });
     vec(visit, 1..14)
 }
 
-fn schema(presence: Presence) -> Arc<Schema> {
+pub(super) fn schema(presence: Presence) -> Arc<Schema> {
     let columns = vec![
         Column::new("name", ColumnKind::Key, ColumnType::Text),
         Column::new("value", ColumnKind::Gauge, ColumnType::Float),
@@ -58,11 +59,11 @@ fn source(database: &str) -> Source {
 
 fn frame(schema: &Arc<Schema>, at: usize, visit: &Visit) -> Frame {
     let mut rows = RowsBuilder::new(schema);
-    for (key, said) in &visit.said {
+    for (key, reported) in &visit.reported {
         // Two keys share a name, and two a number.
         let name = format!("key {}", key / 2);
         let number = Value::Int(i64::from(key % 2));
-        match said {
+        match reported {
             None => rows.push_gone(&[Value::Text(&name), Value::Null, number, Value::Null]).unwrap(),
             Some(value) => {
                 let float =
@@ -83,19 +84,19 @@ fn frame(schema: &Arc<Schema>, at: usize, visit: &Visit) -> Frame {
     Frame::parse(encode(&batch).unwrap().into(), &Limits::default()).unwrap()
 }
 
-fn frames(schema: &Arc<Schema>, visits: &[Visit]) -> Vec<Frame> {
+pub(super) fn frames(schema: &Arc<Schema>, visits: &[Visit]) -> Vec<Frame> {
     visits.iter().enumerate().map(|(at, visit)| frame(schema, at, visit)).collect()
 }
 
 /// The state after each visit, by the words of the model alone.
-fn expected(visits: &[Visit]) -> Vec<BTreeMap<u8, Option<u8>>> {
+pub(super) fn expected(visits: &[Visit]) -> Vec<BTreeMap<u8, Option<u8>>> {
     let mut state = BTreeMap::new();
     let after = |visit: &Visit| {
         if visit.keyframe {
             state.clear();
         }
-        for (key, said) in &visit.said {
-            match said {
+        for (key, reported) in &visit.reported {
+            match reported {
                 Some(value) => state.insert(*key, *value),
                 None => state.remove(key),
             };
@@ -112,7 +113,7 @@ fn key_of(rows: &Rows, row: usize) -> u8 {
 }
 
 /// The state after each scrape of a block: a row that is missing is as it was.
-fn expand(block: &Block) -> Vec<BTreeMap<u8, Option<u8>>> {
+pub(super) fn expand(block: &Block) -> Vec<BTreeMap<u8, Option<u8>>> {
     let rows = block.rows();
     let mut state = BTreeMap::new();
     let mut states = Vec::new();
@@ -140,7 +141,7 @@ fn expand(block: &Block) -> Vec<BTreeMap<u8, Option<u8>>> {
 
 /// The state after each scrape of blocks, by the words of the module alone: a
 /// keyframe takes away the keys of which its own block had no row so far.
-fn merged(parts: &[Frame]) -> Vec<BTreeMap<u8, Option<u8>>> {
+pub(super) fn merged(parts: &[Frame]) -> Vec<BTreeMap<u8, Option<u8>>> {
     let blocks: Vec<Block> = parts.iter().map(|part| part.to_block().unwrap()).collect();
     let states: Vec<_> = blocks.iter().map(expand).collect();
     let rows: Vec<Vec<BTreeMap<u8, bool>>> = blocks.iter().map(rows_of_scrapes).collect();
@@ -201,7 +202,7 @@ fn check_invariants(block: &Block) {
     }
 }
 
-fn reread(block: &Block) -> Frame {
+pub(super) fn reread(block: &Block) -> Frame {
     Frame::parse(encode_block(block).unwrap().into(), &Limits::default()).unwrap()
 }
 
@@ -262,7 +263,7 @@ proptest! {
         let scrapes: Vec<Scrape> = frames.iter().flat_map(Frame::scrapes).copied().collect();
         prop_assert_eq!(block.scrapes(), &scrapes);
         if append {
-            prop_assert_eq!(block.rows().len(), visits.iter().map(|visit| visit.said.len()).sum::<usize>());
+            prop_assert_eq!(block.rows().len(), visits.iter().map(|visit| visit.reported.len()).sum::<usize>());
         }
     }
 
@@ -293,7 +294,7 @@ proptest! {
 
 #[test]
 fn frames_that_do_not_belong_together_are_refused() {
-    let visit = Visit { keyframe: true, said: BTreeMap::new() };
+    let visit = Visit { keyframe: true, reported: BTreeMap::new() };
     let one = frame(&schema(Presence::State), 0, &visit);
     let other_schema = frame(&schema(Presence::Append), 1, &visit);
     let mut batch = one.to_batch().unwrap();

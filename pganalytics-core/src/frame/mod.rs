@@ -90,6 +90,9 @@ mod page_tests;
 mod paged;
 mod paged_read;
 mod parse;
+mod present;
+#[cfg(test)]
+mod present_tests;
 mod push;
 mod ranges;
 mod read;
@@ -112,6 +115,7 @@ pub use self::{
     keys::KeyDirectory,
     limits::{Limits, PushLimits},
     parse::{FindSchema, Frame, decoded_bytes, schema_fingerprint, split_schema},
+    present::present,
     push::{PushBody, encode_push},
     read::{FrameBytes, FrameHead},
     schema_blob::{decode_schema, encode_schema, schema_len},

@@ -359,6 +359,24 @@ impl FrameHead {
         self.header.sections.iter().try_for_each(|(kind, _)| self.section(*kind, source).map(|_| ()))
     }
 
+    /// Looks at the checksums of all pages and notes that stand wholly in these places.
+    ///
+    /// # Errors
+    /// When one is wrong, or its bytes can't be read.
+    pub fn check(&self, places: &[Range<usize>], source: &dyn FrameBytes) -> Result<(), FrameError> {
+        let header = &self.header;
+        if header.packed {
+            return Ok(());
+        }
+        let pages =
+            header.strips.iter().flat_map(|strip| (0..strip.pages()).map(|page| strip.range(&(page..page + 1))));
+        let notes = header.sections.iter().map(|(_, place)| place.clone());
+        let asked = |range: &Range<usize>| {
+            !range.is_empty() && places.iter().any(|place| place.start <= range.start && range.end <= place.end)
+        };
+        pages.chain(notes).filter(asked).try_for_each(|range| checked(&source.bytes(range)?).map(|_| ()))
+    }
+
     fn section(&self, kind: u64, source: &dyn FrameBytes) -> Result<Option<Bytes>, FrameError> {
         let Some((_, place)) = self.header.sections.iter().find(|(known, _)| *known == kind) else { return Ok(None) };
         if self.header.packed {

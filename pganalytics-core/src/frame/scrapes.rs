@@ -1,6 +1,10 @@
 //! The scrapes of a frame: their number, then each as its difference to the one
 //! before; of several they are a [`blob`](super::blob) with its length before and
 //! after packing.
+//!
+//! The flags of a scrape that say both "the epoch is the same" and "a stamp follows"
+//! are none: they say that the scrape is the last of the parts of a keyframe. Their
+//! number follows, and then the flags.
 
 use super::{
     FrameError, Limits,
@@ -22,6 +26,7 @@ const HAS_STARTED: u8 = 16;
 const HAS_EVICTIONS: u8 = 32;
 const STEPPED: u8 = 64;
 const HAS_OFFSET: u8 = 128;
+const LAST_PART: u8 = SAME_EPOCH | HAS_STAMP;
 
 pub(super) fn put_scrapes(scrapes: &[Scrape], effort: Effort, out: &mut Vec<u8>) {
     put_varint(out, scrapes.len() as u64);
@@ -48,7 +53,7 @@ fn put_each(out: &mut Vec<u8>, scrapes: &[Scrape]) {
         let same_epoch = scrape.epoch == before.epoch;
         let mut flags = 0;
         let mut flag = |bit, on: bool| flags |= if on { bit } else { 0 };
-        flag(DELTA, scrape.kind == ScrapeKind::Delta);
+        flag(DELTA, scrape.kind != ScrapeKind::Keyframe);
         flag(SAME_INTERVAL, same_interval);
         flag(SAME_EPOCH, same_epoch);
         flag(HAS_STAMP, scrape.epoch.stamp.is_some() && !same_epoch);
@@ -56,6 +61,10 @@ fn put_each(out: &mut Vec<u8>, scrapes: &[Scrape]) {
         flag(HAS_EVICTIONS, scrape.epoch.evictions.is_some() && !same_epoch);
         flag(STEPPED, scrape.clock.stepped);
         flag(HAS_OFFSET, scrape.clock.offset_micros.is_some());
+        if let ScrapeKind::LastPart { parts } = scrape.kind {
+            out.push(LAST_PART);
+            put_varint(out, parts.into());
+        }
         out.push(flags);
         put_signed(out, scrape.collected_at.as_micros().wrapping_sub(before.collected_at.as_micros()));
         if !same_interval {
@@ -89,7 +98,13 @@ fn read_each(reader: &mut Reader<'_>, count: usize) -> Result<Vec<Scrape>, Frame
     let mut scrapes = Vec::with_capacity(count.min(reader.rest().len() / 2));
     let mut before = (0_i64, 0_u64, Epoch::default());
     for _ in 0..count {
-        let flags = reader.byte()?;
+        let mut flags = reader.byte()?;
+        let mut parts = None;
+        if flags == LAST_PART {
+            let number = u32::try_from(reader.varint()?);
+            parts = Some(number.map_err(|_| FrameError::malformed("header", "a keyframe of too many parts"))?);
+            flags = reader.byte()?;
+        }
         let has = |bit| flags & bit != 0;
         before.0 = before.0.wrapping_add(reader.signed()?);
         if !has(SAME_INTERVAL) {
@@ -106,7 +121,11 @@ fn read_each(reader: &mut Reader<'_>, count: usize) -> Result<Vec<Scrape>, Frame
         scrapes.push(Scrape {
             collected_at: Timestamp::from_micros(before.0),
             interval_micros: before.1,
-            kind: if has(DELTA) { ScrapeKind::Delta } else { ScrapeKind::Keyframe },
+            kind: match parts {
+                Some(parts) => ScrapeKind::LastPart { parts },
+                None if has(DELTA) => ScrapeKind::Delta,
+                None => ScrapeKind::Keyframe,
+            },
             epoch: before.2,
             clock: ScrapeClock {
                 stepped: has(STEPPED),

@@ -8,7 +8,7 @@ use proptest::{collection::vec, prelude::*};
 
 use super::*;
 use crate::{
-    batch::Batch,
+    batch::{Batch, ScrapeKind},
     id::{MeasurementName, Seq, StreamId},
     schema::Schema,
     stream::{CutSource, Gap, Incarnation, Link, Position},
@@ -48,6 +48,14 @@ proptest! {
         prop_assert!(same_batch(&frame.to_batch().unwrap(), &batch));
         prop_assert_eq!(frame.value_count(), (batch.rows.len() * batch.schema.columns().len()) as u64);
         prop_assert_eq!(frame.schema().fingerprint(), batch.schema.fingerprint());
+    }
+
+    #[test]
+    fn any_last_part_comes_back(mut batch in batches(), parts in any::<u32>()) {
+        batch.scrape.kind = ScrapeKind::LastPart { parts };
+        let frame = parse(&encode(&batch).unwrap()).unwrap();
+        prop_assert_eq!(frame.scrapes(), &[batch.scrape]);
+        prop_assert_eq!(frame.last_keyframe(), None, "by itself it has not all rows");
     }
 
     #[test]

@@ -31,6 +31,8 @@ const DEFAULT_INTERVAL: u64 = 60_000_000;
 pub(super) struct Context<'a> {
     pub(super) limits: &'a JsonLimits,
     pub(super) lookup: &'a dyn Fn(&str) -> Option<Arc<Schema>>,
+    /// Whether a column of a measurement was numbers before.
+    pub(super) was_number: &'a dyn Fn(&MeasurementName, &str) -> bool,
     pub(super) defaults: &'a Defaults,
     /// The document's own time.
     pub(super) timestamp: Option<Timestamp>,
@@ -69,11 +71,11 @@ fn read_fields(fields: &Fields<'_>, context: &mut Context<'_>) -> Result<Batch, 
             return Err(Failure::new("unknown_field", message));
         }
     };
-    let schema = schema(fields, name, &rows, context)?;
+    let (schema, inferred) = schema(fields, name, &rows, context)?;
     let mut gone: Vec<u32> = fields.optional("bad_gone", "gone")?.unwrap_or_default();
     gone.sort_unstable();
     gone.dedup();
-    let rows = build(&rows, &schema, &gone, context)?;
+    let rows = build(&rows, &schema, inferred, &gone, context)?;
     Ok(Batch { schema, source, scrape, rows })
 }
 
@@ -264,15 +266,18 @@ impl GivenColumn {
     }
 }
 
+/// The schema of a metric, and whether it was inferred from its rows.
 fn schema(
     fields: &Fields<'_>,
     name: MeasurementName,
     rows: &RowSource<'_>,
     context: &mut Context<'_>,
-) -> Result<Arc<Schema>, Failure> {
+) -> Result<(Arc<Schema>, bool), Failure> {
     let bad = |error: crate::ModelError| Failure::new("bad_columns", error.to_string());
     let mut derived = Vec::new();
-    let columns = match fields.optional::<Vec<GivenColumn>>("bad_columns", "columns")? {
+    let given = fields.optional::<Vec<GivenColumn>>("bad_columns", "columns")?;
+    let inferred = given.is_none();
+    let columns = match given {
         Some(given) => {
             let kept = given.iter().filter(|column| column.derived).map(|column| column.name.clone());
             // More columns than a schema may have are refused below.
@@ -280,7 +285,7 @@ fn schema(
             given.into_iter().map(GivenColumn::into_column).collect()
         }
         None => match (context.lookup)(name.as_str()) {
-            Some(schema) => return Ok(schema),
+            Some(schema) => return Ok((schema, false)),
             None => Infer::columns(rows, &name, context)?,
         },
     };
@@ -300,5 +305,5 @@ fn schema(
     if let Some(column) = fields.optional::<String>("bad_columns", "row_stamp")? {
         schema = schema.with_row_stamp(&column).map_err(bad)?;
     }
-    Ok(schema.into())
+    Ok((schema.into(), inferred))
 }

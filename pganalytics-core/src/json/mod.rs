@@ -1,4 +1,4 @@
-//! The second, human door: batches as JSON, so that `curl` works.
+//! Batches as JSON, the format for people: so that `curl` works.
 //!
 //! ```json
 //! {"collector_id": "col_001", "metrics": [
@@ -38,8 +38,10 @@
 //! # Inferred schemas
 //! Columns are the fields of all rows, in the order of the alphabet. Texts are
 //! keys, unless every one of them is a time: then they are info. Numbers are
-//! gauges: int when all are whole, else float. Bools are gauges. A field that is
-//! always null, or of types that do not go together, rejects the metric; say
+//! gauges: int when all are whole, else float. Bools are gauges. A field that has
+//! texts beside numbers, or texts where it had numbers in earlier pushes, is a text that is no
+//! key: one `"n/a"` makes no series of its own. A field that is
+//! always null, or has bools beside something else, rejects the metric; say
 //! `columns` then. Who wants counters says `columns` too.
 
 mod error;

@@ -13,7 +13,7 @@ use super::{
     error::{Failure, clipped},
     metric,
 };
-use crate::{batch::Batch, schema::Schema, source::Source, time::Timestamp};
+use crate::{batch::Batch, id::MeasurementName, schema::Schema, source::Source, time::Timestamp};
 
 /// Limits for reading a push document.
 ///
@@ -106,6 +106,21 @@ impl PushDocument {
         lookup: &dyn Fn(&str) -> Option<Arc<Schema>>,
         defaults: &Defaults,
     ) -> Result<Self, JsonError> {
+        Self::parse_knowing(document, limits, lookup, &|_, _| false, defaults)
+    }
+
+    /// The same, where `was_number` tells whether a column of a measurement that `lookup` does not
+    /// know was numbers before: a text in it is then no key of the row.
+    ///
+    /// # Errors
+    /// As [`PushDocument::parse`].
+    pub fn parse_knowing(
+        document: &[u8],
+        limits: &JsonLimits,
+        lookup: &dyn Fn(&str) -> Option<Arc<Schema>>,
+        was_number: &dyn Fn(&MeasurementName, &str) -> bool,
+        defaults: &Defaults,
+    ) -> Result<Self, JsonError> {
         if document.len() > limits.max_bytes {
             return Err(JsonError::TooLarge {
                 what: "document",
@@ -122,7 +137,8 @@ impl PushDocument {
         let timestamp = raw.timestamp.map(|text| text.parse::<Timestamp>()).transpose();
         let timestamp =
             timestamp.map_err(|error| JsonError::Shape { message: clipped(format!("timestamp: {error}")) })?;
-        let mut context = metric::Context { limits, lookup, defaults, timestamp, values_left: limits.max_values };
+        let mut context =
+            metric::Context { limits, lookup, was_number, defaults, timestamp, values_left: limits.max_values };
         let mut metrics = Vec::with_capacity(raw_metrics.len());
         for (index, raw) in raw_metrics.iter().enumerate() {
             metric::read(raw.get(), &mut context, &mut |batch| {

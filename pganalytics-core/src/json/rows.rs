@@ -77,6 +77,17 @@ enum Cell<'a> {
     Text(Cow<'a, str>),
 }
 
+impl Cell<'_> {
+    /// A number becomes the text that is read as the same number.
+    fn number_to_text(&mut self) {
+        match self {
+            Self::Int(value) => *self = Self::Text(Cow::Owned(value.to_string())),
+            Self::Float(value) => *self = Self::Text(Cow::Owned(value.to_string())),
+            Self::Null | Self::Bool(_) | Self::Text(_) => {}
+        }
+    }
+}
+
 impl<'de> Deserialize<'de> for Cell<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct One;
@@ -185,10 +196,12 @@ impl<'de, F: FnMut(Row<'_>) -> Result<(), Failure>> Visitor<'de> for EachRow<'_,
     }
 }
 
-/// Builds the rows of a metric. `gone` are positions, in order.
+/// Builds the rows of a metric. In a column whose type was inferred a text stands beside
+/// numbers. `gone` are positions, in order.
 pub(super) fn build(
     source: &RowSource<'_>,
     schema: &Schema,
+    inferred: bool,
     gone: &[u32],
     context: &mut Context<'_>,
 ) -> Result<Rows, Failure> {
@@ -203,7 +216,7 @@ pub(super) fn build(
         context.values_left = context.values_left.checked_sub(columns.len()).ok_or_else(|| {
             Failure::new("too_large", format!("row {number}: the document has more than {} values", limits.max_values))
         })?;
-        let cells = match row {
+        let mut cells = match row {
             Row::Listed(cells) if cells.len() == columns.len() => cells,
             Row::Listed(cells) => {
                 let message = format!("row {number}: {} values, {} columns", cells.len(), columns.len());
@@ -219,6 +232,10 @@ pub(super) fn build(
                 cells
             }
         };
+        if inferred {
+            let texts = cells.iter_mut().zip(columns).filter(|(_, column)| column.ty == ColumnType::Text);
+            texts.for_each(|(cell, _)| cell.number_to_text());
+        }
         let values = cells.iter().zip(columns).map(|(cell, column)| value(cell, column, number, limits));
         let values = values.collect::<Result<Vec<_>, _>>()?;
         let is_gone = gone.next_if(|&&at| at as usize == number).is_some();
@@ -328,7 +345,7 @@ impl Infer {
                 format!("{name} is not known here, and without rows nothing can be inferred; give \"columns\"");
             return Err(Failure::new("bad_columns", message));
         }
-        seen.into_iter().map(|(name, seen)| seen.column(&name)).collect()
+        seen.into_iter().map(|(column, seen)| seen.column(&column, || (context.was_number)(name, &column))).collect()
     }
 
     fn see(&mut self, cell: &Cell<'_>) {
@@ -342,13 +359,17 @@ impl Infer {
         }
     }
 
-    fn column(&self, name: &str) -> Result<Column, Failure> {
+    /// `was_number`: before this metric.
+    fn column(&self, name: &str, was_number: impl FnOnce() -> bool) -> Result<Column, Failure> {
         let numbers = self.int || self.float;
         let texts = self.time || self.text;
         let (kind, ty) = match (self.bool, numbers, texts) {
             (true, false, false) => (ColumnKind::Gauge, ColumnType::Bool),
             (false, true, false) if self.float => (ColumnKind::Gauge, ColumnType::Float),
             (false, true, false) => (ColumnKind::Gauge, ColumnType::Int),
+            // A text that stands for a number is no key: each would be a series of its own.
+            (false, true, true) => (ColumnKind::Info, ColumnType::Text),
+            (false, false, true) if self.text && was_number() => (ColumnKind::Info, ColumnType::Text),
             (false, false, true) if self.text => (ColumnKind::Key, ColumnType::Text),
             (false, false, true) => (ColumnKind::Info, ColumnType::Timestamp),
             (false, false, false) => {

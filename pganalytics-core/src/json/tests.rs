@@ -1,4 +1,4 @@
-//! What the JSON door promises.
+//! What the JSON format promises.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 use std::sync::Arc;
@@ -161,6 +161,35 @@ fn a_bad_metric_rejects_itself_and_not_its_neighbours() {
 }
 
 #[test]
+fn a_text_among_numbers_is_no_key() {
+    let was_number = |name: &MeasurementName, column: &str| (name.as_str(), column) == ("a", "v");
+    let columns = |metric: serde_json::Value| {
+        let document = json!({"metrics": [metric]}).to_string();
+        let limits = JsonLimits::default();
+        let read = PushDocument::parse_knowing(document.as_bytes(), &limits, &|_| None, &was_number, &defaults());
+        let batch = read.unwrap().metrics.remove(0).batch.unwrap();
+        let columns = batch.schema.columns().iter().map(|column| (column.name.clone(), column.kind, column.ty));
+        (
+            columns.collect::<Vec<_>>(),
+            (0..batch.rows.len()).map(|row| format!("{:?}", batch.rows.get(row, 1))).collect(),
+        )
+    };
+    let of = |kind, ty| vec![("k".to_owned(), ColumnKind::Key, ColumnType::Text), ("v".to_owned(), kind, ty)];
+    let shown = |values: &[Value<'_>]| values.iter().map(|value| format!("{value:?}")).collect::<Vec<_>>();
+    // Once it was numbers, it is no key.
+    let of_a = columns(json!({"type": "a", "k": "x", "v": "n/a"}));
+    assert_eq!(of_a, (of(ColumnKind::Info, ColumnType::Text), shown(&[Value::Text("n/a")])));
+    let of_b = columns(json!({"type": "b", "k": "x", "v": "n/a"}));
+    assert_eq!(of_b, (of(ColumnKind::Key, ColumnType::Text), shown(&[Value::Text("n/a")])));
+    // Nor is it beside numbers, which keep their values.
+    let rows = [json!(1), json!("n/a"), json!(0.1), json!("2026-01-31T12:00:00Z"), json!(null)];
+    let rows: Vec<_> = rows.iter().map(|v| json!({"k": v.to_string(), "v": v})).collect();
+    let texts =
+        [Value::Text("1"), Value::Text("n/a"), Value::Text("0.1"), Value::Text("2026-01-31T12:00:00Z"), Value::Null];
+    assert_eq!(columns(json!({"type": "b", "rows": rows})), (of(ColumnKind::Info, ColumnType::Text), shown(&texts)));
+}
+
+#[test]
 fn errors_name_what_is_wrong_and_where() {
     let row = |row: serde_json::Value| json!({"type": "m_known", "rows": [{"relname": "a"}, row]});
     let cases = [
@@ -175,7 +204,7 @@ fn errors_name_what_is_wrong_and_where() {
         (json!({"type": "a", "rows": []}), "bad_columns", "not known"),
         (json!({"type": "a", "rows": [[1]]}), "bad_columns", "\"columns\""),
         (json!({"type": "a", "x": null}), "bad_columns", "always null"),
-        (json!({"type": "a", "rows": [{"x": 1}, {"x": "b"}]}), "bad_columns", "different types"),
+        (json!({"type": "a", "rows": [{"x": 1}, {"x": true}]}), "bad_columns", "different types"),
         (json!({"type": "a", "Bad Name": 1}), "bad_columns", "Bad Name"),
         (json!({"type": "a", "x": 1, "timestamp": "noon"}), "bad_timestamp", "RFC 3339"),
         (json!({"type": "a", "x": 1, "interval": "soon"}), "bad_interval", "\"60s\""),

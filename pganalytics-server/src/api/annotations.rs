@@ -130,7 +130,7 @@ pub(crate) async fn list(
     let page = page.checked()?;
     let from = which.from.unwrap_or_else(|| Timestamp::from_micros(now().as_micros() - WEEK_MICROS));
     let to = which.to.unwrap_or(Timestamp::from_micros(i64::MAX));
-    let found = app.meta.documents(principal.tenant, ANNOTATIONS.name, from..to, MOST_LISTED).await?;
+    let found = principal.within(&app).documents(ANNOTATIONS.name, from..to, MOST_LISTED).await?;
     let views = found.iter().map(|document| view(&principal, document)).collect::<ApiResult<Vec<_>>>()?;
     let about = |view: &AnnotationView| {
         which.server_id.is_none() || view.server_id.is_none() || view.server_id == which.server_id
@@ -193,6 +193,6 @@ pub(crate) async fn remove(
     if !may_remove(&principal, &document) {
         return Err(Problem::forbidden("not_yours", "who wrote it may remove it, and an admin"));
     }
-    app.meta.remove_document(principal.tenant, id).await?;
+    principal.within(&app).remove_document(id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

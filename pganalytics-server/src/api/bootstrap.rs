@@ -79,7 +79,7 @@ pub(crate) async fn bootstrap(State(app): State<App>, principal: Principal) -> A
         },
         version: Version::here(),
         now: now(),
-        servers: group(app.metrics.sources(principal.tenant).await?),
+        servers: group(principal.within(&app).sources().await?),
         catalog_hash: catalog_hash(&app),
         limits: UiLimits {
             max_rows: query.max_rows,

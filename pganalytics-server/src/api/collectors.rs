@@ -70,7 +70,7 @@ pub(crate) async fn list(
     Params(page): Params<PageParams>,
 ) -> ApiResult<Json<List<CollectorView>>> {
     let page = page.checked()?;
-    let (records, total) = app.meta.collectors(principal.tenant, page.offset(), page.limit()).await?;
+    let (records, total) = principal.within(&app).collectors(page.offset(), page.limit()).await?;
     Ok(Json(page.list(records.into_iter().map(CollectorView::from).collect(), total)))
 }
 
@@ -78,8 +78,7 @@ pub(crate) async fn list(
 pub(super) async fn find(app: &App, principal: &Principal, id: &str) -> ApiResult<CollectorRecord> {
     let not_found = || Problem::not_found("collector", id);
     let id = CollectorId::from_human(id).map_err(|_| not_found())?;
-    let record = app.meta.collector(id).await?;
-    record.filter(|record| record.tenant == principal.tenant).ok_or_else(not_found)
+    principal.within(app).collector(id).await?.ok_or_else(not_found)
 }
 
 /// A collector
@@ -111,19 +110,19 @@ pub(crate) async fn remove(
     Path(id): Path<String>,
 ) -> ApiResult<StatusCode> {
     let record = find(&app, &principal, &id).await?;
-    if !app.meta.remove_collector(principal.tenant, record.id).await? {
+    if !principal.within(&app).remove_collector(record.id).await? {
         return Err(Problem::not_found("collector", &id));
     }
     app.tokens.clear();
     app.senders.forget(record.id);
-    let released = release(&app, &record).await?;
+    let released = release(&app, &principal, &record).await?;
     tracing::info!(collector = %record.id, name = %record.name, released, "removed a collector");
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// What a collector watched may be watched by others.
-async fn release(app: &App, record: &CollectorRecord) -> ApiResult<u64> {
-    Ok(app.metrics.hand_over(record.tenant, Owned::By(record.id), None, now()).await?)
+async fn release(app: &App, principal: &Principal, record: &CollectorRecord) -> ApiResult<u64> {
+    Ok(principal.within(app).hand_over(Owned::By(record.id), None).await?)
 }
 
 /// Which way.
@@ -152,11 +151,11 @@ pub(crate) async fn revoke(
 ) -> ApiResult<Json<CollectorView>> {
     let record = find(&app, &principal, &id).await?;
     let revoked = !params.undo;
-    app.meta.set_collector_revoked(principal.tenant, record.id, revoked).await?;
+    principal.within(&app).set_collector_revoked(record.id, revoked).await?;
     app.tokens.clear();
     app.senders.forget(record.id);
     if revoked {
-        release(&app, &record).await?;
+        release(&app, &principal, &record).await?;
     }
     tracing::info!(collector = %record.id, name = %record.name, revoked, "revoked a collector, or let it in again");
     Ok(Json(CollectorRecord { revoked, ..record }.into()))

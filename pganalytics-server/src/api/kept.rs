@@ -40,12 +40,12 @@ impl Kind {
             time,
             body: serde_json::to_string(content).map_err(|error| Problem::internal(&error))?,
         };
-        Ok(app.meta.put_document(&document, self.most).await?)
+        Ok(principal.within(app).put_document(&document, self.most).await?)
     }
 
     /// One of the principal's tenant.
     pub(super) async fn find(&self, app: &App, principal: &Principal, id: Uuid) -> ApiResult<Document> {
-        let found = app.meta.document(principal.tenant, id).await?.filter(|document| document.kind == self.name);
+        let found = principal.within(app).document(id).await?.filter(|document| document.kind == self.name);
         found.ok_or_else(|| self.not_found(id))
     }
 

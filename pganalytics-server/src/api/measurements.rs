@@ -141,7 +141,7 @@ pub(crate) async fn list(
     Params(page): Params<PageParams>,
 ) -> ApiResult<Json<List<MeasurementView>>> {
     let page = page.checked()?;
-    let stored = app.metrics.measurements(principal.tenant).await?;
+    let stored = principal.within(&app).measurements().await?;
     Ok(Json(page.cut(together(&app, &stored).into_values().collect())))
 }
 
@@ -156,7 +156,7 @@ pub(crate) async fn get(
     principal: Principal,
     Path(name): Path<String>,
 ) -> ApiResult<Json<MeasurementView>> {
-    let stored = app.metrics.measurements(principal.tenant).await?;
+    let stored = principal.within(&app).measurements().await?;
     let found = together(&app, &stored).remove(&name);
     found.map(Json).ok_or_else(|| Problem::not_found("measurement", &name))
 }

@@ -60,7 +60,7 @@ pub(crate) struct Count {
 #[utoipa::path(get, path = "/api/v1/metrics", tag = "metrics",
     responses((status = 200, description = "Stored values", body = Metrics)))]
 pub(crate) async fn metrics(State(app): State<App>, principal: Principal) -> ApiResult<Json<Metrics>> {
-    let stored = app.metrics.measurements(principal.tenant).await?;
+    let stored = principal.within(&app).measurements().await?;
     let measurements: Vec<StoredView> = stored.iter().map(StoredView::from).collect();
     Ok(Json(Metrics { count: measurements.iter().map(|each| each.count).sum(), measurements }))
 }
@@ -71,6 +71,6 @@ pub(crate) async fn metrics(State(app): State<App>, principal: Principal) -> Api
 #[utoipa::path(get, path = "/api/v1/metrics/count", tag = "metrics",
     responses((status = 200, description = "Stored values", body = Count)))]
 pub(crate) async fn count(State(app): State<App>, principal: Principal) -> ApiResult<Json<Count>> {
-    let stored = app.metrics.measurements(principal.tenant).await?;
+    let stored = principal.within(&app).measurements().await?;
     Ok(Json(Count { count: stored.iter().map(|each| each.values).sum() }))
 }

@@ -18,6 +18,7 @@ pub(crate) mod saved_queries;
 pub(crate) mod series;
 pub(crate) mod servers;
 pub(crate) mod setup;
+pub(crate) mod signing_keys;
 pub(crate) mod sql;
 pub(crate) mod tokens;
 pub(crate) mod version;
@@ -47,6 +48,8 @@ pub(crate) fn routes(app: App) -> Routes {
         .route(Needs::Session, Class::Write, routes!(auth::logout))
         .route(Needs::Session, Class::Login, routes!(auth::change_password))
         .route(Needs::Identified, Class::Read, routes!(auth::me))
+        .route(Needs::ManageInstallation, Class::Read, routes!(signing_keys::list))
+        .route(Needs::ManageInstallation, Class::Write, routes!(signing_keys::rotate))
         .route(Needs::Session, Class::Read, routes!(tokens::list))
         .route(Needs::Session, Class::Write, routes!(tokens::create))
         .route(Needs::Session, Class::Read, routes!(tokens::get))

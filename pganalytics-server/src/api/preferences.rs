@@ -59,7 +59,7 @@ impl Preferences {
 /// What somebody has chosen; nothing for who is no person.
 pub(super) async fn of(app: &App, principal: &Principal) -> ApiResult<Preferences> {
     let Some(user) = principal.user() else { return Ok(Preferences::default()) };
-    let found = app.meta.document(principal.tenant, id_of(user)).await?;
+    let found = principal.within(app).document(id_of(user)).await?;
     // What can't be read is as if nothing had been chosen.
     Ok(found.and_then(|document| content(&document).ok()).unwrap_or_default())
 }

@@ -114,7 +114,7 @@ pub(crate) async fn list(
 ) -> ApiResult<Json<List<QueryView>>> {
     let page = page.checked()?;
     let ever = Timestamp::from_micros(i64::MIN)..Timestamp::from_micros(i64::MAX);
-    let found = app.meta.documents(principal.tenant, QUERIES.name, ever, MOST_LISTED).await?;
+    let found = principal.within(&app).documents(QUERIES.name, ever, MOST_LISTED).await?;
     let views = found.iter().map(|document| view(&principal, document)).collect::<ApiResult<Vec<_>>>()?;
     Ok(Json(page.cut(views.into_iter().filter(|view| view.shared || view.mine).collect())))
 }
@@ -180,6 +180,6 @@ pub(crate) async fn remove(
     if !may_remove(&principal, &document) {
         return Err(Problem::forbidden("not_yours", "who keeps it may remove it, and an admin"));
     }
-    app.meta.remove_document(document.tenant, id).await?;
+    principal.within(&app).remove_document(document.id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

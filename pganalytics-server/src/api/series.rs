@@ -204,7 +204,7 @@ pub(crate) async fn series(
 
 /// `None` when the catalog knows it, but nobody has sent it yet.
 async fn schema_of(app: &App, principal: &Principal, name: &str) -> ApiResult<Option<Arc<Schema>>> {
-    let stored = app.metrics.measurements(principal.tenant).await?;
+    let stored = principal.within(app).measurements().await?;
     match stored.into_iter().find(|stored| stored.schema.measurement().as_str() == name) {
         Some(stored) => Ok(Some(stored.schema)),
         None if app.catalog.get(name).is_some() => Ok(None),

@@ -97,7 +97,7 @@ pub(crate) async fn list(
     Params(page): Params<PageParams>,
 ) -> ApiResult<Json<List<ServerView>>> {
     let page = page.checked()?;
-    Ok(Json(page.cut(group(app.metrics.sources(principal.tenant).await?))))
+    Ok(Json(page.cut(group(principal.within(&app).sources().await?))))
 }
 
 /// A server
@@ -110,7 +110,7 @@ pub(crate) async fn get(
     principal: Principal,
     Path(id): Path<Uuid>,
 ) -> ApiResult<Json<ServerView>> {
-    let servers = group(app.metrics.sources(principal.tenant).await?);
+    let servers = group(principal.within(&app).sources().await?);
     let found = servers.into_iter().find(|server| server.id == id);
     found.map(Json).ok_or_else(|| Problem::not_found("server", &id.to_string()))
 }
@@ -164,10 +164,10 @@ pub(crate) async fn hand_over(
         }
     };
     let server = ServerId::from_uuid(id);
-    if !app.metrics.sources(principal.tenant).await?.iter().any(|seen| seen.source.server_id == server) {
+    if !principal.within(&app).sources().await?.iter().any(|seen| seen.source.server_id == server) {
         return Err(Problem::not_found("server", &id.to_string()));
     }
-    let instances = app.metrics.hand_over(principal.tenant, Owned::Server(server), to, now()).await?;
+    let instances = principal.within(&app).hand_over(Owned::Server(server), to).await?;
     tracing::info!(%server, to = to.map(tracing::field::display), instances, "handed a server over");
     Ok(Json(HandedOver { instances }))
 }

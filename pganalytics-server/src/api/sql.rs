@@ -75,6 +75,11 @@ pub(crate) struct Answer {
     row_count: usize,
     /// Whether there are more rows than the answer may have.
     truncated: bool,
+    /// What is to be known of the answer, as that chunks of what it asks for are damaged; not
+    /// there when there is nothing. Other forms have the header `X-Warnings`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    warnings: Vec<String>,
     /// Time that it took.
     elapsed_ms: u64,
 }

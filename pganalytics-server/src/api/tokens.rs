@@ -70,7 +70,7 @@ impl From<ApiToken> for TokenView {
 /// One's own; admins see those of everybody, and of collectors.
 fn may_see(principal: &Principal, token: &ApiToken) -> bool {
     let own = token.user.is_some() && token.user == principal.user();
-    token.tenant == principal.tenant && (own || principal.role >= Role::Admin)
+    own || principal.role >= Role::Admin
 }
 
 /// List tokens
@@ -84,7 +84,7 @@ pub(crate) async fn list(
     Params(page): Params<PageParams>,
 ) -> ApiResult<Json<List<TokenView>>> {
     let page = page.checked()?;
-    let tokens = app.meta.api_tokens(principal.tenant).await?;
+    let tokens = principal.within(&app).api_tokens().await?;
     let seen = tokens.into_iter().filter(|token| may_see(&principal, token)).map(TokenView::from);
     Ok(Json(page.cut(seen.collect())))
 }
@@ -126,14 +126,14 @@ pub(crate) async fn create(
         created_at: now(),
         expires_at: new.expires_at,
     };
-    app.meta.add_api_token(&row).await?;
+    principal.within(&app).add_api_token(&row).await?;
     tracing::info!(token = %row.id, "made an API token");
     let created = CreatedToken { token: token.text.expose().clone(), view: row.into() };
     Ok((StatusCode::CREATED, Json(created)))
 }
 
 async fn find(app: &App, principal: &Principal, id: Uuid) -> ApiResult<ApiToken> {
-    let token = app.meta.api_token(id).await?.filter(|token| may_see(principal, token));
+    let token = principal.within(app).api_token(id).await?.filter(|token| may_see(principal, token));
     token.ok_or_else(|| Problem::not_found("token", &id.to_string()))
 }
 
@@ -163,7 +163,7 @@ pub(crate) async fn remove(
     Path(id): Path<Uuid>,
 ) -> ApiResult<StatusCode> {
     let token = find(&app, &principal, id).await?;
-    app.meta.remove_api_token(token.tenant, id).await?;
+    principal.within(&app).remove_api_token(token.id).await?;
     app.tokens.clear();
     tracing::info!(token = %id, "removed an API token");
     Ok(StatusCode::NO_CONTENT)

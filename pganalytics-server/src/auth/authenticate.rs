@@ -14,7 +14,13 @@ use pganalytics_store::{
 };
 use uuid::Uuid;
 
-use super::{access_token::Signer, api_token, cookie::Cookie, random, scope::Scopes};
+use super::{
+    access_token::{Refused, Signer},
+    api_token,
+    cookie::Cookie,
+    key_store, random,
+    scope::Scopes,
+};
 use crate::{
     error::Problem,
     principal::{Principal, PrincipalKind},
@@ -125,7 +131,17 @@ impl Authenticator<'_> {
     }
 
     async fn session(&self, text: &str, cookie: bool) -> Result<Principal, AuthError> {
-        let claims = self.signer.verify(text).ok_or_else(invalid)?;
+        let claims = match self.signer.verify(text, now()) {
+            Err(Refused::UnknownKey) if self.signer.may_look() => {
+                // Another server may have rotated the keys.
+                if let Err(error) = key_store::refresh(self.meta, self.signer).await {
+                    tracing::warn!(%error, "the signing keys can't be read; those that are known go on");
+                }
+                self.signer.verify(text, now())
+            }
+            verified => verified,
+        };
+        let claims = claims.map_err(|_| invalid())?;
         let user = self.meta.user(claims.sub).await?.ok_or_else(invalid)?;
         // A log-out, a new password or another role ends what was issued before.
         let current = user.version == claims.ver && user.role == claims.role && user.tenant.as_uuid() == claims.tenant;

@@ -81,7 +81,7 @@ mod tests {
 
     #[test]
     fn only_our_own_are_believed_and_not_for_ever() {
-        let signer = |key: &str| Signer::new(&Secret::new(key.as_bytes().to_vec()), 900);
+        let signer = |key: &str| Signer::shared(&Secret::new(key.as_bytes().to_vec()), 900);
         let ours = signer("a key of at least thirty-two bytes!");
         let device = Device::new("ada");
         let text = device.text_at(&ours, 1000).unwrap();

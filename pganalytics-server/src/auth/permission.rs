@@ -37,6 +37,8 @@ pub enum Permission {
     ManageCollectors,
     /// To say on charts what happened.
     Annotate,
+    /// To change what the whole installation stands on, as its keys.
+    ManageInstallation,
 }
 
 /// What comes without a login.
@@ -67,7 +69,7 @@ struct Line {
 
 impl Permission {
     /// All permissions.
-    pub const EACH: [Self; 11] = [
+    pub const EACH: [Self; 12] = [
         Self::Public,
         Self::ReadOrLocal,
         Self::Scrape,
@@ -79,12 +81,13 @@ impl Permission {
         Self::Push,
         Self::ManageCollectors,
         Self::Annotate,
+        Self::ManageInstallation,
     ];
 
     #[rustfmt::skip]
     const fn line(self) -> Line {
         use AnonymousAccess::{Closed, Local, LocalOrScrapeToken, Open, RegistrationSecret};
-        use Role::{User, Viewer};
+        use Role::{Admin, User, Viewer};
         let (without_login, role, scope, collector) = match self {
             Self::Public           => (Open,               Viewer, Some(Scope::Read),  true),
             Self::ReadOrLocal      => (Local,              Viewer, Some(Scope::Read),  false),
@@ -97,6 +100,7 @@ impl Permission {
             Self::Push             => (Closed,             User,   Some(Scope::Push),  true),
             Self::ManageCollectors => (Closed,             User,   Some(Scope::Write), false),
             Self::Annotate         => (Closed,             User,   Some(Scope::Annotate), false),
+            Self::ManageInstallation => (Closed,           Admin,  Some(Scope::Admin), false),
         };
         Line { without_login, role, scope, collector }
     }

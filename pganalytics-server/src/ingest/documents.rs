@@ -1,17 +1,17 @@
-//! JSON pushes: the human door to the same store.
+//! JSON pushes: the same store, in a format for people.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use pganalytics_core::{
-    CollectorId, InstanceId, Schema, Seq, ServerId, Source, Timestamp,
-    catalog::Catalog,
+    CollectorId, InstanceId, MeasurementName, Seq, ServerId, Source, TenantId, Timestamp,
     frame::VerifiedFrame,
     json::{Defaults, JsonError, JsonLimits, PushDocument, ReadMetric},
 };
-use pganalytics_store::{AppendOutcome, Origin, PushKey, Unnumbered};
+use pganalytics_store::{AppendOutcome, Origin, PushKey, StoreError, Unnumbered};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
+use tokio::runtime::Handle;
 use uuid::Uuid;
 
 use super::{
@@ -108,7 +108,8 @@ pub(crate) async fn push(app: &App, principal: &Principal, pushed: Pushed, place
     app.senders.admit(app, principal, collector, &claim, received_at).await?;
 
     let defaults = Defaults { source: source_of(collector, &claim), received_at };
-    let reading = Reading { catalog: Arc::clone(&app.catalog), limits, defaults };
+    let reading = Reading { app: Arc::clone(app), tenant: principal.tenant, limits, defaults };
+    let runtime = Handle::current();
     let before = place.bytes();
     place
         .add(body.len().saturating_mul(PER_BYTE).saturating_add(reading.limits.max_values.saturating_mul(PER_VALUE)))?;
@@ -117,7 +118,7 @@ pub(crate) async fn push(app: &App, principal: &Principal, pushed: Pushed, place
     let (key, count, checked, place) = app
         .decoders
         .run(move || {
-            let document = reading.parse(&body)?;
+            let document = reading.parse(&body, &runtime)?;
             let key = key_of(sender, key.as_deref(), &body, &document.metrics, received_at);
             let count = document.metric_count;
             let checked = encode(document.metrics, &rules);
@@ -193,15 +194,30 @@ fn key_of(
 
 /// What parsing a document needs.
 struct Reading {
-    catalog: Arc<Catalog>,
+    app: App,
+    tenant: TenantId,
     limits: JsonLimits,
     defaults: Defaults,
 }
 
 impl Reading {
-    fn parse(&self, body: &[u8]) -> ApiResult<PushDocument> {
-        let lookup = |name: &str| self.catalog.get(name).map(|known| Arc::clone(known.schema())) as Option<Arc<Schema>>;
-        PushDocument::parse(body, &self.limits, &lookup, &self.defaults).map_err(|error| problem(&error))
+    fn parse(&self, body: &[u8], runtime: &Handle) -> ApiResult<PushDocument> {
+        let app = &self.app;
+        let known = |name: &str| Some(Arc::clone(app.catalog.get(name)?.schema()));
+        let was_number = |name: &MeasurementName, column: &str| {
+            app.numbers.has(self.tenant, name, column, || {
+                // This thread is for what blocks.
+                let stored = runtime.block_on(app.metrics.measurements(self.tenant))?;
+                let of_name = stored.into_iter().find(|stored| stored.schema.measurement() == name);
+                Ok::<_, StoreError>(of_name.map(|stored| stored.schema))
+            })
+        };
+        let document = PushDocument::parse_knowing(body, &self.limits, &known, &was_number, &self.defaults)
+            .map_err(|error| problem(&error))?;
+        for batch in document.metrics.iter().filter_map(|metric| metric.batch.as_ref().ok()) {
+            app.numbers.learn(self.tenant, &batch.schema);
+        }
+        Ok(document)
     }
 }
 

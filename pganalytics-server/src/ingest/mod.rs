@@ -23,6 +23,7 @@ pub(crate) mod documents;
 pub(crate) mod frames;
 #[cfg(feature = "agent")]
 pub(crate) mod local_sink;
+pub(crate) mod numbers;
 pub(crate) mod push;
 pub(crate) mod schemas;
 pub(crate) mod senders;

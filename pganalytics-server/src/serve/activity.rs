@@ -268,7 +268,7 @@ impl Activity {
         if !is_http2 || state.told_to_go.is_some() {
             return Due::At(next);
         }
-        // HTTP/2 says good-bye first, so that no request meets a closed door.
+        // HTTP/2 sends GOAWAY first, so that no request is lost.
         let idle = quiet.filter(|_| state.requests > 0).map(|since| since + limits.idle_timeout.min(FOREVER));
         match idle {
             Some(idle) if idle <= now => Due::NoMore(Limit::Idle),

@@ -133,13 +133,13 @@ impl Server {
     ) -> Result<(), ServerError> {
         let maintenance = tokio::spawn(self.maintenance());
         let (delay, drain) = (self.app.settings.drain_delay, self.app.settings.drain_timeout);
-        let doors = Arc::new(Doors::new(self.app));
+        let connections = Arc::new(Connections::new(self.app));
         let mut accepting = JoinSet::new();
         for mut listener in listeners {
             let service = listener.service.take().unwrap_or_else(|| self.router.clone());
-            accepting.spawn(Arc::clone(&doors).accept(listener, service));
+            accepting.spawn(Arc::clone(&connections).accept(listener, service));
         }
-        let metrics = Arc::clone(&doors.app.metrics);
+        let metrics = Arc::clone(&connections.app.metrics);
         let failed = tokio::select! {
             () = shutdown => None,
             error = metrics.failed() => Some(error),
@@ -147,27 +147,27 @@ impl Server {
         if let Some(error) = &failed {
             tracing::error!(%error, "the metric store has failed for good: stopping");
         }
-        doors.app.draining.store(true, Release);
+        connections.app.draining.store(true, Release);
         if failed.is_none() && !delay.is_zero() {
             tracing::info!(?delay, "draining: requests are still taken, and /health/ready turns balancers away");
             tokio::time::sleep(delay).await;
         }
-        doors.ending.drain.cancel();
+        connections.ending.drain.cancel();
         // Sockets are closed at once, so that a successor can have the ports.
         accepting.shutdown().await;
         maintenance.abort();
-        tracing::info!(connections = doors.open.len(), "stopping: taking no more requests");
-        doors.open.close();
-        if tokio::time::timeout(drain, doors.open.wait()).await.is_err() {
+        tracing::info!(connections = connections.open.len(), "stopping: taking no more requests");
+        connections.open.close();
+        if tokio::time::timeout(drain, connections.open.wait()).await.is_err() {
             tracing::warn!(after = ?drain, "some requests did not end in time");
-            doors.ending.now.cancel();
+            connections.ending.now.cancel();
         }
         failed.map_or(Ok(()), |error| Err(error.into()))
     }
 }
 
-/// Lets connections in.
-struct Doors {
+/// Accepts connections, and knows those that are open.
+struct Connections {
     app: App,
     protocols: Protocols,
     places: Arc<Places>,
@@ -175,7 +175,7 @@ struct Doors {
     ending: Ending,
 }
 
-impl Doors {
+impl Connections {
     fn new(app: App) -> Self {
         let limits = &app.settings.connections;
         let places = Places::new(limits.max, limits.max_per_address);
@@ -209,15 +209,15 @@ impl Doors {
             return;
         }
         counters.connections_open.fetch_add(1, Relaxed);
-        let (doors, transport, service) = (Arc::clone(self), transport.clone(), service.clone());
+        let (connections, transport, service) = (Arc::clone(self), transport.clone(), service.clone());
         self.open.spawn(async move {
-            let ending = doors.ending.clone();
-            let ended = doors.protocols.run(stream, peer, &transport, service, activity, ending).await;
+            let ending = connections.ending.clone();
+            let ended = connections.protocols.run(stream, peer, &transport, service, activity, ending).await;
             if let Some(limit) = ended {
                 tracing::debug!(limit = limit.as_str(), %peer, "cut off a connection");
-                doors.app.counters.ended_by(limit);
+                connections.app.counters.ended_by(limit);
             }
-            doors.app.counters.connections_open.fetch_sub(1, Relaxed);
+            connections.app.counters.connections_open.fetch_sub(1, Relaxed);
         });
     }
 

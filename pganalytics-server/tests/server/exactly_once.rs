@@ -1,4 +1,4 @@
-//! Both doors store what comes once, say what became of each frame, and find out
+//! Both formats of a push store what comes once, say what became of each frame, and find out
 //! when two agents send one stream.
 
 use pganalytics_core::{Incarnation, Position, PushReply, PushStatus, Ranges, Seq, Timestamp, frame::encode_push};

@@ -46,7 +46,15 @@ pub(crate) async fn start() -> Running {
 }
 
 pub(crate) async fn start_with(settings: Settings) -> Running {
-    let store = Arc::new(MemoryStore::new(EngineOptions { threads: 1, ..EngineOptions::default() }).unwrap());
+    start_on(store(), settings).await
+}
+
+pub(crate) fn store() -> Arc<MemoryStore> {
+    Arc::new(MemoryStore::new(EngineOptions { threads: 1, ..EngineOptions::default() }).unwrap())
+}
+
+/// A server on a store that others may be on.
+pub(crate) async fn start_on(store: Arc<MemoryStore>, settings: Settings) -> Running {
     let builder = Server::builder().metric_store(store.clone()).meta_store(store.clone());
     let server = builder.settings(settings).build().await.unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -1,5 +1,5 @@
 //! `kill -9` of agent and server in turns: each number that the agent counted is
-//! stored once, or its loss is declared to the frame.
+//! stored once, or its loss is declared to the frame. `audit` is clean after each kill.
 //!
 //! `PGANALYTICS_KILLS=500` kills each of the two as often.
 
@@ -182,6 +182,20 @@ impl World {
         (output.status.success(), report)
     }
 
+    /// Whatever the agent has sent first, and however late what is older comes: in the end nothing
+    /// is missing between the numbers that the server knows.
+    async fn audit_becomes_clean(&self, after: &str) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            let (clean, report) = self.audit().await;
+            if clean {
+                return;
+            }
+            assert!(Instant::now() < deadline, "after the kill of the {after}: {report}");
+            sleep(Duration::from_millis(100)).await;
+        }
+    }
+
     /// Stops the agent when nothing waits in its spool; all numbers that it counted.
     async fn drain(&self, mut agent: Child) -> BTreeSet<i64> {
         let deadline = Instant::now() + Duration::from_secs(60);
@@ -253,10 +267,12 @@ async fn agent_and_server_are_killed_in_turns_and_every_number_is_there_once() {
             world.some_millis(200).await;
         }
         server = world.server().await;
+        world.audit_becomes_clean("server").await;
         // An agent makes its first visit within a second.
         world.some_millis(1600).await;
         agent.kill().await.unwrap();
         agent = world.agent();
+        world.audit_becomes_clean("agent").await;
     }
     sleep(Duration::from_millis(1500)).await;
     let counted = world.drain(agent).await;
@@ -288,6 +304,7 @@ async fn what_a_small_spool_drops_between_kills_is_declared_to_the_frame() {
         server.child.wait().await.unwrap();
         world.some_millis(500).await;
         server = world.server().await;
+        world.audit_becomes_clean("server").await;
     }
     sleep(Duration::from_millis(1500)).await;
     let counted = world.drain(agent).await;

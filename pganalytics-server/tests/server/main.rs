@@ -4,6 +4,7 @@
 #[cfg(feature = "agent")]
 mod agent_delivery;
 mod backup;
+mod beside;
 mod connections;
 mod crash;
 mod documents;
@@ -27,6 +28,7 @@ mod proxies;
 mod push;
 mod sessions;
 mod shutdown;
+mod signing_keys;
 mod sql;
 mod tls;
 mod ui_queries;

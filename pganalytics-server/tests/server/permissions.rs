@@ -64,6 +64,7 @@ fn allowed(permission: Permission) -> &'static [Who] {
         Permission::Read | Permission::Query => &[Viewer, Editor, Admin, ReadToken],
         Permission::Push => &[Collector, Editor, Admin, PushToken],
         Permission::ManageCollectors | Permission::Annotate => &[Editor, Admin],
+        Permission::ManageInstallation => &[Admin],
         other => panic!("a permission without a line in this table: {other:?}"),
     }
 }

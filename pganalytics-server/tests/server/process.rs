@@ -120,7 +120,7 @@ async fn the_first_password_is_shown_once_and_can_be_set_again() {
     let me = http.get(format!("{}/api/v1/auth/me", first.base)).bearer_auth(&token).send().await.unwrap();
     assert_eq!(read(me, StatusCode::OK).await["role"], "admin");
 
-    // One store, one server; and commands that write to it wait until it is gone.
+    // One store, one server.
     let (code, message) = fails(&mut program(folder.path())).await;
     assert_eq!(code, 1);
     assert!(message.contains("open for writing already"), "{message}");

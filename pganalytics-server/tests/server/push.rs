@@ -69,6 +69,28 @@ async fn json_arrives_however_it_is_packed() {
     assert_eq!((&list["data"][0]["name"], &list["data"][0]["status"]), (&json!("col_001"), &json!("active")));
 }
 
+/// Fields of `curl` without `columns`: the type may be another one in each push.
+#[tokio::test]
+async fn one_text_among_numbers_hides_none_and_is_no_key() {
+    let server = start().await;
+    let admin = server.admin_token().await;
+    let push = async |minute: u32, v: Value| {
+        let time = format!("2026-01-31T12:{minute:02}:00Z");
+        let body = json!({"metrics": [{"type": "app_odd", "timestamp": time, "k": "a", "v": v}]});
+        let request = server.post("metrics/push").bearer_auth(&admin).header("Content-Type", "application/json");
+        let answer = read(request.body(body.to_string()).send().await.unwrap(), StatusCode::OK).await;
+        assert_eq!(answer["accepted"], json!(1), "{answer}");
+    };
+    for (minute, v) in (0..).zip([json!(1), json!("n/a"), json!(2.5), json!("error"), json!(3)]) {
+        push(minute, v).await;
+    }
+    // Of each time one row: a text that was a key would be carried on beside the numbers.
+    let rows = server.rows(&admin, "select v, v_text from app_odd where k = 'a' order by time").await;
+    let wanted = json!([[1.0, null], [null, "n/a"], [2.5, null], [null, "error"], [3.0, null]]);
+    assert_eq!(json!(rows), wanted);
+    assert_eq!(server.rows(&admin, "select sum(v) from app_odd").await[0], json!([6.5]));
+}
+
 #[tokio::test]
 async fn what_was_stored_is_acknowledged_again_and_stored_once() {
     let server = start().await;

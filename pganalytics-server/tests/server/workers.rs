@@ -137,7 +137,8 @@ async fn a_worker_has_no_file_no_secret_and_its_limits() {
             let Ok(file) = std::fs::read_link(fd.path()) else { continue };
             let file = file.to_str().unwrap().to_owned();
             assert!(!file.starts_with("socket:"), "a connection");
-            if file.ends_with("pganalytics.db") {
+            assert!(!file.contains("meta.db"), "a worker has nothing to do with passwords: {file}");
+            if file.ends_with("metrics.db") {
                 let info = read(&format!("fdinfo/{}", fd.file_name().to_str().unwrap()));
                 let info = String::from_utf8(info).unwrap();
                 let flags = info.lines().find_map(|line| line.strip_prefix("flags:")).unwrap().trim();
@@ -247,7 +248,7 @@ async fn who_goes_away_or_is_late_gives_the_place_back() {
 async fn a_program_that_is_no_worker_is_said_to_be_none() {
     let folder = tempfile::tempdir().unwrap();
     let error = WorkerPool::start(options(folder.path(), 1)).await.unwrap_err().to_string();
-    assert!(error.contains("did not start") && error.contains("pganalytics.db"), "there is no store: {error}");
+    assert!(error.contains("did not start") && error.contains("metrics.db"), "there is no store: {error}");
     let error = WorkerPool::start(WorkerOptions::new("/nowhere/at-all", [""; 0])).await.unwrap_err().to_string();
     assert!(error.contains("/nowhere/at-all"), "{error}");
     let error = WorkerPool::start(WorkerOptions::new("true", [""; 0])).await.unwrap_err().to_string();

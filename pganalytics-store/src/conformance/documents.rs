@@ -6,11 +6,11 @@ use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use super::{
-    Candidate, Check, Property,
+    Check, Property,
     fixture::{at, tenant},
     people::is_exists,
 };
-use crate::document_store::Document;
+use crate::{document_store::Document, meta_store::MetaStore};
 
 fn note(owner: u128, began: i64, ended: i64) -> Document {
     Document {
@@ -23,7 +23,7 @@ fn note(owner: u128, began: i64, ended: i64) -> Document {
     }
 }
 
-pub(super) async fn documents_are_found_by_their_time<S: Candidate>(store: Arc<S>) -> Check {
+pub(super) async fn documents_are_found_by_their_time<S: MetaStore + 'static>(store: Arc<S>) -> Check {
     let property = Property("documents are found by the time that they are about, by their tenant only");
     let [early, long, late] = [note(1, 10, 10), note(2, 5, 25), note(1, 30, 30)];
     let foreign = Document { tenant: tenant(2), ..note(1, 10, 30) };
@@ -50,7 +50,7 @@ pub(super) async fn documents_are_found_by_their_time<S: Candidate>(store: Arc<S
     property.equal("the removed one", &property.ok(store.document(tenant(1), early.id).await)?, &None)
 }
 
-pub(super) async fn a_document_stays_its_owners<S: Candidate>(store: Arc<S>) -> Check {
+pub(super) async fn a_document_stays_its_owners<S: MetaStore + 'static>(store: Arc<S>) -> Check {
     let property = Property("a document is changed by its owner only, and each has so many");
     let first = note(1, 1, 1);
     property.ok(store.put_document(&first, 2).await)?;

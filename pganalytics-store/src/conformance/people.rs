@@ -7,12 +7,12 @@ use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use super::{
-    Candidate, Check, Property,
+    Check, Property,
     fixture::{at, tenant},
 };
 use crate::{
     StoreError,
-    meta_store::{ApiToken, CollectorRecord, Role, User},
+    meta_store::{ApiToken, CollectorRecord, MetaStore, Role, User},
 };
 
 pub(super) fn user(name: &str, role: Role) -> User {
@@ -31,7 +31,7 @@ pub(super) fn is_exists<T>(result: &Result<T, StoreError>) -> bool {
     matches!(result, Err(StoreError::Exists { .. }))
 }
 
-pub(super) async fn usernames_are_unique<S: Candidate>(store: Arc<S>) -> Check {
+pub(super) async fn usernames_are_unique<S: MetaStore + 'static>(store: Arc<S>) -> Check {
     let property = Property("a login name belongs to one user of the installation");
     let all = [Role::Viewer, Role::User, Role::Admin].map(|role| user(&format!("{role:?}"), role));
     for user in &all {
@@ -45,7 +45,7 @@ pub(super) async fn usernames_are_unique<S: Candidate>(store: Arc<S>) -> Check {
     property.equal("an unknown name", &property.ok(store.user_by_name("admin' OR 1=1").await)?, &None)
 }
 
-pub(super) async fn there_is_one_first_user<S: Candidate>(store: Arc<S>) -> Check {
+pub(super) async fn there_is_one_first_user<S: MetaStore + 'static>(store: Arc<S>) -> Check {
     let property = Property("the first user is made once, whoever asks at once");
     let mut askers = JoinSet::new();
     for number in 0..12 {
@@ -61,7 +61,7 @@ pub(super) async fn there_is_one_first_user<S: Candidate>(store: Arc<S>) -> Chec
     property.equal("a late one", &late, &false)
 }
 
-pub(super) async fn api_tokens_belong_to_their_tenant<S: Candidate>(store: Arc<S>) -> Check {
+pub(super) async fn api_tokens_belong_to_their_tenant<S: MetaStore + 'static>(store: Arc<S>) -> Check {
     let property = Property("API tokens belong to their tenant");
     let token = |owner: u128, seconds: i64| ApiToken {
         id: Uuid::new_v4(),
@@ -116,7 +116,7 @@ fn collector(tenant: TenantId, name: &str) -> CollectorRecord {
     }
 }
 
-pub(super) async fn collectors_are_kept<S: Candidate>(store: Arc<S>) -> Check {
+pub(super) async fn collectors_are_kept<S: MetaStore + 'static>(store: Arc<S>) -> Check {
     let property = Property("collectors are kept, each in its tenant");
     let all = ["c", "a", "b"].map(|name| collector(tenant(1), name));
     let theirs = collector(tenant(2), "d");
@@ -146,7 +146,7 @@ pub(super) async fn collectors_are_kept<S: Candidate>(store: Arc<S>) -> Check {
     property.equal("past the end", &property.ok(store.collectors(tenant(1), 9, 9).await)?, &(vec![], 3))
 }
 
-pub(super) async fn there_are_no_more_collectors_than_allowed<S: Candidate>(store: Arc<S>) -> Check {
+pub(super) async fn there_are_no_more_collectors_than_allowed<S: MetaStore + 'static>(store: Arc<S>) -> Check {
     let property = Property("a tenant has no more collectors than it may, whoever adds some at once");
     let mut adding = JoinSet::new();
     for number in 0..24 {
@@ -179,7 +179,9 @@ pub(super) async fn there_are_no_more_collectors_than_allowed<S: Candidate>(stor
     property.equal("another tenant's", &property.ok(store.put_collector(&theirs, 1).await)?, &true)
 }
 
-pub(super) async fn a_collector_is_registered_with_its_token_or_not_at_all<S: Candidate>(store: Arc<S>) -> Check {
+pub(super) async fn a_collector_is_registered_with_its_token_or_not_at_all<S: MetaStore + 'static>(
+    store: Arc<S>,
+) -> Check {
     let property = Property("a collector is registered with its token or not at all");
     let [first, second] = ["a", "b"].map(|name| collector(tenant(1), name));
     let token = token_of(&first);
@@ -193,7 +195,7 @@ pub(super) async fn a_collector_is_registered_with_its_token_or_not_at_all<S: Ca
     property.equal("tokens", &property.ok(store.api_tokens(tenant(1)).await)?, &vec![token])
 }
 
-pub(super) async fn a_removed_collector_takes_its_tokens_along<S: Candidate>(store: Arc<S>) -> Check {
+pub(super) async fn a_removed_collector_takes_its_tokens_along<S: MetaStore + 'static>(store: Arc<S>) -> Check {
     let property = Property("a removed collector is gone with its tokens; others stay");
     let [removed, stays] = ["a", "b"].map(|name| collector(tenant(1), name));
     let tokens = [&removed, &removed, &stays].map(token_of);
@@ -215,7 +217,7 @@ pub(super) async fn a_removed_collector_takes_its_tokens_along<S: Candidate>(sto
     property.equal("collectors left", &listed, &(vec![stays], 1))
 }
 
-pub(super) async fn a_setting_is_made_once<S: Candidate>(store: Arc<S>) -> Check {
+pub(super) async fn a_setting_is_made_once<S: MetaStore + 'static>(store: Arc<S>) -> Check {
     let property = Property("a setting is made once, whoever asks at once");
     let mut askers = JoinSet::new();
     for number in 0..12_u8 {
@@ -229,4 +231,25 @@ pub(super) async fn a_setting_is_made_once<S: Candidate>(store: Arc<S>) -> Check
     property.equal("values seen", &values.len(), &1)?;
     let other = property.ok(store.setting_or_insert("other", &[]).await)?;
     property.equal("an empty value of another name", &other, &Vec::new())
+}
+
+pub(super) async fn a_setting_is_changed_by_one<S: MetaStore + 'static>(store: Arc<S>) -> Check {
+    let property = Property("of many who change a setting at once, one does");
+    property.ok(store.setting_or_insert("key", b"old").await)?;
+    let mut changers = JoinSet::new();
+    for number in 0..12_u8 {
+        let store = Arc::clone(&store);
+        changers.spawn(async move {
+            store.replace_setting("key", b"old", &[number]).await.map(|done| done.then_some(number))
+        });
+    }
+    let mut winners = Vec::new();
+    while let Some(changer) = changers.join_next().await {
+        winners.extend(property.ok(property.ok(changer)?)?);
+    }
+    property.equal("changes", &winners.len(), &1)?;
+    let value = property.ok(store.setting_or_insert("key", b"other").await)?;
+    property.equal("the value", &value, &winners)?;
+    let missing = property.ok(store.replace_setting("none", b"", b"x").await)?;
+    property.equal("changing what is not there", &missing, &false)
 }

@@ -7,13 +7,13 @@ use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use super::{
-    Candidate, Check, ConformanceFailure, Property,
+    Check, ConformanceFailure, Property,
     fixture::at,
     people::{is_exists, user},
 };
 use crate::{
     StoreError,
-    meta_store::{RefreshToken, Role, Rotated, User},
+    meta_store::{MetaStore, RefreshToken, Role, Rotated, User},
 };
 
 fn token(number: u8, family: Uuid, user: Uuid) -> RefreshToken {
@@ -25,7 +25,7 @@ fn is_not_found<T>(result: &Result<T, StoreError>) -> bool {
 }
 
 /// A user with a login whose refresh token is `[number; 32]`.
-async fn logged_in<S: Candidate>(
+async fn logged_in<S: MetaStore + 'static>(
     property: Property,
     store: &S,
     owner: &User,
@@ -38,7 +38,7 @@ async fn logged_in<S: Candidate>(
 }
 
 /// Spends token `old` for token `new`, which ends at second 7200.
-async fn rotate<S: Candidate>(
+async fn rotate<S: MetaStore + 'static>(
     property: Property,
     store: &S,
     (old, new): (u8, u8),
@@ -47,7 +47,7 @@ async fn rotate<S: Candidate>(
     property.ok(store.rotate_refresh_token(&[old; 32], &[new; 32], at(7200), now).await)
 }
 
-pub(super) async fn a_refresh_token_is_spent_once<S: Candidate>(store: Arc<S>) -> Check {
+pub(super) async fn a_refresh_token_is_spent_once<S: MetaStore + 'static>(store: Arc<S>) -> Check {
     let property = Property("a refresh token is spent once; a second time revokes its family");
     let owner = user("ada", Role::User);
     property.ok(store.add_user(&owner).await)?;
@@ -71,7 +71,7 @@ pub(super) async fn a_refresh_token_is_spent_once<S: Candidate>(store: Arc<S>) -
     property.holds(is_not_found(&stray), || "a token for a user that is not there was kept".to_owned())
 }
 
-pub(super) async fn thieves_at_once_get_one_session_and_lose_it<S: Candidate>(store: Arc<S>) -> Check {
+pub(super) async fn thieves_at_once_get_one_session_and_lose_it<S: MetaStore + 'static>(store: Arc<S>) -> Check {
     let property = Property("of many who spend one refresh token at once one succeeds, and none keeps the session");
     let owner = user("ada", Role::User);
     property.ok(store.add_user(&owner).await)?;
@@ -98,7 +98,7 @@ pub(super) async fn thieves_at_once_get_one_session_and_lose_it<S: Candidate>(st
     Ok(())
 }
 
-pub(super) async fn a_log_out_beats_a_refresh_at_the_same_moment<S: Candidate>(store: Arc<S>) -> Check {
+pub(super) async fn a_log_out_beats_a_refresh_at_the_same_moment<S: MetaStore + 'static>(store: Arc<S>) -> Check {
     let property = Property("after sessions are ended none goes on, whatever was being renewed at that moment");
     let mut owner = user("ada", Role::User);
     property.ok(store.add_user(&owner).await)?;
@@ -145,7 +145,7 @@ pub(super) async fn a_log_out_beats_a_refresh_at_the_same_moment<S: Candidate>(s
     Ok(())
 }
 
-pub(super) async fn sessions_end_at_once<S: Candidate>(store: Arc<S>) -> Check {
+pub(super) async fn sessions_end_at_once<S: MetaStore + 'static>(store: Arc<S>) -> Check {
     let property = Property("ending sessions counts the version up and revokes refresh tokens");
     let (owner, other) = (user("ada", Role::User), user("bob", Role::User));
     for user in [&owner, &other] {
@@ -171,4 +171,19 @@ pub(super) async fn sessions_end_at_once<S: Candidate>(store: Arc<S>) -> Check {
     property.holds(matches!(spend(4).await?, Rotated::Good { .. }), || "another user's login ended".to_owned())?;
     let nobody = store.end_sessions(Uuid::new_v4()).await.and(store.set_password(Uuid::new_v4(), "x").await);
     property.holds(is_not_found(&nobody), || "sessions of nobody were ended".to_owned())
+}
+
+pub(super) async fn ended_sessions_are_dropped_and_no_others<S: MetaStore + 'static>(store: Arc<S>) -> Check {
+    let property = Property("sessions that ended are forgotten, others go on");
+    let owner = user("ada", Role::User);
+    property.ok(store.add_user(&owner).await)?;
+    logged_in(property, &*store, &owner, 1).await?;
+    logged_in(property, &*store, &owner, 2).await?;
+    // It is spent, and stays known until it would have ended: who spends it again is a thief.
+    property.ok(store.rotate_refresh_token(&[1; 32], &[11; 32], at(7200), at(0)).await)?;
+    property.equal("ended too early", &property.ok(store.drop_ended_sessions(at(3600)).await)?, &0)?;
+    property.equal("ended", &property.ok(store.drop_ended_sessions(at(3601)).await)?, &2)?;
+    let live = rotate(property, &*store, (11, 12), at(3601)).await?;
+    property.holds(matches!(live, Rotated::Good { .. }), || format!("what has not ended: {live:?}"))?;
+    property.equal("ended again", &property.ok(store.drop_ended_sessions(at(3601)).await)?, &0)
 }

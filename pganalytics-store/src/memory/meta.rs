@@ -10,7 +10,9 @@ use super::MemoryStore;
 use crate::{
     document_store::Document,
     error::StoreError,
-    meta_store::{ApiToken, CollectorRecord, MetaStore, RefreshToken, Rotated, User},
+    meta_store::{
+        Accounts, ApiToken, ApiTokens, CollectorRecord, Enrolment, RefreshToken, Rotated, Sessions, Settings, User,
+    },
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,10 +33,6 @@ pub(super) struct Meta {
 }
 
 impl Meta {
-    pub(super) fn drop_ended(&mut self, now: Timestamp) {
-        self.refresh_tokens.retain(|_, (token, _)| token.expires_at >= now);
-    }
-
     fn revoke(&mut self, which: impl Fn(&RefreshToken) -> bool) {
         for (token, state) in self.refresh_tokens.values_mut() {
             if which(token) {
@@ -92,7 +90,7 @@ fn no_user(id: Uuid) -> StoreError {
 }
 
 #[async_trait]
-impl MetaStore for MemoryStore {
+impl Accounts for MemoryStore {
     async fn add_user(&self, user: &User) -> Result<(), StoreError> {
         let mut meta = self.meta();
         if meta.users.values().any(|known| known.username == user.username || known.id == user.id) {
@@ -130,7 +128,10 @@ impl MetaStore for MemoryStore {
     async fn end_sessions(&self, id: Uuid) -> Result<(), StoreError> {
         self.meta().end_sessions(id, None)
     }
+}
 
+#[async_trait]
+impl Sessions for MemoryStore {
     async fn add_refresh_token(&self, token: &RefreshToken, version: i64) -> Result<bool, StoreError> {
         let mut meta = self.meta();
         if meta.refresh_tokens.contains_key(&token.hash) {
@@ -159,6 +160,16 @@ impl MetaStore for MemoryStore {
         Ok(())
     }
 
+    async fn drop_ended_sessions(&self, now: Timestamp) -> Result<u64, StoreError> {
+        let mut meta = self.meta();
+        let before = meta.refresh_tokens.len();
+        meta.refresh_tokens.retain(|_, (token, _)| token.expires_at >= now);
+        Ok((before - meta.refresh_tokens.len()) as u64)
+    }
+}
+
+#[async_trait]
+impl ApiTokens for MemoryStore {
     async fn add_api_token(&self, token: &ApiToken) -> Result<(), StoreError> {
         let mut meta = self.meta();
         if meta.api_tokens.contains_key(&token.id) {
@@ -186,7 +197,10 @@ impl MetaStore for MemoryStore {
         }
         Ok(theirs)
     }
+}
 
+#[async_trait]
+impl Enrolment for MemoryStore {
     async fn put_collector(&self, collector: &CollectorRecord, most: u64) -> Result<bool, StoreError> {
         let mut meta = self.meta();
         if !meta.collectors.contains_key(&collector.id) && meta.is_full(collector.tenant, most) {
@@ -270,8 +284,18 @@ impl MetaStore for MemoryStore {
         }
         Ok(theirs)
     }
+}
 
+#[async_trait]
+impl Settings for MemoryStore {
     async fn setting_or_insert(&self, name: &str, candidate: &[u8]) -> Result<Vec<u8>, StoreError> {
         Ok(self.meta().settings.entry(name.to_owned()).or_insert_with(|| candidate.to_owned()).clone())
+    }
+
+    async fn replace_setting(&self, name: &str, expected: &[u8], value: &[u8]) -> Result<bool, StoreError> {
+        let mut meta = self.meta();
+        let Some(known) = meta.settings.get_mut(name).filter(|known| **known == expected) else { return Ok(false) };
+        *known = value.to_owned();
+        Ok(true)
     }
 }

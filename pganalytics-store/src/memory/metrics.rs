@@ -18,7 +18,7 @@ use pganalytics_core::{
 
 use super::{MemoryStore, append::Keyed};
 use crate::{
-    chunk::{Chunk, ChunkSelect, ChunkSource, StoredMeasurement},
+    chunk::{Chunk, ChunkSelect, ChunkSource, MISSED, Pick, StoredMeasurement},
     compaction::{self, Piece},
     error::StoreError,
     fork::StoredFork,
@@ -94,6 +94,10 @@ pub(super) struct Metrics {
     owners: HashMap<(TenantId, ServerId, InstanceId), Owner>,
     /// What collectors have, counted when it is asked for.
     held: HashMap<(TenantId, CollectorId), Held>,
+}
+
+fn chunk(series: &Series, ((.., id), stored): (&Place, &Stored)) -> Chunk {
+    Chunk { collector: series.collector, id: Some(*id), frame: stored.frame.clone() }
 }
 
 impl Metrics {
@@ -210,7 +214,32 @@ impl Metrics {
     }
 
     fn select(&self, select: &ChunkSelect) -> Vec<Chunk> {
-        let named = |server: ServerId, wanted: &[String]| {
+        let in_range = |(from, to, _): &Place| *from <= select.to && *to >= select.from;
+        let chunks = self.series_of(select).flat_map(|(series, chunks)| {
+            chunks.iter().filter(|(place, _)| in_range(place)).map(|stored| chunk(series, stored))
+        });
+        chunks.collect()
+    }
+
+    /// What the rows that are live at present are made of.
+    fn present(&self, select: &ChunkSelect) -> Vec<Chunk> {
+        let mut all = Vec::new();
+        for (series, chunks) in self.series_of(select) {
+            let Some(((_, newest, _), last)) = chunks.iter().max_by_key(|((_, to, _), _)| *to) else { continue };
+            let interval = last.frame.scrapes().last().map_or(0, |scrape| scrape.interval_micros);
+            let own = i64::try_from(interval).unwrap_or(i64::MAX).saturating_mul(MISSED);
+            if newest.as_micros().saturating_add(own) < select.from.as_micros() {
+                continue;
+            }
+            let keyframe = chunks.values().filter_map(|stored| stored.frame.last_keyframe()).max();
+            let from = keyframe.unwrap_or_else(|| select.from.min(newest.plus_micros(-own)));
+            all.extend(chunks.iter().filter(|((_, to, _), _)| *to >= from).map(|stored| chunk(series, stored)));
+        }
+        all
+    }
+
+    fn series_of(&self, select: &ChunkSelect) -> impl Iterator<Item = (&Series, &BTreeMap<Place, Stored>)> {
+        let named = move |server: ServerId, wanted: &[String]| {
             wanted.contains(&server.to_string())
                 || self.sources.keys().any(|(tenant, source)| {
                     *tenant == select.tenant
@@ -218,24 +247,14 @@ impl Metrics {
                         && wanted.iter().any(|name| **name == *source.server)
                 })
         };
-        let series = self.chunks.iter().filter(|(series, _)| {
+        self.chunks.iter().filter(move |(series, _)| {
             series.tenant == select.tenant
                 && series.measurement == select.measurement
                 && select.servers.as_ref().is_none_or(|wanted| named(series.server, wanted))
                 && select.databases.as_ref().is_none_or(|wanted| {
                     series.database.as_ref().is_some_and(|database| wanted.iter().any(|name| **name == **database))
                 })
-        });
-        series
-            .flat_map(|(series, chunks)| {
-                let wanted = chunks.iter().filter(|((from, to, _), _)| *from <= select.to && *to >= select.from);
-                wanted.map(|((.., id), stored)| Chunk {
-                    collector: series.collector,
-                    id: Some(*id),
-                    frame: stored.frame.clone(),
-                })
-            })
-            .collect()
+        })
     }
 
     /// The runs of finished hours that are to become blocks.
@@ -411,17 +430,22 @@ impl MetricStore for MemoryStore {
     }
 
     async fn maintain(&self, job: Job) -> Result<JobReport, StoreError> {
-        let _alone = self.inner.jobs.lock().await;
+        let alone = Arc::clone(&self.inner.jobs).lock_owned().await;
         match job {
             Job::Compact { before } => {
                 let store = self.clone();
-                tokio::task::spawn_blocking(move || store.compact(before))
+                let compact = move || {
+                    // It goes on when nobody waits for it any more.
+                    let _alone = alone;
+                    store.compact(before)
+                };
+                tokio::task::spawn_blocking(compact)
                     .await
                     .map_err(|error| StoreError::Unavailable(format!("compaction was interrupted: {error}")))?
             }
+            Job::Heads => Ok(JobReport::default()),
             Job::Retain { now, default, retention } => {
                 let report = self.metrics().retain(&Retention::new(now, default, retention));
-                self.meta().drop_ended(now);
                 Ok(report)
             }
         }
@@ -465,6 +489,15 @@ impl ChunkSource for MemoryStore {
 
     async fn chunks(&self, select: ChunkSelect) -> Result<BoxStream<'static, Result<Chunk, StoreError>>, StoreError> {
         let chunks = self.metrics().select(&select);
+        Ok(stream::iter(chunks.into_iter().map(Ok)).boxed())
+    }
+
+    async fn present(
+        &self,
+        select: ChunkSelect,
+        _: Arc<dyn Pick>,
+    ) -> Result<BoxStream<'static, Result<Chunk, StoreError>>, StoreError> {
+        let chunks = self.metrics().present(&select);
         Ok(stream::iter(chunks.into_iter().map(Ok)).boxed())
     }
 }

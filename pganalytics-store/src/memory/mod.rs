@@ -28,7 +28,7 @@ struct Inner {
     meta: Mutex<Meta>,
     engine: Engine,
     /// One job at a time.
-    jobs: tokio::sync::Mutex<()>,
+    jobs: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl fmt::Debug for MemoryStore {
@@ -48,7 +48,7 @@ impl MemoryStore {
                 metrics: Mutex::default(),
                 meta: Mutex::default(),
                 engine: Engine::new(engine)?,
-                jobs: tokio::sync::Mutex::default(),
+                jobs: Arc::default(),
             }),
         })
     }

@@ -45,9 +45,7 @@ pub(super) fn read_as(
         return Err(DataFusionError::Internal(format!("no column {column}")));
     };
     let null = || Ok(Some(new_null_array(&arrow_type(wanted.ty), rows)));
-    let same_place = given.columns().get(column).is_some_and(|given| given.name == wanted.name);
-    let position = if same_place { Some(column) } else { given.position(&wanted.name) };
-    let Some(position) = position else { return null() };
+    let Some(position) = shape.place_in(given, column) else { return null() };
     let Some(given) = given.columns().get(position) else { return null() };
     Ok(read(position)?.map(|data| convert(&to_arrow(data), given.ty, wanted.ty)))
 }

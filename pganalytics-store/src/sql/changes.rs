@@ -25,6 +25,7 @@ use super::{
     gather::Sources,
     history::{Earlier, Group, Step, remembered},
     rows::{ColumnSource, Wanted},
+    stamps::Stamps,
 };
 
 /// The rows of a chunk that changed, each with the row before it.
@@ -35,13 +36,13 @@ pub(super) struct Changes {
     sources: Sources,
     places: Vec<(u32, u32)>,
     before: Vec<(u32, u32)>,
-    verdicts: Vec<Judged>,
+    changes: Vec<RowChange>,
     given: usize,
 }
 
 /// What became of a row's counters.
 #[derive(Clone, Copy)]
-pub(super) struct Judged {
+pub(super) struct RowChange {
     pub(super) rule: Rule,
     /// The rule of counters that other objects keep: a reset of this row's own
     /// ones says nothing of them.
@@ -49,7 +50,7 @@ pub(super) struct Judged {
     quality: Quality,
 }
 
-impl From<Verdict> for Judged {
+impl From<Verdict> for RowChange {
     fn from(Verdict { rule, quality }: Verdict) -> Self {
         Self { rule, derived: rule, quality }
     }
@@ -60,9 +61,9 @@ impl Changes {
         let Step { group, chunk, previous, complete_from, runs, cuts, .. } = step;
         let mut sources = Sources::default();
         let own = sources.number(&chunk);
-        let judge = Judge::new(&chunk, previous, complete_from, &cuts)?;
+        let comparison = Comparison::new(&chunk, previous, complete_from, &cuts)?;
         let range = wanted.scrapes(&chunk.scrapes);
-        let (mut places, mut before, mut verdicts) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut places, mut before, mut changes) = (Vec::new(), Vec::new(), Vec::new());
         for start in &runs {
             let Some(run) = chunk.keys.runs.get(start.run as usize) else { continue };
             let mut last = start.before.as_ref().map(Last::Earlier);
@@ -75,20 +76,20 @@ impl Changes {
                 }
                 if range.contains(&scrape) {
                     let known = last.filter(|_| gone_at.is_none_or(|gone| remembered(gone, chunk.time_of(scrape))));
-                    if let Some(verdict) = judge.row(start.run, row, scrape, known, gone_at.is_some())? {
+                    if let Some(change) = comparison.row(start.run, row, scrape, known, gone_at.is_some())? {
                         places.push((own, row));
                         before.push(match known {
                             Some(Last::Own(before)) => (own, before),
                             Some(Last::Earlier(known)) => (sources.number(&known.chunk), known.row),
                             None => (own, row),
                         });
-                        verdicts.push(verdict);
+                        changes.push(change);
                     }
                 }
                 (last, gone_at) = (Some(Last::Own(row)), None);
             }
         }
-        Ok(Self { group, chunk, previous, sources, places, before, verdicts, given: 0 })
+        Ok(Self { group, chunk, previous, sources, places, before, changes, given: 0 })
     }
 
     pub(super) fn next(&mut self, wanted: &Wanted) -> Result<Option<RecordBatch>, DataFusionError> {
@@ -108,8 +109,8 @@ impl Changes {
                 Some(Ok(Arc::new(Float64Array::from_iter(seconds)) as ArrayRef))
             }
             ColumnSource::DeltaQuality => {
-                let verdicts = self.verdicts.get(range.clone()).unwrap_or_default();
-                let words = verdicts.iter().map(|judged| judged.quality.as_str());
+                let changes = self.changes.get(range.clone()).unwrap_or_default();
+                let words = changes.iter().map(|change| change.quality.as_str());
                 Some(Ok(Arc::new(StringViewArray::from_iter_values(words)) as ArrayRef))
             }
             _ => None,
@@ -139,8 +140,8 @@ impl Changes {
         let now = get(self.places.get(range.clone()).unwrap_or_default())?;
         let before = get(self.before.get(range.clone()).unwrap_or_default())?;
         let own = self.chunk.shape.own_counters.contains(&column);
-        let rules = self.verdicts.get(range).unwrap_or_default().iter();
-        let rules = rules.map(|judged| if own { judged.rule } else { judged.derived });
+        let rules = self.changes.get(range).unwrap_or_default().iter();
+        let rules = rules.map(|change| if own { change.rule } else { change.derived });
         match now.data_type() {
             DataType::Int64 => {
                 Ok(gains(rules, before.as_primitive::<Int64Type>(), now.as_primitive(), increase::of_int))
@@ -179,8 +180,8 @@ pub(super) enum Last<'a> {
     Own(u32),
 }
 
-/// Says what became of each row's counters.
-pub(super) struct Judge<'a> {
+/// Compares each row with the one before it: what became of its counters.
+pub(super) struct Comparison<'a> {
     chunk: &'a Arc<Decoded>,
     facts: &'a ValueFacts,
     family: CounterFamily,
@@ -188,9 +189,10 @@ pub(super) struct Judge<'a> {
     since: Vec<Option<(Timestamp, Continuity)>>,
     complete_from: u32,
     cuts: &'a Cuts,
+    stamps: Stamps<'a>,
 }
 
-impl<'a> Judge<'a> {
+impl<'a> Comparison<'a> {
     pub(super) fn new(
         chunk: &'a Arc<Decoded>,
         previous: Option<Scrape>,
@@ -203,7 +205,8 @@ impl<'a> Judge<'a> {
             .zip(chunk.scrapes.iter())
             .map(|(before, now)| before.map(|before| (before.collected_at, before.epoch.until(&now.epoch, family))))
             .collect();
-        Ok(Self { chunk, facts: chunk.values()?, family, since, complete_from, cuts })
+        let stamps = Stamps::of(chunk)?;
+        Ok(Self { chunk, facts: chunk.values()?, family, since, complete_from, cuts, stamps })
     }
 
     /// `None` when the row is as it was.
@@ -214,7 +217,7 @@ impl<'a> Judge<'a> {
         scrape: u32,
         last: Option<Last<'_>>,
         was_gone: bool,
-    ) -> Result<Option<Judged>, DataFusionError> {
+    ) -> Result<Option<RowChange>, DataFusionError> {
         let unknown = Verdict { rule: Rule::Unknown, quality: Quality::Unknown };
         let Some((previous_scrape, continuity)) = self.since.get(scrape as usize).copied().flatten() else {
             return Ok(Some(unknown.into()));
@@ -225,7 +228,7 @@ impl<'a> Judge<'a> {
             if scrape < self.complete_from || self.clock_stepped(scrape) {
                 return Ok(Some(unknown.into()));
             }
-            let now = now(self.chunk.stamp_of(run, row)?);
+            let now = now(self.stamps.of_row(run, row)?);
             let verdict = increase::judge(family, continuity, Before::Absent, now, || false);
             return Ok(Some(verdict.bounded_if(self.cuts.may_have_come_before(scrape)).into()));
         };
@@ -244,10 +247,10 @@ impl<'a> Judge<'a> {
         if self.clock_stepped(scrape) {
             return Ok(Some(unknown.into()));
         }
-        let now = now(self.chunk.stamp_of(run, row)?);
+        let now = now(self.stamps.of_row(run, row)?);
         let stamp = match last {
-            Last::Own(before) => self.chunk.stamp_of(run, before)?,
-            Last::Earlier(last) => last.chunk.stamp_of(last.run, last.row)?,
+            Last::Own(before) => self.stamps.of_row(run, before)?,
+            Last::Earlier(last) => Stamps::of(&last.chunk)?.of_row(last.run, last.row)?,
         };
         let asked = || continuity != Continuity::BeganAnew && !increase::stamp_decides(family, stamp, now.row_stamp);
         let fallen = match last {
@@ -266,7 +269,7 @@ impl<'a> Judge<'a> {
         let verdict = increase::judge(family, continuity, before, now, || fallen);
         let verdict = verdict.bounded_if(self.cuts.count(scrape) > cuts_before);
         let derived = increase::rule_of_derived(continuity, before, verdict);
-        Ok(Some(Judged { derived, ..verdict.into() }))
+        Ok(Some(RowChange { derived, ..verdict.into() }))
     }
 
     /// Whether nobody knows how long ago the scrape before was.

@@ -13,9 +13,9 @@ use std::{
 
 use datafusion::{
     arrow::{
-        array::{Array, ArrayRef, AsArray as _, UInt32Array, new_null_array},
+        array::{Array, ArrayRef, UInt32Array, new_null_array},
         compute::{interleave, take},
-        datatypes::{DataType, TimestampMicrosecondType},
+        datatypes::DataType,
     },
     common::DataFusionError,
     execution::memory_pool::MemoryReservation,
@@ -197,16 +197,16 @@ impl Decoded {
             Origin::Frame { frame, .. } => (frame, None),
             Origin::Merged { .. } => return Ok(()),
         };
-        let missing: Vec<(usize, &str)> = {
+        let missing: Vec<usize> = {
             let known = noted.ends.lock().unwrap_or_else(PoisonError::into_inner);
             let missing = wanted.iter().filter(|column| !known.contains_key(column));
-            missing.filter_map(|&at| Some((at, self.shape.schema.columns().get(at)?.name.as_str()))).collect()
+            missing.copied().collect()
         };
         if missing.is_empty() {
             return Ok(());
         }
-        let place = |name: &str| frame.schema().position(name);
-        let places: Vec<_> = missing.iter().map(|(at, name)| (*at, place(name))).collect();
+        let place = |&at: &usize| (at, self.shape.place_in(frame.schema(), at));
+        let places: Vec<_> = missing.iter().map(place).collect();
         let asked = |column| places.iter().any(|(_, place)| *place == Some(column));
         let mut found = frame.head().ends(&asked, frame.rest()).map_err(corrupt)?.unwrap_or_default();
         for (at, place) in places {
@@ -372,23 +372,6 @@ impl Decoded {
         let time = |scrape: Option<&Scrape>| scrape.map(|scrape| scrape.collected_at).unwrap_or_default();
         (time(self.scrapes.first()), time(self.scrapes.last()))
     }
-
-    /// The stamp of a row of a run, in measurements that have them.
-    pub(super) fn stamp_of(&self, number: u32, row: u32) -> Result<Option<Timestamp>, DataFusionError> {
-        let Some(column) = self.shape.schema.row_stamp() else { return Ok(None) };
-        let is_end = |run: &Run| row == run.start || row + 1 == run.end;
-        if let Some(run) = self.keys.runs.get(number as usize).filter(|run| self.noted.is_some() && is_end(run))
-            && let Some([first, last]) = self.end_values(column)?
-        {
-            return Ok(stamp_in(if row == run.start { &first } else { &last }, number));
-        }
-        Ok(stamp_in(self.column(column)?, row))
-    }
-}
-
-fn stamp_in(stamps: &ArrayRef, row: u32) -> Option<Timestamp> {
-    let (stamps, row) = (stamps.as_primitive::<TimestampMicrosecondType>(), row as usize);
-    (row < stamps.len() && stamps.is_valid(row)).then(|| Timestamp::from_micros(stamps.value(row)))
 }
 
 /// Whether any of a row's own counters is lower than in another one.

@@ -3,12 +3,13 @@
 //!
 //! Each chunk keeps its meaning: a key without a row in it up to one of its
 //! keyframes is gone at that keyframe. What that says of keys that other chunks
-//! speak of becomes rows marked gone, as in compaction.
+//! speak of becomes rows marked gone, as in compaction. The parts of a keyframe
+//! ([`parts`]) are one scrape, and count as one chunk.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use datafusion::common::DataFusionError;
-use pganalytics_core::{Link, Mask, Scrape, ScrapeKind};
+use pganalytics_core::{Link, Mask, Scrape, ScrapeKind, parts};
 
 use super::{
     decoded::Decoded,
@@ -32,7 +33,7 @@ pub(super) fn merge(mut parts: Vec<Arc<Decoded>>) -> Result<Option<Arc<Decoded>>
     }
     let shape = Arc::clone(&first.shape);
     let memory = first.empty_reservation();
-    let (scrapes, numbers) = join_scrapes(&parts);
+    let Joined { scrapes, links, numbers, units } = join_scrapes(&parts);
     let mut by_key: BTreeMap<Key, Vec<Placed>> = BTreeMap::new();
     for (at, (part, numbers)) in parts.iter().zip(&numbers).enumerate() {
         for run in &part.keys.runs {
@@ -44,11 +45,11 @@ pub(super) fn merge(mut parts: Vec<Arc<Decoded>>) -> Result<Option<Arc<Decoded>>
             }
         }
     }
-    let keyframes: Vec<Vec<u32>> = parts.iter().zip(&numbers).map(|(part, numbers)| keyframes(part, numbers)).collect();
+    let keyframes = keyframes(&scrapes, &numbers, &units);
     let (mut keys, mut places, mut of_row, mut gone) = (Vec::new(), Vec::new(), Vec::new(), Mask::default());
     for (key, mut rows) in by_key {
         rows.sort_unstable();
-        add_absences(&mut rows, &keyframes);
+        add_absences(&mut rows, &keyframes, &units);
         for place in rows {
             keys.push(key);
             places.push((place.part, place.row as usize));
@@ -61,53 +62,71 @@ pub(super) fn merge(mut parts: Vec<Arc<Decoded>>) -> Result<Option<Arc<Decoded>>
         Some(order) => order.iter().filter_map(|&row| places.get(row as usize).copied()).collect(),
         None => places,
     };
-    let links = join_links(&parts, &numbers, scrapes.len());
     Ok(Some(Arc::new(Decoded::of_parts(parts, places, scrapes, facts, memory, shape).with_links(links))))
 }
 
-/// All scrapes in order of time, and for each part the new numbers of its own.
-fn join_scrapes(parts: &[Arc<Decoded>]) -> (Arc<[Scrape]>, Vec<Vec<u32>>) {
-    let mut all: Vec<(Scrape, usize, usize)> = Vec::new();
-    for (at, part) in parts.iter().enumerate() {
-        all.extend(part.scrapes.iter().enumerate().map(|(local, scrape)| (*scrape, at, local)));
+/// The scrapes of several chunks.
+struct Joined {
+    /// All of them in order of time.
+    scrapes: Arc<[Scrape]>,
+    /// Where each stood in its stream.
+    links: Arc<[Option<Link>]>,
+    /// For each chunk the new numbers of its own.
+    numbers: Vec<Vec<u32>>,
+    /// For each chunk the one that it counts as: the parts of a keyframe count as one.
+    units: Vec<usize>,
+}
+
+fn join_scrapes(chunks: &[Arc<Decoded>]) -> Joined {
+    let mut all: Vec<(parts::Placed, usize, usize)> = Vec::new();
+    for (at, chunk) in chunks.iter().enumerate() {
+        let alone = chunk.scrapes.len() == 1;
+        all.extend(chunk.scrapes.iter().enumerate().map(|(local, &scrape)| {
+            let link = chunk.links.get(local).copied().flatten();
+            (parts::Placed { scrape, link, alone }, at, local)
+        }));
     }
-    all.sort_by_key(|(scrape, part, local)| (scrape.collected_at, *part, *local));
-    let mut numbers: Vec<Vec<u32>> = parts.iter().map(|part| vec![0; part.scrapes.len()]).collect();
-    for (number, (_, part, local)) in (0..).zip(&all) {
-        if let Some(slot) = numbers.get_mut(*part).and_then(|numbers| numbers.get_mut(*local)) {
+    all.sort_by_key(|(placed, chunk, local)| {
+        (placed.scrape.collected_at, placed.link.map(|link| link.seq), *chunk, *local)
+    });
+    let joined = parts::join(&all.iter().map(|(placed, _, _)| *placed).collect::<Vec<_>>());
+    let mut numbers: Vec<Vec<u32>> = chunks.iter().map(|chunk| vec![0; chunk.scrapes.len()]).collect();
+    let mut units: Vec<usize> = (0..chunks.len()).collect();
+    let mut first_of: Vec<Option<usize>> = vec![None; joined.scrapes.len()];
+    for ((_, chunk, local), &number) in all.iter().zip(&joined.numbers) {
+        if let Some(slot) = numbers.get_mut(*chunk).and_then(|numbers| numbers.get_mut(*local)) {
             *slot = number;
         }
-    }
-    (all.into_iter().map(|(scrape, _, _)| scrape).collect(), numbers)
-}
-
-fn join_links(parts: &[Arc<Decoded>], numbers: &[Vec<u32>], scrapes: usize) -> Arc<[Option<Link>]> {
-    let mut links = vec![None; scrapes];
-    for (part, numbers) in parts.iter().zip(numbers) {
-        for (link, number) in part.links.iter().zip(numbers) {
-            if let Some(place) = links.get_mut(*number as usize) {
-                *place = *link;
-            }
+        let first = first_of.get_mut(number as usize).map(|first| *first.get_or_insert(*chunk));
+        // Only chunks of a single scrape share one with others.
+        if let (Some(first), Some(unit)) = (first.filter(|first| first != chunk), units.get_mut(*chunk)) {
+            *unit = first;
         }
     }
-    links.into()
+    let (scrapes, links): (Vec<_>, Vec<_>) = joined.scrapes.into_iter().unzip();
+    Joined { scrapes: scrapes.into(), links: links.into(), numbers, units }
 }
 
-fn keyframes(part: &Decoded, numbers: &[u32]) -> Vec<u32> {
-    let all = part.scrapes.iter().zip(numbers);
-    all.filter(|(scrape, _)| scrape.kind == ScrapeKind::Keyframe).map(|(_, number)| *number).collect()
+/// The keyframes of each chunk, those of parts with the chunk that they count as.
+fn keyframes(scrapes: &[Scrape], numbers: &[Vec<u32>], units: &[usize]) -> Vec<Vec<u32>> {
+    let is_keyframe = |number: &u32| scrapes.get(*number as usize).is_some_and(|it| it.kind == ScrapeKind::Keyframe);
+    let of_chunk = |(at, numbers): (usize, &Vec<u32>)| match units.get(at) {
+        Some(&unit) if unit == at => numbers.iter().copied().filter(is_keyframe).collect(),
+        _ => Vec::new(),
+    };
+    numbers.iter().enumerate().map(of_chunk).collect()
 }
 
 /// Puts in rows marked gone where a keyframe lacks the key.
-fn add_absences(rows: &mut Vec<Placed>, keyframes: &[Vec<u32>]) {
+fn add_absences(rows: &mut Vec<Placed>, keyframes: &[Vec<u32>], units: &[usize]) {
     let Some(&any) = rows.first() else { return };
     let mut absences = Vec::new();
-    for (part, keyframes) in keyframes.iter().enumerate() {
-        let first = rows.iter().find(|row| row.part == part).map(|row| row.scrape);
+    for (unit, keyframes) in keyframes.iter().enumerate().filter(|(_, keyframes)| !keyframes.is_empty()) {
+        let first = rows.iter().find(|row| units.get(row.part) == Some(&unit)).map(|row| row.scrape);
         let lacking = keyframes.iter().take_while(|&&scrape| first.is_none_or(|first| scrape < first));
         absences.extend(lacking.map(|&scrape| Placed { scrape, gone: true, ..any }));
     }
     rows.extend(absences);
-    // No two chunks share a scrape, so an absence never meets a row.
+    // No two units share a scrape, so an absence never meets a row.
     rows.sort_by_key(|row| row.scrape);
 }

@@ -69,6 +69,7 @@ mod gaps;
 mod gather;
 mod guard;
 mod history;
+pub(crate) mod mending;
 mod merge;
 mod naming;
 mod narrow;
@@ -84,6 +85,7 @@ mod rows;
 mod runner;
 mod scan;
 mod shape;
+mod stamps;
 mod stream;
 mod stream_accounts;
 mod sums;
@@ -110,6 +112,7 @@ pub use self::{
     engine::{Engine, EngineOptions},
     error::SqlError,
     guard::{SqlGuard, SqlLimits},
+    mending::Mending,
     output::{column_types, csv_header, to_csv, to_json_rows},
     pieces::ArrowPieces,
     query::{SqlParam, SqlPrincipal, SqlQuery},

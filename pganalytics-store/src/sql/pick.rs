@@ -56,9 +56,8 @@ impl Pick for Picker {
             None => std::iter::once(0..head.pages()).collect(),
         };
         let stamp = scan.shape.schema.row_stamp().filter(|_| scan.view == View::Delta);
-        let names = scan.wanted.stored().chain(stamp).chain(scan.shape.keys.iter().copied());
-        let names = names.filter_map(|at| scan.shape.schema.columns().get(at));
-        let positions: Vec<usize> = names.filter_map(|column| head.schema().position(&column.name)).collect();
+        let asked = scan.wanted.stored().chain(stamp).chain(scan.shape.keys.iter().copied());
+        let positions: Vec<usize> = asked.filter_map(|at| scan.shape.place_in(head.schema(), at)).collect();
         for pages in &spans {
             places.extend(positions.iter().map(|&column| head.ranges(column, pages)));
             places.extend(head.row_ranges(pages));

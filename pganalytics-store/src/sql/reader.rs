@@ -75,10 +75,15 @@ impl<'a> Reader<'a> {
             Presence::State => scan.source.losses(scan.select.tenant).await.map_err(external)?,
             Presence::Append => Vec::new(),
         };
-        let near = |gap: &StoredGap| gap.gap.to >= scan.select.from && gap.gap.from <= scan.select.to;
+        let present = scan.view == View::Latest && scan.shape.schema.presence() == Presence::State;
+        let near = |gap: &StoredGap| (present || gap.gap.to >= scan.select.from) && gap.gap.from <= scan.select.to;
         let gaps: Vec<_> = gaps.into_iter().filter(near).map(Arc::new).collect();
         let pick = Arc::new(Picker(Arc::clone(scan)));
-        let chunks = scan.source.picked(scan.select.clone(), pick).await.map_err(external)?;
+        let chunks = match present {
+            true => scan.source.present(scan.select.clone(), pick).await,
+            false => scan.source.picked(scan.select.clone(), pick).await,
+        };
+        let chunks = chunks.map_err(external)?;
         let mut group: Option<(Arc<Group>, bool)> = None;
         let most = kilobytes(scan.ahead_bytes).max(1);
         let room = Arc::new(Semaphore::new(most as usize));

@@ -6,6 +6,7 @@ use datafusion::arrow::datatypes::{DataType, TimeUnit};
 use pganalytics_core::{ColumnKind, ColumnType, Schema};
 
 use super::table::ZONE;
+use crate::stored_schema;
 
 /// The stored schema of a measurement, looked at once.
 #[derive(Debug)]
@@ -19,6 +20,8 @@ pub(super) struct Shape {
     /// Counters and gauges: what makes a row a changed one.
     pub(super) measured: Vec<usize>,
     pub(super) fingerprint: u64,
+    /// For each column the one whose values of another type it has.
+    beside: Vec<Option<usize>>,
 }
 
 impl Shape {
@@ -31,7 +34,13 @@ impl Shape {
         let own_counters = schema.own_counters().collect();
         let measured = counters.iter().copied().chain(schema.positions_of(ColumnKind::Gauge)).collect();
         let fingerprint = schema.fingerprint();
-        Self { schema, keys, counters, own_counters, measured, fingerprint }
+        let beside = stored_schema::beside(&schema);
+        Self { schema, keys, counters, own_counters, measured, fingerprint, beside }
+    }
+
+    /// Where a schema of this measurement has what a column shows.
+    pub(super) fn place_in(&self, given: &Schema, column: usize) -> Option<usize> {
+        stored_schema::place_in(given, &self.schema, column, self.beside.get(column).copied().flatten())
     }
 
     /// Whether what rows of a chunk of this schema say of each other is what they say of each

@@ -1,6 +1,7 @@
 //! Rows of an answer.
 
 use std::{
+    collections::VecDeque,
     future::Future as _,
     pin::Pin,
     sync::Arc,
@@ -13,13 +14,14 @@ use datafusion::arrow::{
 };
 use futures::{Stream, StreamExt as _, stream::BoxStream};
 use tokio::{
+    runtime::Handle,
     sync::mpsc,
     task::AbortHandle,
     time::{Instant, Sleep},
 };
 
 use super::{error::SqlError, watch::Stop};
-use crate::error::StoreError;
+use crate::{error::StoreError, metric_store::MetricStore};
 
 /// What the engine's task tells its reader.
 pub(super) enum Message {
@@ -45,6 +47,11 @@ pub struct RecordStream {
     schema: SchemaRef,
     source: Source,
     truncated: bool,
+    /// The first batches, where they were waited for already.
+    first: VecDeque<RecordBatch>,
+    /// Whom damaged chunks are told to.
+    mender: Option<Arc<dyn MetricStore>>,
+    warnings: Vec<String>,
     /// Dropped after the source, with which it ends.
     held: Option<Box<dyn Send>>,
 }
@@ -65,13 +72,29 @@ impl RecordStream {
     ) -> Self {
         let deadline = Box::pin(tokio::time::sleep_until(deadline));
         let source = Source::Engine { messages, deadline, seconds, _task: task };
-        Self { schema: SchemaRef::new(Schema::empty()), source, truncated: false, held: None }
+        Self {
+            schema: SchemaRef::new(Schema::empty()),
+            source,
+            truncated: false,
+            first: VecDeque::new(),
+            mender: None,
+            warnings: Vec::new(),
+            held: None,
+        }
     }
 
     /// Rows that come from elsewhere; the last message is no batch.
     #[cfg(target_os = "linux")]
     pub(super) fn of_messages(schema: SchemaRef, messages: BoxStream<'static, Message>) -> Self {
-        Self { schema, source: Source::Messages(messages), truncated: false, held: None }
+        Self {
+            schema,
+            source: Source::Messages(messages),
+            truncated: false,
+            first: VecDeque::new(),
+            mender: None,
+            warnings: Vec::new(),
+            held: None,
+        }
     }
 
     /// Keeps something until the rows have ended, or nobody wants them any more.
@@ -92,7 +115,47 @@ impl RecordStream {
     /// elsewhere and for tests.
     #[must_use]
     pub fn of_batches(schema: SchemaRef, batches: Vec<RecordBatch>, truncated: bool) -> Self {
-        Self { schema, source: Source::Given(batches.into_iter()), truncated, held: None }
+        Self {
+            schema,
+            source: Source::Given(batches.into_iter()),
+            truncated,
+            first: VecDeque::new(),
+            mender: None,
+            warnings: Vec::new(),
+            held: None,
+        }
+    }
+
+    /// Waits for the first rows, some bytes of them.
+    ///
+    /// # Errors
+    /// What went wrong until then.
+    pub(crate) async fn begun(mut self, bytes: usize) -> Result<Self, StoreError> {
+        let (mut first, mut waiting) = (VecDeque::new(), 0);
+        while waiting < bytes
+            && let Some(batch) = self.next().await
+        {
+            let batch = batch?;
+            waiting += batch.get_array_memory_size();
+            first.push_back(batch);
+        }
+        self.first = first;
+        Ok(self)
+    }
+
+    /// What turns out to be damaged from now on is set aside in this store.
+    pub(crate) fn with_mender(self, store: Arc<dyn MetricStore>) -> Self {
+        Self { mender: Some(store), ..self }
+    }
+
+    pub(crate) fn with_warnings(self, warnings: Vec<String>) -> Self {
+        Self { warnings, ..self }
+    }
+
+    /// What whoever reads the answer is to know of it, for people.
+    #[must_use]
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 
     /// Names and types of the columns.
@@ -105,7 +168,7 @@ impl RecordStream {
     /// return. True only once the stream has ended.
     #[must_use]
     pub fn truncated(&self) -> bool {
-        self.truncated && matches!(self.source, Source::Ended)
+        self.truncated && self.first.is_empty() && matches!(self.source, Source::Ended)
     }
 
     /// Waits for all rows.
@@ -133,6 +196,9 @@ impl Stream for RecordStream {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
+        if let Some(first) = this.first.pop_front() {
+            return Poll::Ready(Some(Ok(first)));
+        }
         let item = match &mut this.source {
             Source::Ended => return Poll::Ready(None),
             Source::Given(batches) => batches.next().map(Ok),
@@ -153,6 +219,12 @@ impl Stream for RecordStream {
                 }
             }
         };
+        if let Some(Err(StoreError::Damaged { chunk, .. })) = &item
+            && let (Some(store), Ok(runtime)) = (this.mender.take(), Handle::try_current())
+        {
+            let chunk = *chunk;
+            runtime.spawn(async move { store.set_aside(chunk).await });
+        }
         if !matches!((&item, &this.source), (Some(Ok(_)), Source::Given(_))) {
             this.source = Source::Ended;
             this.held = None;

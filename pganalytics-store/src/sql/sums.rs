@@ -27,7 +27,7 @@ use pganalytics_core::{
 
 use super::{
     arrays::{corrupt, read_as},
-    changes::{Changes, Judge, Judged, Last},
+    changes::{Changes, Comparison, Last, RowChange},
     decoded::Decoded,
     history::{Earlier, RunStart, Step, remembered},
     rows::{ColumnSource, Wanted},
@@ -49,7 +49,7 @@ pub(super) fn go_on(family: CounterFamily, scrapes: &[Scrape]) -> bool {
 struct Gain {
     run: u32,
     /// How its first row comes to its increases; `None`: it is as the row before.
-    first: Option<Judged>,
+    first: Option<RowChange>,
     before: Option<Earlier>,
     /// Whether any row behind the first has changed.
     later: bool,
@@ -75,13 +75,13 @@ impl Sums {
         let (regular, others): (Vec<RunStart>, Vec<RunStart>) =
             runs.into_iter().partition(|start| step.chunk.is_regular(start.run));
         let rest = if others.is_empty() { None } else { Some(Changes::new(step.with_runs(others), wanted)?) };
-        let gains = Self::judge(&step, regular)?;
+        let gains = Self::gains_of(&step, regular)?;
         Ok(Self { step, gains, given: 0, rest })
     }
 
-    fn judge(step: &Step, runs: Vec<RunStart>) -> Result<Vec<Gain>, DataFusionError> {
+    fn gains_of(step: &Step, runs: Vec<RunStart>) -> Result<Vec<Gain>, DataFusionError> {
         let chunk = &step.chunk;
-        let judge = Judge::new(chunk, step.previous, step.complete_from, &step.cuts)?;
+        let comparison = Comparison::new(chunk, step.previous, step.complete_from, &step.cuts)?;
         let facts = chunk.values()?;
         let mut gains = Vec::with_capacity(runs.len());
         for start in runs {
@@ -91,7 +91,7 @@ impl Sums {
             let known = |before: &Earlier| before.gone_at.is_none_or(|gone| remembered(gone, chunk.time_of(scrape)));
             let before = start.before.filter(known);
             let last = before.as_ref().map(Last::Earlier);
-            let first = judge.row(start.run, run.start, scrape, last, gone_at.is_some())?;
+            let first = comparison.row(start.run, run.start, scrape, last, gone_at.is_some())?;
             let later = (run.start + 1..run.end).any(|row| facts.changed(row));
             if first.is_some() || later {
                 gains.push(Gain { run: start.run, first, before, later });
@@ -172,11 +172,11 @@ impl Sums {
         };
         let sum = |(number, gain): (usize, &Gain)| {
             let begin = at(first, gain.run);
-            let since = gain.first.and_then(|judged| {
+            let since = gain.first.and_then(|change| {
                 let place = before.places.get(number).copied().flatten();
                 let place = place.and_then(|(array, row)| Some((before.arrays.get(array)?, row)));
                 let was = place.and_then(|(array, row)| at(array.as_primitive_opt::<T>()?, row));
-                of(judged.rule, was, begin)
+                of(change.rule, was, begin)
             });
             let later = if gain.later { of(Rule::Subtract, begin, at(last, gain.run)) } else { None };
             match (since, later) {

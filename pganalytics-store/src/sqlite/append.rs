@@ -255,25 +255,52 @@ fn count(number: u64) -> i64 {
 
 type Times = (Timestamp, Timestamp);
 
+/// What an append adds to a series.
+struct OfSeries {
+    times: Times,
+    /// Of the newest scrape.
+    interval: u64,
+    keyframe: Option<Timestamp>,
+}
+
+/// What an append adds to a measurement.
+struct OfMeasurement {
+    times: Times,
+    scrapes: u64,
+    rows: u64,
+    values: u64,
+}
+
 /// What an append adds to the summaries, written once at its end.
 #[derive(Default)]
 struct Tally {
     sources: HashMap<i64, Times>,
-    series: HashMap<i64, Times>,
-    totals: HashMap<MeasurementName, (u64, u64, u64)>,
+    series: HashMap<i64, OfSeries>,
+    totals: HashMap<MeasurementName, OfMeasurement>,
+}
+
+fn widen(times: &mut Times, (from, to): Times) {
+    *times = (times.0.min(from), times.1.max(to));
 }
 
 impl Tally {
     fn add(&mut self, source: i64, series: i64, frame: &Frame) {
-        let (from, to) = frame.time_range();
-        for (map, id) in [(&mut self.sources, source), (&mut self.series, series)] {
-            let times = map.entry(id).or_insert((from, to));
-            *times = (times.0.min(from), times.1.max(to));
+        let times = frame.time_range();
+        widen(self.sources.entry(source).or_insert(times), times);
+        let interval = frame.scrapes().last().map_or(0, |scrape| scrape.interval_micros);
+        let keyframe = frame.last_keyframe();
+        let of = self.series.entry(series).or_insert(OfSeries { times, interval, keyframe });
+        if times.1 >= of.times.1 {
+            of.interval = interval;
         }
-        let (scrapes, rows, values) = self.totals.entry(frame.schema().measurement().clone()).or_default();
-        *scrapes += frame.scrapes().len() as u64;
-        *rows += frame.rows() as u64;
-        *values += frame.value_count();
+        of.keyframe = of.keyframe.max(keyframe);
+        widen(&mut of.times, times);
+        let name = frame.schema().measurement().clone();
+        let of = self.totals.entry(name).or_insert(OfMeasurement { times, scrapes: 0, rows: 0, values: 0 });
+        widen(&mut of.times, times);
+        of.scrapes += frame.scrapes().len() as u64;
+        of.rows += frame.rows() as u64;
+        of.values += frame.value_count();
     }
 
     fn put(self, connection: &Connection, origin: &Origin) -> Result<(), StoreError> {
@@ -290,26 +317,46 @@ impl Tally {
                     .prepare_cached("UPDATE sources SET collector = ?2 WHERE id = ?1 AND collector <> ?2")?
                     .execute(params![id, Id(origin.collector.as_uuid())])?;
             }
-            for (id, (from, to)) in &self.series {
-                connection
-                    .prepare_cached("UPDATE series SET t_min = min(t_min, ?2), t_max = max(t_max, ?3) WHERE id = ?1")?
-                    .execute(params![id, from.as_micros(), to.as_micros()])?;
-            }
-            for (measurement, (scrapes, rows, values)) in &self.totals {
+            for (id, of) in &self.series {
+                let (from, to) = of.times;
                 connection
                     .prepare_cached(
-                        "INSERT INTO totals (tenant, measurement, scrape_count, row_count, value_count)
-                         VALUES (?1, ?2, ?3, ?4, ?5)
+                        "UPDATE series SET interval = CASE WHEN ?3 >= t_max THEN ?4 ELSE interval END,
+                             t_min = min(t_min, ?2), t_max = max(t_max, ?3),
+                             keyframe = CASE WHEN keyframe >= ?5 OR ?5 IS NULL THEN keyframe ELSE ?5 END
+                         WHERE id = ?1",
+                    )?
+                    .execute(params![
+                        id,
+                        from.as_micros(),
+                        to.as_micros(),
+                        count(of.interval),
+                        of.keyframe.map(Timestamp::as_micros)
+                    ])?;
+                // It does not know what came late.
+                connection
+                    .prepare_cached("DELETE FROM heads WHERE series = ?1 AND t_max >= ?2")?
+                    .execute(params![id, from.as_micros()])?;
+            }
+            for (measurement, of) in &self.totals {
+                connection
+                    .prepare_cached(
+                        "INSERT INTO totals (tenant, measurement, scrape_count, row_count, value_count, t_min, t_max)
+                         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
                          ON CONFLICT DO UPDATE SET scrape_count = scrape_count + excluded.scrape_count,
                              row_count = row_count + excluded.row_count,
-                             value_count = value_count + excluded.value_count",
+                             value_count = value_count + excluded.value_count,
+                             t_min = min(ifnull(t_min, excluded.t_min), excluded.t_min),
+                             t_max = max(ifnull(t_max, excluded.t_max), excluded.t_max)",
                     )?
                     .execute(params![
                         Id(origin.tenant.as_uuid()),
                         measurement.as_str(),
-                        count(*scrapes),
-                        count(*rows),
-                        count(*values)
+                        count(of.scrapes),
+                        count(of.rows),
+                        count(of.values),
+                        of.times.0.as_micros(),
+                        of.times.1.as_micros()
                     ])?;
             }
             Ok(())

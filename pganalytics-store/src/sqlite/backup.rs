@@ -1,10 +1,15 @@
 //! Copies of a store that a server may be writing, and whether a store is whole.
 //!
 //! # Invariants
-//! * A copy is of one moment: what was acknowledged before [`copy`] began is in it, whole.
-//! * The writer waits on nothing. It can't shorten its log while a copy is made, so the log
-//!   grows by what is written meanwhile.
-//! * The store is only read, by a connection that can't write.
+//! * A copy has of each file one moment: what was acknowledged before [`copy`] began is in
+//!   it, whole.
+//! * The moment of the metadata is the later one: whatever the copied metrics came from, a
+//!   collector that has just registered, is known in the copied metadata, and a token that
+//!   was revoked before is not good again. The other way round metadata speaks of samples
+//!   that did not come yet, as it does of every collector that is new.
+//! * The writers wait on nothing. They can't shorten their logs while a copy is made, so the
+//!   logs grow by what is written meanwhile.
+//! * The store is only read, by connections that can't write.
 
 use std::{
     fs, io,
@@ -19,7 +24,8 @@ use rusqlite::{
 
 use super::{
     error::Doing,
-    open::{self, WriteLock},
+    lock::FileLock,
+    open::{self, Kind, META, METRICS},
     pool::Readers,
     read::{self, Place, SchemaCache},
 };
@@ -38,11 +44,14 @@ pub struct Checked {
     pub values: u64,
 }
 
-/// The right to write a store, without opening it: whoever puts other files in its place
-/// keeps a server away by it.
+/// In the order in which they are copied.
+const KINDS: [&Kind; 2] = [METRICS, META];
+
+/// The right to write a store, all of it, without opening it: whoever puts other files in
+/// its place keeps servers and commands away by it.
 #[derive(Debug)]
 pub struct StoreLock {
-    _lock: WriteLock,
+    _locks: [FileLock; 2],
 }
 
 impl StoreLock {
@@ -51,14 +60,30 @@ impl StoreLock {
     /// # Errors
     /// [`StoreError::Unavailable`] when a process has the store open; it says which.
     pub fn take(store: &Path) -> Result<Self, StoreError> {
-        Ok(Self { _lock: WriteLock::take(&open::file_of(store))? })
+        let [metrics, meta] = KINDS.map(|kind| FileLock::alone(&kind.path(store)));
+        Ok(Self { _locks: [metrics?, meta?] })
     }
 }
 
-/// The files of the store in this folder, whether they are there or not.
+/// The files of the store in this folder, whether they are there or not: metrics, metadata.
 #[must_use]
 pub fn files(store: &Path) -> Vec<PathBuf> {
-    vec![open::file_of(store)]
+    KINDS.map(|kind| kind.path(store)).to_vec()
+}
+
+/// The files that are there. One that has only metrics, or only metadata, is a store, too.
+fn present(store: &Path) -> Result<Vec<(&'static Kind, PathBuf)>, StoreError> {
+    let mut files = Vec::with_capacity(KINDS.len());
+    for kind in KINDS {
+        let file = kind.file_in(store)?;
+        if file.is_file() {
+            files.push((kind, file));
+        }
+    }
+    if files.is_empty() {
+        return Err(StoreError::NotFound { what: "store", name: store.display().to_string() });
+    }
+    Ok(files)
 }
 
 /// Copies the store in this folder into another one, which is there and has none. Blocks.
@@ -67,19 +92,16 @@ pub fn files(store: &Path) -> Vec<PathBuf> {
 /// [`StoreError::NotFound`] when there is no store; others when it can't be read, is none of
 /// ours, or the copy can't be written. What was copied is left to the caller.
 pub fn copy(store: &Path, to: &Path) -> Result<Vec<PathBuf>, StoreError> {
-    let files = files(store);
+    let files = present(store)?;
     let mut snapshots = Vec::with_capacity(files.len());
-    // The moment is that of the snapshots, which are all taken before anything is copied.
-    for file in &files {
-        if !file.is_file() {
-            return Err(StoreError::NotFound { what: "store", name: file.display().to_string() });
-        }
+    // The moments are those of the snapshots, which are all taken before anything is copied.
+    for (kind, file) in &files {
         let snapshot = Arc::new(Readers::new(file.clone(), 0)).snapshot()?;
-        open::version(&snapshot, "reading the store")?;
+        kind.check_ours(&snapshot, "reading the store")?;
         snapshots.push(snapshot);
     }
     let mut made = Vec::with_capacity(files.len());
-    for (file, snapshot) in files.iter().zip(&snapshots) {
+    for ((_, file), snapshot) in files.iter().zip(&snapshots) {
         let name = file.file_name().ok_or_else(|| StoreError::Unavailable(format!("{} is no file", file.display())))?;
         let target = to.join(name);
         copy_file(snapshot, &target)?;
@@ -114,19 +136,20 @@ fn copy_file(snapshot: &Connection, target: &Path) -> Result<(), StoreError> {
 /// [`StoreError::Corrupt`] says what is damaged; others when it can't be read or is none of
 /// ours.
 pub fn check(store: &Path) -> Result<Checked, StoreError> {
-    for file in files(store) {
-        if !file.is_file() {
-            return Err(StoreError::NotFound { what: "store", name: file.display().to_string() });
-        }
+    let doing = "checking the store";
+    let mut checked = Checked::default();
+    for (kind, file) in present(store)? {
         let connection = open::reader(&file)?;
-        open::version(&connection, "checking the store")?;
-        let doing = "checking the store";
+        kind.check_ours(&connection, doing)?;
         let said: String = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0)).doing(doing)?;
         if said != "ok" {
             return Err(StoreError::Corrupt(format!("{}: {said}", file.display())));
         }
+        if std::ptr::eq(kind, METRICS) {
+            checked = check_chunks(&connection)?;
+        }
     }
-    check_chunks(&open::reader(&open::file_of(store))?)
+    Ok(checked)
 }
 
 fn check_chunks(connection: &Connection) -> Result<Checked, StoreError> {

@@ -31,6 +31,7 @@ pub(super) fn again(error: &StoreError) -> StoreError {
         StoreError::Unavailable(why) => StoreError::Unavailable(why.clone()),
         StoreError::DiskFull(why) => StoreError::DiskFull(why.clone()),
         StoreError::Corrupt(why) => StoreError::Corrupt(why.clone()),
+        StoreError::Damaged { chunk, why } => StoreError::Damaged { chunk: *chunk, why: why.clone() },
         other => StoreError::Backend { context: other.to_string(), source: other.to_string().into() },
     }
 }

@@ -1,9 +1,14 @@
-//! The embedded store: one SQLite file, no set-up.
+//! The embedded store: two SQLite files in a folder, no set-up.
 //!
 //! ```text
-//! append ──> queue (bounded by bytes) ──> one writer thread ── group commit ──> pganalytics.db-wal
-//! query  ──> pool of read-only connections, one snapshot a read ────────────<── pganalytics.db
+//! append ──> queue (bounded by bytes) ──> one writer thread ── group commit ──> metrics.db-wal
+//! query  ──> pool of read-only connections, one snapshot a read ────────────<── metrics.db
+//! log-in ──> a transaction each, of whatever process ───────────────────────<─> meta.db
 //! ```
+//!
+//! [`SqliteStore`] keeps metrics, [`SqliteMetaStore`] users, tokens and what else a
+//! server must remember; either is used without the other, too.
+//! `docs/decisions/0008-two-database-files.md` says why there are two.
 //!
 //! # Format
 //! `migrations/sqlite` has the tables. Frames are kept as they came in, one row
@@ -18,9 +23,9 @@
 //! * Readers see commits in order, one moment each, and wait on nobody.
 //! * What a collector has is counted in the tables; the quotas hold across
 //!   restarts, and retention gives back what nothing hangs on any more.
-//! * One process writes a store; a second one is told who has it. Others may read
-//!   it ([`SqliteReader`]).
-//! * The file is readable by its owner only.
+//! * One process writes the metrics of a store; a second one is told who has it. Others
+//!   may read them ([`SqliteReader`]), and write metadata.
+//! * The files are readable by their owner only.
 //!
 //! # Failure modes
 //! * Disk full or failing: the transaction is undone, its calls fail with
@@ -31,26 +36,29 @@
 //! * A bug that panics while it writes ends the writer: what was being written
 //!   is undone, every later write fails, and [`MetricStore::failed`] tells
 //!   whoever runs the store, so that the process can end and be started anew.
-//! * Bytes flipped at rest: a frame's checksum finds it; queries that need the
-//!   frame fail with [`StoreError::Corrupt`] and say which.
+//! * Bytes flipped at rest: a frame's checksum finds it. It is set aside with its reason,
+//!   queries and jobs go on without it, and it is a gap to them
+//!   ([`MetricStore::quarantined`]).
 
 mod accounts;
 mod append;
 pub mod backup;
 mod checkpoint;
 mod compact;
-mod documents;
 mod error;
+mod find;
 mod gaps;
+mod heads;
 mod inner;
+mod lock;
 mod meta;
-mod meta_rows;
 mod names;
 mod open;
 mod options;
 mod owners;
 mod parts;
 mod pool;
+mod quarantine;
 mod read;
 mod reader;
 mod retain;
@@ -62,26 +70,35 @@ mod unnumbered;
 mod value;
 mod writer;
 
-use std::{fmt, path::Path, sync::Arc};
+use std::{
+    fmt,
+    future::Future,
+    path::Path,
+    sync::{Arc, atomic::Ordering},
+};
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use pganalytics_core::{CollectorId, StreamId, TenantId, Timestamp, frame::VerifiedFrame};
 
 use self::inner::Inner;
-pub use self::{options::SqliteOptions, reader::SqliteReader};
+pub use self::{meta::SqliteMetaStore, options::SqliteOptions, reader::SqliteReader};
 use crate::{
     chunk::{Chunk, ChunkSelect, ChunkSource, Pick, StoredMeasurement},
     error::StoreError,
     fork::StoredFork,
     metric_store::{AppendOutcome, Job, JobReport, MetricStore, Origin, Owned, SeenSource, StoredGap},
+    quarantine::Quarantined,
     retention::Retention,
-    sql::{RecordStream, SqlQuery},
+    sql::{RecordStream, SqlQuery, mending},
     stream_account::StreamAccount,
     unnumbered::{MakeReply, PushKey, Unnumbered},
 };
 
-/// A store in one SQLite file. Clones are handles of the same store; the last
+/// Damaged chunks that a job sets aside in one run; the next run goes on.
+const MOST_DAMAGED: usize = 100;
+
+/// Metrics in an SQLite file. Clones are handles of the same store; the last
 /// one that is dropped closes it.
 #[derive(Clone)]
 pub struct SqliteStore {
@@ -95,8 +112,8 @@ impl fmt::Debug for SqliteStore {
 }
 
 impl SqliteStore {
-    /// Opens the store in this folder (or this file, when the path is one or
-    /// ends in `.db`); makes it when it is not there. Blocks while it does.
+    /// Opens the store in this folder; makes it when it is not there. Blocks while it
+    /// does.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -113,8 +130,32 @@ impl SqliteStore {
     /// [`StoreError::Unavailable`] when it is open already,
     /// [`StoreError::TooNew`] when a newer version made it, others when the
     /// file can't be made or is none of ours.
-    pub fn open(path: impl AsRef<Path>, options: SqliteOptions) -> Result<Self, StoreError> {
-        Ok(Self { inner: Arc::new(Inner::open(path.as_ref(), options)?) })
+    pub fn open(folder: impl AsRef<Path>, options: SqliteOptions) -> Result<Self, StoreError> {
+        Ok(Self { inner: Arc::new(Inner::open(folder.as_ref(), options)?) })
+    }
+
+    /// Does a job; chunks that it can't read are set aside, and it goes on without them.
+    async fn without_damaged<F: Future<Output = Result<JobReport, StoreError>>>(
+        &self,
+        job: impl Fn() -> F,
+    ) -> Result<JobReport, StoreError> {
+        for _ in 0..MOST_DAMAGED {
+            match job().await {
+                Err(StoreError::Damaged { chunk, .. }) if quarantine::set_aside(&self.inner, chunk).await? => {}
+                done => return done,
+            }
+        }
+        job().await
+    }
+
+    /// Keeps the writer in a transaction, which it tells by `busy`, until `held` says something.
+    #[cfg(test)]
+    async fn hold_writer(&self, busy: tokio::sync::oneshot::Sender<()>, held: std::sync::mpsc::Receiver<()>) {
+        let wait = move |_: &_, _: &mut _| {
+            let _ = busy.send(());
+            held.recv().map_err(|_| StoreError::Unavailable("nobody holds it".to_owned()))
+        };
+        self.inner.writer.call(1, wait).await.unwrap_or_else(|error| panic!("{error}"));
     }
 }
 
@@ -152,7 +193,19 @@ impl MetricStore for SqliteStore {
     }
 
     async fn query(&self, query: SqlQuery) -> Result<RecordStream, StoreError> {
-        self.inner.engine.execute(Arc::new(self.clone()), query).await
+        let store: Arc<dyn MetricStore> = Arc::new(self.clone());
+        mending::run(&store, &query, || self.inner.engine.execute(Arc::new(self.clone()), query.clone())).await
+    }
+
+    async fn set_aside(&self, chunk: u64) -> Result<bool, StoreError> {
+        quarantine::set_aside(&self.inner, chunk).await
+    }
+
+    async fn quarantined(&self, tenant: TenantId) -> Result<Vec<Quarantined>, StoreError> {
+        if !self.inner.set_aside.load(Ordering::Acquire) {
+            return Ok(Vec::new());
+        }
+        self.inner.readers.run(move |connection| quarantine::read(connection, Some(tenant))).await
     }
 
     async fn measurements(&self, tenant: TenantId) -> Result<Vec<StoredMeasurement>, StoreError> {
@@ -188,7 +241,8 @@ impl MetricStore for SqliteStore {
 
     async fn maintain(&self, job: Job) -> Result<JobReport, StoreError> {
         match job {
-            Job::Compact { before } => compact::compact(&self.inner, before).await,
+            Job::Compact { before } => self.without_damaged(|| compact::compact(&self.inner, before)).await,
+            Job::Heads => self.without_damaged(|| heads::refresh(&self.inner)).await,
             Job::Retain { now, default, retention } => {
                 retain::retain(&self.inner, Retention::new(now, default, retention)).await
             }
@@ -232,5 +286,13 @@ impl ChunkSource for SqliteStore {
         pick: Arc<dyn Pick>,
     ) -> Result<BoxStream<'static, Result<Chunk, StoreError>>, StoreError> {
         self.inner.reader().picked(select, pick).await
+    }
+
+    async fn present(
+        &self,
+        select: ChunkSelect,
+        pick: Arc<dyn Pick>,
+    ) -> Result<BoxStream<'static, Result<Chunk, StoreError>>, StoreError> {
+        self.inner.reader().present(select, pick).await
     }
 }

@@ -83,7 +83,12 @@ impl Memory {
     /// one that it has seen before.
     pub(super) fn load(connection: &Connection) -> Result<Self, StoreError> {
         let next_chunk = connection
-            .query_row("SELECT ifnull(max(id), 0) + 1 FROM chunks", [], |row| row.get(0))
+            .query_row(
+                "SELECT 1 + max((SELECT ifnull(max(id), 0) FROM chunks), (SELECT ifnull(max(chunk), 0) FROM heads),
+                                (SELECT ifnull(max(chunk), 0) FROM quarantine))",
+                [],
+                |row| row.get(0),
+            )
             .doing("reading the last chunk's number")?;
         Ok(Self {
             next_chunk,
@@ -524,8 +529,8 @@ impl Memory {
 fn add_series(connection: &Connection, key: &SeriesKey, (from, to): (Timestamp, Timestamp)) -> Result<i64, StoreError> {
     insert(
         connection,
-        "INSERT INTO series (tenant, measurement, server_id, instance_id, database, collector, t_min, t_max)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        "INSERT INTO series (tenant, measurement, server_id, instance_id, database, collector, t_min, t_max, interval)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0)",
         params![
             Id(key.tenant.as_uuid()),
             key.measurement.as_str(),

@@ -30,7 +30,7 @@ pub(super) fn frame(
     pick: &dyn Pick,
 ) -> Result<(Frame, usize), StoreError> {
     let connection = lock(reader);
-    let corrupt = |error| failed(place, error);
+    let corrupt = |error| place.damaged(error);
     let all = || {
         let frame = whole(&connection, cache, place)?;
         let len = frame.bytes().len();
@@ -53,25 +53,21 @@ pub(super) fn frame(
         }
     }
     let (mut parts, mut len) = (Vec::with_capacity(wanted.len()), 0);
-    for range in wanted {
+    for range in &wanted {
         len += range.len();
-        parts.push((range.start, blob.bytes(range).map_err(corrupt)?));
+        parts.push((range.start, blob.bytes(range.clone()).map_err(corrupt)?));
     }
     drop(blob);
     drop(connection);
-    let frame = Frame::apart(head, Arc::new(Parts { parts, reader: Arc::clone(reader), id: place.id }));
+    let parts = Parts { parts, reader: Arc::clone(reader), id: place.id };
+    // Found here it is known which chunk it is.
+    head.check(&wanted, &parts).map_err(corrupt)?;
+    let frame = Frame::apart(head, Arc::new(parts));
     let frame = match place.link {
         Some(link) => frame.with_link(link),
         None => frame,
     };
     Ok((frame, len))
-}
-
-fn failed(place: &Place, error: FrameError) -> StoreError {
-    match error {
-        FrameError::Unavailable(why) => StoreError::Unavailable(why),
-        error => StoreError::Corrupt(format!("chunk {}: {error}", place.id)),
-    }
 }
 
 /// The connection; one that somebody panicked with still reads.
@@ -89,7 +85,7 @@ fn head_of(
     cache: &SchemaCache,
     place: &Place,
 ) -> Result<FrameHead, StoreError> {
-    let corrupt = |error| failed(place, error);
+    let corrupt = |error| place.damaged(error);
     let len = blob.len();
     let prefix = blob.bytes(0..FrameHead::PREFIX.min(len)).map_err(corrupt)?;
     let head = FrameHead::len_of(&prefix).map_err(corrupt)?.min(len);

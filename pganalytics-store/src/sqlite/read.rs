@@ -1,7 +1,7 @@
 //! What queries and inventories read.
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{HashMap, VecDeque},
     io::Read as _,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -12,12 +12,13 @@ use futures::{
 };
 use pganalytics_core::{
     CollectorId, InstanceId, Link, MeasurementName, Schema, Seq, ServerId, Source, StreamId, TenantId, Timestamp,
-    frame::Frame,
+    frame::{Frame, FrameError},
 };
-use rusqlite::{Connection, MAIN_DB, Row, params};
+use rusqlite::{Connection, MAIN_DB, Row};
 
 use super::{
     error::{Doing, meaning},
+    find::{self, Wanted},
     parts,
     pool::{Reader, blocking},
     reader::SqliteReader,
@@ -100,10 +101,8 @@ pub(super) fn stored(
     let schemas = schemas(connection, cache, tenant)?;
     let mut statement = connection
         .prepare_cached(
-            "SELECT measurement, scrape_count, row_count, value_count,
-                    (SELECT min(t_min) FROM series s WHERE s.tenant = t.tenant AND s.measurement = t.measurement),
-                    (SELECT max(t_max) FROM series s WHERE s.tenant = t.tenant AND s.measurement = t.measurement)
-             FROM totals t WHERE tenant = ?1 ORDER BY measurement",
+            "SELECT measurement, scrape_count, row_count, value_count, t_min, t_max
+             FROM totals WHERE tenant = ?1 ORDER BY measurement",
         )
         .doing(doing)?;
     let mut rows = statement.query([Id(tenant.as_uuid())]).doing(doing)?;
@@ -150,9 +149,10 @@ pub(super) fn sources(connection: &Connection, tenant: TenantId) -> Result<Vec<S
 pub(super) fn chunks(
     store: SqliteReader,
     select: ChunkSelect,
+    wanted: Wanted,
     pick: Option<Arc<dyn Pick>>,
 ) -> BoxStream<'static, Result<Chunk, StoreError>> {
-    let state = State::Unasked(store, select, pick);
+    let state = State::Unasked(store, select, wanted, pick);
     stream::unfold(state, |state| async move {
         match state {
             State::Ended => None,
@@ -168,7 +168,7 @@ pub(super) fn chunks(
 
 enum State {
     /// Nothing is held for a stream that nobody reads yet.
-    Unasked(SqliteReader, ChunkSelect, Option<Arc<dyn Pick>>),
+    Unasked(SqliteReader, ChunkSelect, Wanted, Option<Arc<dyn Pick>>),
     /// One snapshot from the first chunk to the last.
     Reading(SqliteReader, Arc<Mutex<Reader>>, Option<Arc<dyn Pick>>, VecDeque<(CollectorId, Place)>),
     Ended,
@@ -179,11 +179,21 @@ pub(super) struct Place {
     pub(super) id: i64,
     pub(super) schema: i64,
     pub(super) link: Option<Link>,
+    /// Of the head of a series that series; its number is one of no chunk.
+    pub(super) head_of: Option<i64>,
 }
 
 impl Place {
     /// What [`Place::of`] reads.
     pub(super) const COLUMNS: &str = "id, schema, stream, seq, base";
+
+    /// What it means that its bytes make no sense.
+    pub(super) fn damaged(&self, error: FrameError) -> StoreError {
+        match error {
+            FrameError::Unavailable(why) => StoreError::Unavailable(why),
+            error => StoreError::Damaged { chunk: self.id.cast_unsigned(), why: error.to_string() },
+        }
+    }
 
     /// From a row that begins with these columns.
     pub(super) fn of(row: &Row<'_>) -> rusqlite::Result<Self> {
@@ -191,7 +201,7 @@ impl Place {
         let base = seq(4)?;
         let stream = row.get::<_, Option<Id>>(2)?.map(|stream| StreamId::from_uuid(stream.0));
         let link = stream.zip(seq(3)?).map(|(stream, seq)| Link { stream, seq, base });
-        Ok(Self { id: row.get(0)?, schema: row.get(1)?, link })
+        Ok(Self { id: row.get(0)?, schema: row.get(1)?, link, head_of: None })
     }
 }
 
@@ -200,9 +210,9 @@ type Read = (Vec<Result<Chunk, StoreError>>, State);
 impl State {
     fn read(self) -> Result<Read, StoreError> {
         let (store, reader, pick, mut places) = match self {
-            Self::Unasked(store, select, pick) => {
+            Self::Unasked(store, select, wanted, pick) => {
                 let reader = store.readers.snapshot()?;
-                let places = find(&reader, &select)?;
+                let places = find::chunks(&reader, &select, wanted)?;
                 (store, Arc::new(Mutex::new(reader)), pick, places)
             }
             Self::Reading(store, reader, pick, places) => (store, reader, pick, places),
@@ -212,8 +222,8 @@ impl State {
         while bytes < READ_BYTES && chunks.len() < READ_CHUNKS {
             let Some((collector, place)) = places.pop_front() else { return Ok((chunks, Self::Ended)) };
             let (frame, read) = match &pick {
-                Some(pick) => parts::frame(&reader, &store.schemas, &place, &**pick)?,
-                None => {
+                Some(pick) if place.head_of.is_none() => parts::frame(&reader, &store.schemas, &place, &**pick)?,
+                _ => {
                     let frame = frame(&parts::lock(&reader), &store.schemas, &place)?;
                     let len = frame.bytes().len();
                     (frame, len)
@@ -232,12 +242,15 @@ pub(super) fn frame(connection: &Connection, cache: &SchemaCache, place: &Place)
     let id = place.id;
     let (fingerprint, schema) = schema(connection, cache, place.schema)?;
     // Straight into its place: a query may read hundreds of megabytes.
-    let mut blob = connection.blob_open(MAIN_DB, "chunks", "data", id, true).doing(doing)?;
+    let (table, row) = place.head_of.map_or(("chunks", id), |series| ("heads", series));
+    let mut blob = connection.blob_open(MAIN_DB, table, "data", row, true).doing(doing)?;
     let mut data = vec![0; blob.len()];
     blob.read_exact(&mut data).map_err(|error| unreadable(doing, error))?;
     let known = |asked| (asked == fingerprint).then(|| Arc::clone(&schema));
-    let frame = Frame::parse_with(data.into(), &at_rest(), &known)
-        .map_err(|error| StoreError::Corrupt(format!("chunk {id}: {error}")))?;
+    let all = 0..data.len();
+    let frame = Frame::parse_with(data.into(), &at_rest(), &known).map_err(|error| place.damaged(error))?;
+    // Found here it is known which chunk it is.
+    frame.head().check(&[all], frame.rest()).map_err(|error| place.damaged(error))?;
     Ok(match place.link {
         Some(link) => frame.with_link(link),
         None => frame,
@@ -250,64 +263,4 @@ pub(super) fn unreadable(doing: &str, error: std::io::Error) -> StoreError {
         Ok(error) => meaning(doing, error),
         Err(error) => StoreError::backend(doing, error),
     }
-}
-
-fn find(connection: &Connection, select: &ChunkSelect) -> Result<VecDeque<(CollectorId, Place)>, StoreError> {
-    let doing = "finding chunks";
-    let servers = select.servers.as_ref().map(|wanted| servers_of(connection, select.tenant, wanted)).transpose()?;
-    let series = {
-        let mut statement = connection
-            .prepare_cached(
-                "SELECT id, collector, server_id, database FROM series
-                 WHERE tenant = ?1 AND measurement = ?2 AND t_min <= ?3 AND t_max >= ?4
-                 ORDER BY server_id, instance_id, database, collector",
-            )
-            .doing(doing)?;
-        let keys = params![
-            Id(select.tenant.as_uuid()),
-            select.measurement.as_str(),
-            select.to.as_micros(),
-            select.from.as_micros()
-        ];
-        let read = |row: &Row<'_>| {
-            let (id, collector, server): (i64, Id, Id) = (row.get(0)?, row.get(1)?, row.get(2)?);
-            Ok((id, CollectorId::from_uuid(collector.0), server, row.get::<_, Option<String>>(3)?))
-        };
-        let rows = statement.query_map(keys, read).doing(doing)?;
-        rows.collect::<Result<Vec<_>, _>>().doing(doing)?
-    };
-    let mut places = VecDeque::new();
-    let mut statement = connection
-        .prepare_cached(&format!(
-            "SELECT {} FROM chunks WHERE series = ?1 AND t_min <= ?2 AND t_max >= ?3 ORDER BY t_min, t_max, id",
-            Place::COLUMNS
-        ))
-        .doing(doing)?;
-    for (id, collector, server, database) in series {
-        let wanted = servers.as_ref().is_none_or(|servers| servers.contains(&server))
-            && select.databases.as_ref().is_none_or(|all| database.as_ref().is_some_and(|one| all.contains(one)));
-        if wanted {
-            let found = statement
-                .query_map(params![id, select.to.as_micros(), select.from.as_micros()], Place::of)
-                .doing(doing)?;
-            for place in found {
-                places.push_back((collector, place.doing(doing)?));
-            }
-        }
-    }
-    Ok(places)
-}
-
-/// Ids of the servers that are, or ever were, called so.
-fn servers_of(connection: &Connection, tenant: TenantId, wanted: &[String]) -> Result<HashSet<Id>, StoreError> {
-    let read = || {
-        let mut statement =
-            connection.prepare_cached("SELECT DISTINCT server_id, server FROM sources WHERE tenant = ?1")?;
-        let rows =
-            statement.query_map([Id(tenant.as_uuid())], |row| Ok((row.get::<_, Id>(0)?, row.get::<_, String>(1)?)))?;
-        rows.collect::<Result<Vec<_>, _>>()
-    };
-    let known = read().doing("finding servers")?;
-    let ids: HashSet<Id> = wanted.iter().filter_map(|text| text.parse().ok().map(Id)).collect();
-    Ok(known.into_iter().filter(|(id, name)| ids.contains(id) || wanted.contains(name)).map(|(id, _)| id).collect())
 }

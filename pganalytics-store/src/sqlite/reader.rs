@@ -8,8 +8,12 @@ use pganalytics_core::TenantId;
 use rusqlite::Connection;
 
 use super::{
-    accounts, gaps, open,
+    accounts,
+    find::Wanted,
+    gaps,
+    open::METRICS,
     pool::Readers,
+    quarantine,
     read::{self, SchemaCache},
     streams,
 };
@@ -18,6 +22,7 @@ use crate::{
     error::StoreError,
     fork::StoredFork,
     metric_store::StoredGap,
+    quarantine::Quarantined,
     stream_account::StreamAccount,
 };
 
@@ -36,16 +41,25 @@ impl fmt::Debug for SqliteReader {
 }
 
 impl SqliteReader {
-    /// Opens the store in this folder, or this file, as
-    /// [`SqliteStore::open`](super::SqliteStore::open) does. It must be there; the
-    /// process that writes it may run. Blocks while it opens.
+    /// Opens the store in this folder. It must be there; the process that writes it
+    /// may run. The file of people's passwords and tokens is not opened. Blocks while
+    /// it opens.
     ///
     /// # Errors
     /// When the file can't be read, is none of ours, or was made by another version.
-    pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
-        let readers = Arc::new(Readers::new(open::file_of(path.as_ref()), 4));
-        open::check_version(&*readers.snapshot()?)?;
+    pub fn open(folder: impl AsRef<Path>) -> Result<Self, StoreError> {
+        let readers = Arc::new(Readers::new(METRICS.file_in(folder.as_ref())?, 4));
+        METRICS.check_version(&*readers.snapshot()?, "opening the store to read")?;
         Ok(Self { readers, schemas: Arc::default() })
+    }
+
+    /// Chunks that were set aside because they can't be read, of all tenants, the last
+    /// found first. Blocks.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub fn quarantined_blocking(&self) -> Result<Vec<Quarantined>, StoreError> {
+        quarantine::read(&*self.readers.snapshot()?, None)
     }
 
     /// What became of the frames of all streams, of all tenants.
@@ -65,7 +79,16 @@ impl ChunkSource for SqliteReader {
     }
 
     async fn losses(&self, tenant: TenantId) -> Result<Vec<StoredGap>, StoreError> {
-        self.readers.run(move |connection| gaps::read(connection, tenant)).await
+        let read = move |connection: &Connection| {
+            let mut all = gaps::read(connection, tenant)?;
+            let aside = quarantine::gaps(connection, tenant)?;
+            if !aside.is_empty() {
+                all.extend(aside);
+                all.sort_by_key(|gap| gap.gap.from);
+            }
+            Ok(all)
+        };
+        self.readers.run(read).await
     }
 
     async fn streams(&self, tenant: TenantId) -> Result<(Vec<StreamAccount>, Vec<StoredFork>), StoreError> {
@@ -76,7 +99,7 @@ impl ChunkSource for SqliteReader {
     }
 
     async fn chunks(&self, select: ChunkSelect) -> Result<BoxStream<'static, Result<Chunk, StoreError>>, StoreError> {
-        Ok(read::chunks(self.clone(), select, None))
+        Ok(read::chunks(self.clone(), select, Wanted::Range, None))
     }
 
     async fn picked(
@@ -84,6 +107,14 @@ impl ChunkSource for SqliteReader {
         select: ChunkSelect,
         pick: Arc<dyn Pick>,
     ) -> Result<BoxStream<'static, Result<Chunk, StoreError>>, StoreError> {
-        Ok(read::chunks(self.clone(), select, Some(pick)))
+        Ok(read::chunks(self.clone(), select, Wanted::Range, Some(pick)))
+    }
+
+    async fn present(
+        &self,
+        select: ChunkSelect,
+        pick: Arc<dyn Pick>,
+    ) -> Result<BoxStream<'static, Result<Chunk, StoreError>>, StoreError> {
+        Ok(read::chunks(self.clone(), select, Wanted::Present, Some(pick)))
     }
 }

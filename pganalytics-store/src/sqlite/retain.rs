@@ -13,8 +13,10 @@ use rusqlite::{Connection, params};
 
 use super::{
     error::Doing,
+    heads,
     inner::Inner,
     names::Memory,
+    quarantine,
     read::{self, SchemaCache},
     shrink::shrink,
     streams, unnumbered,
@@ -53,17 +55,22 @@ pub(super) async fn retain(inner: &Arc<Inner>, policy: Retention) -> Result<JobR
     let now = policy.now();
     let schemas = Arc::clone(&inner.schemas);
     let due = inner.readers.run(move |connection| look(connection, &schemas, &policy)).await?;
+    let any = !due.series.is_empty();
     let (_, report) = writer.sliced((due.series, JobReport::default()), drop_chunks).await?;
+    if any {
+        let measurements = inner.readers.run(measurements).await?;
+        writer.sliced(measurements, tell_range).await?;
+    }
     writer.sliced(due.schemas, drop_schemas).await?;
     let sources = inner.readers.run(unused_sources).await?;
     writer.sliced(sources, drop_sources).await?;
     let owners = inner.readers.run(unused_owners).await?;
     writer.sliced(owners, drop_owners).await?;
     writer.sliced(unnumbered::oldest(now), drop_keys).await?;
-    writer.sliced(now.as_micros(), drop_sessions).await?;
     if let Some(oldest) = due.oldest {
         writer.sliced(oldest.as_micros(), drop_gaps).await?;
         writer.sliced(oldest.as_micros(), drop_forks).await?;
+        writer.sliced(oldest.as_micros(), drop_quarantined).await?;
         writer.sliced(Retention::streams_before(now, oldest).as_micros(), streams::drop_silent).await?;
     }
     shrink(inner).await?;
@@ -179,13 +186,42 @@ fn tidy_series(connection: &Connection, memory: &mut Memory, series: i64) -> Res
         .and_then(|mut statement| statement.query_row([series], |row| row.get(0)))
         .doing(doing)?;
     match oldest {
-        Some(oldest) => connection
-            .prepare_cached("UPDATE series SET t_min = ?2 WHERE id = ?1")
-            .and_then(|mut statement| statement.execute(params![series, oldest]))
-            .doing(doing)
-            .map(|_| ()),
-        None => memory.drop_series(connection, series),
+        Some(oldest) => {
+            connection
+                .prepare_cached("UPDATE series SET t_min = ?2 WHERE id = ?1")
+                .and_then(|mut statement| statement.execute(params![series, oldest]))
+                .doing(doing)?;
+            heads::drop_older(connection, series, oldest)
+        }
+        None => {
+            heads::drop_older(connection, series, i64::MAX)?;
+            memory.drop_series(connection, series)
+        }
     }
+}
+
+fn measurements(connection: &Connection) -> Result<VecDeque<(Id, String)>, StoreError> {
+    let read = || {
+        let mut statement = connection.prepare_cached("SELECT tenant, measurement FROM totals")?;
+        statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()
+    };
+    read().doing("looking for measurements")
+}
+
+/// Says of the next measurement from when to when there is any, where something may have gone.
+fn tell_range(connection: &Connection, _: &mut Memory, due: &mut VecDeque<(Id, String)>) -> Result<Step, StoreError> {
+    let Some((tenant, measurement)) = due.pop_front() else { return Ok(Step::Done) };
+    let write = || {
+        connection
+            .prepare_cached(
+                "UPDATE totals SET (t_min, t_max) =
+                     (SELECT min(t_min), max(t_max) FROM series WHERE tenant = ?1 AND measurement = ?2)
+                 WHERE tenant = ?1 AND measurement = ?2",
+            )?
+            .execute(params![tenant, measurement])
+    };
+    write().doing("writing the range of a measurement")?;
+    Ok(Step::More(ROW_BYTES))
 }
 
 /// Drops the next schema if it was not used since, and then its measurement's
@@ -271,14 +307,12 @@ fn drop_forks(connection: &Connection, _: &mut Memory, before: &mut i64) -> Resu
     drop_some(connection, "dropping old forks", sql, *before)
 }
 
+fn drop_quarantined(connection: &Connection, _: &mut Memory, before: &mut i64) -> Result<Step, StoreError> {
+    drop_some(connection, "dropping what was set aside", quarantine::DROP, *before)
+}
+
 fn drop_keys(connection: &Connection, _: &mut Memory, before: &mut i64) -> Result<Step, StoreError> {
     let sql = "DELETE FROM keyed_pushes WHERE (tenant, collector, key) IN
                    (SELECT tenant, collector, key FROM keyed_pushes WHERE received_at <= ?1 LIMIT ?2)";
     drop_some(connection, "dropping keys of pushes", sql, *before)
-}
-
-fn drop_sessions(connection: &Connection, _: &mut Memory, before: &mut i64) -> Result<Step, StoreError> {
-    let sql = "DELETE FROM refresh_tokens WHERE hash IN
-                   (SELECT hash FROM refresh_tokens WHERE expires_at < ?1 LIMIT ?2)";
-    drop_some(connection, "dropping sessions that ended", sql, *before)
 }

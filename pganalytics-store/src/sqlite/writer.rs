@@ -32,8 +32,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use super::{
     checkpoint::{Checkpointer, Mode, checkpoint},
     error::{Doing, again, meaning},
+    lock::FileLock,
     names::Memory,
-    open::{BUSY_MILLIS, WriteLock},
+    open::BUSY_MILLIS,
     options::SqliteOptions,
 };
 use crate::error::StoreError;
@@ -113,7 +114,7 @@ impl Writer {
     pub(super) fn start(
         file: &Path,
         connection: Connection,
-        lock: WriteLock,
+        lock: FileLock,
         options: &SqliteOptions,
     ) -> Result<Self, StoreError> {
         let (queue, calls) = mpsc::channel(4096);
@@ -249,7 +250,7 @@ struct Thread {
     group_calls: usize,
     _lives: watch::Sender<()>,
     /// Given back after the connection is closed: fields drop in order.
-    _lock: WriteLock,
+    _lock: FileLock,
 }
 
 impl Thread {

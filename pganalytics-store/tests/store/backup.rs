@@ -12,7 +12,7 @@ use std::{
 
 use pganalytics_store::{
     Job, MetricStore, StoreError,
-    sqlite::{SqliteOptions, SqliteStore, backup},
+    sqlite::{SqliteMetaStore, SqliteOptions, SqliteStore, backup},
 };
 
 use crate::spool::{Spool, minute, stored};
@@ -74,14 +74,14 @@ async fn a_damaged_store_is_found_and_another_programs_is_refused() {
     let spool = Spool::new(1);
     store.append(&spool.origin, spool.stream, spool.frames(1..2000)).await.unwrap();
     drop(store);
-    let [file] = backup::files(folder.path()).try_into().unwrap();
+    let file = folder.path().join("metrics.db");
     let good = fs::read(&file).unwrap();
     assert_eq!(backup::check(folder.path()).unwrap().chunks, 1999);
     // The text of a row, which SQLite does not look at.
     let at = good.windows(32).rposition(|bytes| bytes == [b'x'; 32]).unwrap_or(good.len() * 3 / 4);
     fs::OpenOptions::new().write(true).open(&file).unwrap().write_all_at(b"Y", at as u64).unwrap();
     let error = backup::check(folder.path()).unwrap_err();
-    assert!(matches!(error, StoreError::Corrupt(_)), "{error}");
+    assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
     fs::write(&file, &good[..good.len() / 2]).unwrap();
     let error = backup::check(folder.path()).unwrap_err();
     assert!(matches!(error, StoreError::Corrupt(_)), "{error}");
@@ -95,6 +95,22 @@ async fn a_damaged_store_is_found_and_another_programs_is_refused() {
         assert!(matches!(error, StoreError::NotFound { .. }), "{error}");
     }
     assert_eq!(fs::read_dir(nothing.path()).unwrap().count(), 0, "looking makes nothing");
+}
+
+#[tokio::test]
+async fn a_store_of_metrics_alone_is_copied_and_both_files_are_looked_at() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(open(folder.path()));
+    let to = tempfile::tempdir().unwrap();
+    assert_eq!(backup::copy(folder.path(), to.path()).unwrap(), [to.path().join("metrics.db")]);
+    backup::check(to.path()).unwrap();
+    drop(SqliteMetaStore::open(to.path()).unwrap());
+    backup::check(to.path()).unwrap();
+    let meta = to.path().join("meta.db");
+    let good = fs::read(&meta).unwrap();
+    fs::write(&meta, &good[..good.len() / 2]).unwrap();
+    let error = backup::check(to.path()).unwrap_err();
+    assert!(matches!(error, StoreError::Corrupt(_)), "{error}");
 }
 
 #[test]

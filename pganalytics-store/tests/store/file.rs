@@ -71,7 +71,7 @@ async fn only_its_owner_reads_it() {
 fn a_second_writer_is_told_who_has_it() {
     let folder = tempfile::tempdir().unwrap();
     let first = open(folder.path()).unwrap();
-    let second = open(&folder.path().join("pganalytics.db")).unwrap_err();
+    let second = open(folder.path()).unwrap_err();
     assert!(matches!(second, StoreError::Unavailable(_)), "{second}");
     let said = second.to_string();
     assert!(said.contains("open for writing already") && said.contains(&std::process::id().to_string()), "{said}");
@@ -83,24 +83,24 @@ fn a_second_writer_is_told_who_has_it() {
 fn a_newer_store_is_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     drop(open(folder.path()).unwrap());
-    let file = folder.path().join("pganalytics.db");
+    let file = folder.path().join("metrics.db");
     rusqlite::Connection::open(&file).unwrap().execute_batch("PRAGMA user_version = 99").unwrap();
     let refused = open(folder.path()).unwrap_err();
-    assert!(matches!(refused, StoreError::TooNew { found: 99, known: 5 }), "{refused}");
+    assert!(matches!(refused, StoreError::TooNew { found: 99, known: 7 }), "{refused}");
 }
 
 #[test]
 fn a_database_of_another_program_is_left_alone() {
     let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("theirs.db");
+    let file = folder.path().join("metrics.db");
     rusqlite::Connection::open(&file).unwrap().execute_batch("CREATE TABLE theirs (a)").unwrap();
     let before = fs::read(&file).unwrap();
-    let refused = open(&file).unwrap_err();
+    let refused = open(folder.path()).unwrap_err();
     assert!(refused.to_string().contains("another program"), "{refused}");
     assert!(fs::read(&file).unwrap() == before, "it was changed");
     fs::write(&file, "no database at all, but longer than the header of one would be, by some hundred bytes".repeat(9))
         .unwrap();
-    assert!(matches!(open(&file).unwrap_err(), StoreError::Corrupt(_)));
+    assert!(matches!(open(folder.path()).unwrap_err(), StoreError::Corrupt(_)));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,7 +10,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use pganalytics_core::{
@@ -20,6 +20,7 @@ use pganalytics_core::{
 };
 use pganalytics_store::{
     Job, JobReport, MetricStore, Origin,
+    sql::{SqlGuard, SqlPrincipal},
     sqlite::{SqliteOptions, SqliteStore},
 };
 use uuid::Uuid;
@@ -81,7 +82,7 @@ impl Server {
         let scrape = Scrape {
             collected_at: at(seconds),
             interval_micros: 60_000_000,
-            kind: ScrapeKind::Keyframe,
+            kind: if seconds % 3600 == 0 { ScrapeKind::Keyframe } else { ScrapeKind::Delta },
             epoch: Epoch::default(),
             clock: ScrapeClock::default(),
         };
@@ -148,6 +149,45 @@ fn sizes(folder: &Path) -> String {
     std::fs::read_dir(folder).unwrap().map(|entry| size(entry.unwrap())).collect::<Vec<_>>().join(", ")
 }
 
+/// Some minutes later: who looks at the present reads heads, once they are made.
+async fn the_present(store: &SqliteStore, servers: usize, schemas: &Arc<Vec<Arc<Schema>>>) {
+    let scrapes: i64 = env::var("FLEET_SCRAPES").map_or(12, |count| count.parse().unwrap());
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    let begin = (i64::try_from(now.as_secs()).unwrap() - START) / 3600 * 3600 - 3600;
+    let begun = Instant::now();
+    for number in 0..servers {
+        let mut server = Server::new(1_000_000 + number, schemas);
+        let frames = (0..scrapes).flat_map(|scrape| server.scrape(begin + 60 * scrape)).collect();
+        store.append(&server.origin, server.stream, frames).await.unwrap();
+    }
+    println!("{scrapes} scrapes more made in {:?}", begun.elapsed());
+    let ask = async |what: &str, sql: &str| {
+        let query = SqlGuard::default().check(sql, Vec::new(), SqlPrincipal::new(TenantId::DEFAULT)).unwrap();
+        let mut took = Vec::new();
+        let mut rows = 0;
+        for _ in 0..5 {
+            let begun = Instant::now();
+            rows = store.query(query.clone()).await.unwrap().into_answer().await.unwrap().rows();
+            took.push(begun.elapsed());
+        }
+        println!("{what}: {rows} rows, first {:?}, then {:?}", took[0], took.iter().skip(1).min().unwrap());
+        rows
+    };
+    let latest = "SELECT server, database_name, id, calls FROM fleet_00_latest";
+    let before = ask("the present from frames", latest).await;
+    let (report, _) = during(store, "heads", Server::new(2_000_000, schemas), Some(Job::Heads)).await;
+    assert!(report.chunks_out >= (servers * DATABASES * MEASUREMENTS) as u64, "{report:?}");
+    let after = ask("the present from heads", latest).await;
+    // The pusher's own source is there by now, too.
+    assert!(before >= 4 * servers * DATABASES && (before..=before + 4).contains(&after), "{before} {after}");
+    ask("select 1", "SELECT 1").await;
+    let begun = Instant::now();
+    let measurements = store.measurements(TenantId::DEFAULT).await.unwrap().len();
+    println!("{measurements} measurements in {:?}", begun.elapsed());
+    let begun = Instant::now();
+    println!("{} sources in {:?}", store.sources(TenantId::DEFAULT).await.unwrap().len(), begun.elapsed());
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pushes_do_not_wait_for_tidying() {
     let servers: usize = env::var("FLEET_SERVERS").map_or(6, |count| count.parse().unwrap());
@@ -175,8 +215,9 @@ async fn pushes_do_not_wait_for_tidying() {
     let (report, _) = during(&store, "retention of nothing", pusher(3), Some(retain)).await;
     assert_eq!(report.dropped, 0);
     println!("{}", sizes(folder.path()));
+    the_present(&store, servers, &schemas).await;
     drop(store);
     println!("closed: {}", sizes(folder.path()));
-    let log = std::fs::metadata(folder.path().join("pganalytics.db-wal")).map_or(0, |file| file.len());
+    let log = std::fs::metadata(folder.path().join("metrics.db-wal")).map_or(0, |file| file.len());
     assert_eq!(log, 0, "a log is left behind");
 }

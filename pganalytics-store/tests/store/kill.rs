@@ -24,6 +24,8 @@ const STORE: &str = "PGANALYTICS_TEST_KILL_STORE";
 const ACKNOWLEDGED: &str = "PGANALYTICS_TEST_KILL_ACKNOWLEDGED";
 
 const WRITERS: usize = 4;
+/// Minutes, and so frames of a writer, that retention keeps.
+const KEPT: i64 = 1_000;
 const KILLS: usize = 60;
 const LONGEST: Duration = Duration::from_secs(45);
 
@@ -51,7 +53,10 @@ fn child_writer() {
         }
         let oldest = acknowledged.iter().min().copied().unwrap_or_default();
         loop {
-            store.maintain(Job::Compact { before: minute(oldest + 30) }).await.unwrap();
+            let (now, keep) = (minute(oldest + 30), Duration::from_secs(60 * KEPT.unsigned_abs()));
+            store.maintain(Job::Compact { before: now }).await.unwrap();
+            store.maintain(Job::Heads).await.unwrap();
+            store.maintain(Job::Retain { now, default: keep, retention: Vec::new() }).await.unwrap();
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     });
@@ -131,8 +136,8 @@ fn what_was_acknowledged_survives_kill_9_once() {
         check(folder.path(), &acknowledged, before - 90);
         kills += 1;
     }
-    check(folder.path(), &acknowledged, 0);
-    let size = fs::metadata(folder.path().join("pganalytics.db")).unwrap().len();
+    check(folder.path(), &acknowledged, acknowledged.iter().min().copied().unwrap_or_default() + 31 - KEPT);
+    let size = fs::metadata(folder.path().join("metrics.db")).unwrap().len();
     println!("{kills} kills, {acknowledged:?} frames acknowledged, file of {size} bytes, {:?}", begun.elapsed());
     assert!(kills >= 50, "only {kills} kills in {LONGEST:?}");
     assert!(acknowledged.iter().all(|&last| last > 100), "too little was written: {acknowledged:?}");

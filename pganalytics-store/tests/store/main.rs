@@ -7,5 +7,8 @@ mod conformance;
 mod docs;
 mod file;
 mod fleet;
+mod heads;
 mod kill;
+mod meta;
+mod quarantine;
 mod spool;

@@ -6,7 +6,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use super::dice::Dice;
+use super::random::SimRng;
 use crate::delivery::disk::{Disk, Space};
 
 /// How often things go wrong, in thousandths.
@@ -45,7 +45,7 @@ pub(super) struct State {
     /// Calls until the process is killed.
     pub(super) dies_in: Option<u64>,
     pub(super) capacity: u64,
-    dice: Dice,
+    rng: SimRng,
 }
 
 #[derive(Debug)]
@@ -56,7 +56,7 @@ fn error(what: &str) -> io::Error {
 }
 
 impl State {
-    /// Counts a call; an error when the process is dead, by now or since.
+    /// Counts a call; an error when the process was killed, just now or before.
     fn call(&mut self) -> io::Result<bool> {
         if self.is_away {
             return Err(io::ErrorKind::NotFound.into());
@@ -89,10 +89,9 @@ impl State {
 
     /// Adds bytes, all of them or some with an error.
     fn write(&mut self, inode: usize, bytes: &[u8], dies: bool) -> io::Result<()> {
-        let fails = self.dice.chance(self.faults.write);
+        let fails = self.rng.chance(self.faults.write);
         let is_full = self.used() + bytes.len() as u64 > self.capacity;
-        let part =
-            if fails || is_full || dies { self.dice.below(bytes.len() as u64 + 1) as usize } else { bytes.len() };
+        let part = if fails || is_full || dies { self.rng.below(bytes.len() as u64 + 1) as usize } else { bytes.len() };
         self.inodes[inode].bytes.extend_from_slice(&bytes[..part]);
         match () {
             () if dies => Err(error("killed")),
@@ -104,13 +103,13 @@ impl State {
 
     fn reads(&mut self) -> io::Result<()> {
         self.call()?;
-        if self.dice.chance(self.faults.read) { Err(error("EMFILE")) } else { Ok(()) }
+        if self.rng.chance(self.faults.read) { Err(error("EMFILE")) } else { Ok(()) }
     }
 }
 
 impl SimDisk {
     pub(super) fn new(seed: u64, capacity: u64) -> Self {
-        Self(Mutex::new(State { capacity, dice: Dice::new(seed), ..State::default() }))
+        Self(Mutex::new(State { capacity, rng: SimRng::new(seed), ..State::default() }))
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
@@ -121,7 +120,7 @@ impl SimDisk {
     pub(super) fn power_cut(&self) {
         let mut state = self.state();
         let state = &mut *state;
-        let kept = state.dice.below(state.pending.len() as u64 + 1) as usize;
+        let kept = state.rng.below(state.pending.len() as u64 + 1) as usize;
         for change in state.pending.drain(..).take(kept) {
             match change {
                 Change::Link(name, inode) => state.durable.insert(name, inode),
@@ -132,11 +131,11 @@ impl SimDisk {
         for inode in &mut state.inodes {
             let synced = inode.durable.len();
             if inode.bytes.len() > synced {
-                let kept = synced + state.dice.below((inode.bytes.len() - synced) as u64 + 1) as usize;
+                let kept = synced + state.rng.below((inode.bytes.len() - synced) as u64 + 1) as usize;
                 inode.bytes.truncate(kept);
                 // A block that was not written reads as zeros.
-                if kept > synced && state.dice.chance(300) {
-                    let from = synced + state.dice.below((kept - synced) as u64) as usize;
+                if kept > synced && state.rng.chance(300) {
+                    let from = synced + state.rng.below((kept - synced) as u64) as usize;
                     inode.bytes[from..].fill(0);
                 }
             }
@@ -155,10 +154,10 @@ impl SimDisk {
         let mut state = self.state();
         let segments: Vec<usize> =
             state.names.iter().filter(|(name, _)| name.ends_with(".segment")).map(|(_, &inode)| inode).collect();
-        let Some(&inode) = segments.get(state.dice.below(segments.len().max(1) as u64) as usize) else { return };
+        let Some(&inode) = segments.get(state.rng.below(segments.len().max(1) as u64) as usize) else { return };
         let length = state.inodes[inode].bytes.len() as u64;
         if length > 0 {
-            let (at, bit) = (state.dice.below(length) as usize, state.dice.below(8));
+            let (at, bit) = (state.rng.below(length) as usize, state.rng.below(8));
             let inode = &mut state.inodes[inode];
             inode.bytes[at] ^= 1 << bit;
             if let Some(byte) = inode.durable.get_mut(at) {
@@ -174,8 +173,8 @@ impl SimDisk {
     /// Back to a snapshot, as it was written then.
     pub(super) fn restore(&self, snapshot: &State) {
         let mut state = self.state();
-        let dice = state.dice.clone();
-        *state = State { dice, dies_in: None, ..snapshot.clone() };
+        let rng = state.rng.clone();
+        *state = State { rng, dies_in: None, ..snapshot.clone() };
     }
 }
 
@@ -229,7 +228,7 @@ impl Disk for SimDisk {
         let inode = state.inode(name)?;
         let fails = {
             let rate = state.faults.sync;
-            state.dice.chance(rate)
+            state.rng.chance(rate)
         };
         let inode = &mut state.inodes[inode];
         if fails {
@@ -265,7 +264,7 @@ impl Disk for SimDisk {
         state.call()?;
         let fails = {
             let rate = state.faults.sync;
-            state.dice.chance(rate)
+            state.rng.chance(rate)
         };
         if fails {
             return Err(error("EIO"));

@@ -19,8 +19,8 @@ macro_rules! trace {
     };
 }
 
-mod dice;
 mod disk;
+mod random;
 mod server;
 mod world;
 

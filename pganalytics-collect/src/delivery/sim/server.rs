@@ -10,7 +10,7 @@ use pganalytics_core::{
     frame::{Content, Limits},
 };
 
-use super::dice::Dice;
+use super::random::SimRng;
 use crate::sink::{Delivery, FrameGroup, Refused, SinkError};
 
 /// How frames of the test begin.
@@ -111,10 +111,10 @@ fn note(openings: &mut Vec<(u64, u64, u64)>, incarnation: u64, seq: u64) -> bool
 }
 
 /// A reply that names some of the frames only, or makes no sense.
-pub(super) fn spoil(delivery: Delivery, group: &FrameGroup, dice: &mut Dice) -> Delivery {
+pub(super) fn spoil(delivery: Delivery, group: &FrameGroup, rng: &mut SimRng) -> Delivery {
     let last = group.numbers().last().unwrap_or(Seq(0));
     let all = Ranges::from_iter([Seq(1)..=Seq(u64::MAX)]);
-    match dice.below(4) {
+    match rng.below(4) {
         0 => Delivery { stored: Ranges::new(), ..delivery },
         1 => Delivery::default(),
         2 => Delivery { stored: all, ..Delivery::default() },

@@ -6,18 +6,18 @@ use bytes::Bytes;
 use pganalytics_core::{Seq, Timestamp};
 
 use super::{
-    dice::Dice,
     disk::{Faults, SimDisk, State},
+    random::SimRng,
     server::{Server, id_of, is_poison, is_unreadable, row, spoil},
 };
 use crate::{
     delivery::{
         GroupLimits,
-        judge::Judge,
         lane::Backlog,
         numbering::Numbering,
         record::States,
         recover::OpenError,
+        reply::ReplyPolicy,
         retry::Backoff,
         stream::{Lease, Moment, NewFrame, Room, Stream},
     },
@@ -25,12 +25,12 @@ use crate::{
 };
 
 pub(super) struct World {
-    dice: Dice,
+    rng: SimRng,
     disk: Arc<SimDisk>,
     room: Room,
     backlog: Backlog,
     stream: Option<Stream>,
-    judge: Judge,
+    policy: ReplyPolicy,
     server: Server,
     now: Moment,
     next_id: u64,
@@ -52,7 +52,7 @@ pub(super) struct World {
 impl World {
     pub(super) fn run(seed: u64) {
         let mut world = Self::new(seed);
-        let steps = 30 + world.dice.below(90);
+        let steps = 30 + world.rng.below(90);
         for _ in 0..steps {
             world.step();
         }
@@ -61,20 +61,20 @@ impl World {
     }
 
     fn new(seed: u64) -> Self {
-        let mut dice = Dice::new(seed);
-        let quota = 1500 + dice.below(20_000);
-        let capacity = if dice.chance(300) { 2000 + dice.below(10_000) } else { 10_000_000 };
-        let rate = |dice: &mut Dice| if dice.chance(500) { dice.below(150) } else { 0 };
-        let faults = Faults { write: rate(&mut dice), sync: rate(&mut dice), read: rate(&mut dice) };
-        let limits = GroupLimits { frames: 1 + dice.below(30) as usize, bytes: 200 + dice.below(3000) as usize };
+        let mut rng = SimRng::new(seed);
+        let quota = 1500 + rng.below(20_000);
+        let capacity = if rng.chance(300) { 2000 + rng.below(10_000) } else { 10_000_000 };
+        let rate = |rng: &mut SimRng| if rng.chance(500) { rng.below(150) } else { 0 };
+        let faults = Faults { write: rate(&mut rng), sync: rate(&mut rng), read: rate(&mut rng) };
+        let limits = GroupLimits { frames: 1 + rng.below(30) as usize, bytes: 200 + rng.below(3000) as usize };
         let backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(60), true);
         Self {
             disk: Arc::new(SimDisk::new(seed ^ 0xd15c, capacity)),
             room: Room::new(quota),
-            backlog: if dice.chance(500) { Backlog::OldestFirst } else { Backlog::NewestFirst },
+            backlog: if rng.chance(500) { Backlog::OldestFirst } else { Backlog::NewestFirst },
             stream: None,
-            judge: Judge::new(backoff, limits),
-            server: Server { most_frames: 1 + dice.below(40) as usize, ..Server::default() },
+            policy: ReplyPolicy::new(backoff, limits),
+            server: Server { most_frames: 1 + rng.below(40) as usize, ..Server::default() },
             now: Moment { wall: Timestamp::from_secs(1_800_000_000), steady: Duration::ZERO },
             next_id: 0,
             confirmed: HashMap::new(),
@@ -82,10 +82,10 @@ impl World {
             late: Vec::new(),
             snapshot: None,
             rolled_back: false,
-            may_roll_back: dice.chance(100),
+            may_roll_back: rng.chance(100),
             certain: true,
             faults,
-            dice,
+            rng,
         }
     }
 
@@ -93,10 +93,10 @@ impl World {
         if self.stream.is_none() {
             return self.open();
         }
-        match self.dice.below(100) {
+        match self.rng.below(100) {
             0..45 => self.put(),
             45..75 => self.push(),
-            75..80 => self.advance(self.dice.clone().below(15_000)),
+            75..80 => self.advance(self.rng.clone().below(15_000)),
             80..83 => self.kill(),
             83..86 => {
                 trace!("a bit flips");
@@ -104,33 +104,33 @@ impl World {
             }
             86..90 => self.toggle_faults(),
             90..94 => {
-                let calls = 1 + self.dice.below(12);
+                let calls = 1 + self.rng.below(12);
                 self.disk.state().dies_in = Some(calls);
             }
             94..96 => {
-                let step = self.dice.below(7_200_000_000).cast_signed() - 3_600_000_000;
+                let step = self.rng.below(7_200_000_000).cast_signed() - 3_600_000_000;
                 self.now.wall = self.now.wall.plus_micros(step);
             }
             96..98 => self.arrive_late(),
             _ if self.may_roll_back => self.roll_back(),
             _ => {}
         }
-        self.bury_dead();
+        self.restart_if_killed();
     }
 
     fn advance(&mut self, millis: u64) {
-        self.dice.below(2);
+        self.rng.below(2);
         self.now.steady += Duration::from_millis(millis);
         self.now.wall = self.now.wall.plus_micros(i64::try_from(millis * 1000).unwrap());
     }
 
-    fn is_dead(&self) -> bool {
+    fn is_killed(&self) -> bool {
         self.disk.state().dies_in == Some(0)
     }
 
     /// Begins anew where the process was killed within a call.
-    fn bury_dead(&mut self) {
-        if self.is_dead() {
+    fn restart_if_killed(&mut self) {
+        if self.is_killed() {
             self.kill();
         }
     }
@@ -140,7 +140,7 @@ impl World {
         self.certain = false;
         self.stream = None;
         self.disk.revive();
-        if self.dice.chance(500) {
+        if self.rng.chance(500) {
             trace!("power cut");
             self.disk.power_cut();
         }
@@ -159,7 +159,7 @@ impl World {
                 self.advance(1000);
             }
         }
-        self.bury_dead();
+        self.restart_if_killed();
     }
 
     fn note_numbering(&mut self, stream: &Stream) {
@@ -171,23 +171,23 @@ impl World {
     fn toggle_faults(&mut self) {
         self.certain = false;
         let mut state = self.disk.state();
-        state.faults = if self.dice.chance(500) { self.faults } else { Faults::default() };
-        state.is_away = self.dice.chance(100);
+        state.faults = if self.rng.chance(500) { self.faults } else { Faults::default() };
+        state.is_away = self.rng.chance(100);
         trace!("faults {:?}, away {}", state.faults, state.is_away);
     }
 
     fn put(&mut self) {
         let Some(stream) = &mut self.stream else { return };
-        let count = 1 + self.dice.below(6);
+        let count = 1 + self.rng.below(6);
         let ids: Vec<u64> = (self.next_id..self.next_id + count).collect();
         self.next_id += count;
         let frames: Vec<NewFrame> =
-            ids.iter().map(|&id| NewFrame::from(row(id, self.dice.below(150) as usize))).collect();
+            ids.iter().map(|&id| NewFrame::from(row(id, self.rng.below(150) as usize))).collect();
         let states = States::from([(Arc::from("log"), Bytes::from(self.next_id.to_string()))]);
         let first = stream.next + stream.gap_frames().len() as u64;
         let written = stream.put(&frames, &states, self.now);
-        trace!("put {ids:?} from {first}: {written:?}, dead {:?}; {}", self.disk.state().dies_in, about(stream));
-        if written.is_ok() && !self.is_dead() {
+        trace!("put {ids:?} from {first}: {written:?}, dies in {:?}; {}", self.disk.state().dies_in, about(stream));
+        if written.is_ok() && !self.is_killed() {
             self.confirmed.extend(ids.into_iter().zip(first..));
         }
     }
@@ -195,9 +195,9 @@ impl World {
     fn push(&mut self) {
         self.advance(50);
         let Some(stream) = &mut self.stream else { return };
-        let group = match self.judge.next_part() {
+        let group = match self.policy.next_part() {
             Some(part) => part,
-            None => match stream.lease(self.judge.limits(), self.backlog, self.now) {
+            None => match stream.lease(self.policy.limits(), self.backlog, self.now) {
                 Lease::Group(group) => group,
                 Lease::Empty | Lease::OutOfReach => return,
             },
@@ -208,7 +208,7 @@ impl World {
 
     fn send(&mut self, group: &FrameGroup) -> Result<Delivery, SinkError> {
         let lost = || Err(SinkError::Unavailable { message: String::from("no answer"), retry_after: None });
-        match self.dice.below(100) {
+        match self.rng.below(100) {
             0..60 => self.server.take(group),
             60..70 => {
                 // It is stored, and nobody hears of it.
@@ -225,7 +225,7 @@ impl World {
             86..94 => {
                 self.certain = false;
                 let delivery = self.server.take(group)?;
-                Ok(spoil(delivery, group, &mut self.dice))
+                Ok(spoil(delivery, group, &mut self.rng))
             }
             _ => Err(SinkError::Refused { message: String::from("401") }),
         }
@@ -235,14 +235,14 @@ impl World {
         let Some(stream) = &mut self.stream else { return };
         let id = group.stream;
         trace!("pushed {}: {answer:?}; {}", group.numbers(), about(stream));
-        let verdict = self.judge.judge(group, answer);
-        if verdict.settles() {
-            stream.settle(id, &verdict.settle.named_stored(), &verdict.settle.refused, self.now);
+        let decision = self.policy.decide(group, answer);
+        if decision.settles() {
+            stream.settle(id, &decision.settle.named_stored(), &decision.settle.refused, self.now);
         }
-        if self.judge.is_done() || verdict.fork {
+        if self.policy.is_done() || decision.fork {
             stream.release(self.now);
         }
-        if verdict.fork {
+        if decision.fork {
             assert!(self.rolled_back, "a fork where nobody else has the stream");
             let _ = stream.fork(id);
             let numbering = stream.numbering.clone();
@@ -250,7 +250,7 @@ impl World {
                 self.numberings.push(numbering);
             }
         }
-        if let Some((_, pause)) = verdict.pause {
+        if let Some((_, pause)) = decision.pause {
             self.advance(u64::try_from(pause.as_millis()).unwrap());
         }
     }
@@ -292,9 +292,9 @@ impl World {
         for _ in 0..1000 {
             self.advance(2000);
             let Some(stream) = &mut self.stream else { panic!("a good disk can't be opened") };
-            let group = match self.judge.next_part() {
+            let group = match self.policy.next_part() {
                 Some(part) => part,
-                None => match stream.lease(self.judge.limits(), self.backlog, self.now) {
+                None => match stream.lease(self.policy.limits(), self.backlog, self.now) {
                     Lease::Group(group) => group,
                     Lease::Empty if stream.gaps.undeclared().is_empty() => return,
                     Lease::Empty | Lease::OutOfReach => {

@@ -9,7 +9,12 @@ use pganalytics_core::{
 };
 use tokio::time::Instant;
 
-use super::{cluster_database, events::Events, folder_reporter::FolderReporter, followed_keys::FollowedKeys};
+use super::{
+    cluster_database,
+    events::{Events, SeenEpoch},
+    folder_reporter::FolderReporter,
+    followed_keys::FollowedKeys,
+};
 use crate::{
     collector::{CollectContext, Collected, Collector, Outcome, Report},
     delivery::Loss,
@@ -42,6 +47,8 @@ pub(crate) struct ClusterCollector {
     measurements: Vec<Arc<Measurement>>,
     followed: HashMap<MeasurementName, FollowedKeys>,
     events: Events,
+    /// What the visit under way has read.
+    epoch: Option<SeenEpoch>,
     folder_reporter: Option<FolderReporter>,
     place: LastPlace,
 }
@@ -64,6 +71,7 @@ impl ClusterCollector {
             measurements,
             followed: HashMap::new(),
             events,
+            epoch: None,
             folder_reporter,
             place: LastPlace::default(),
         };
@@ -103,6 +111,7 @@ impl ClusterCollector {
                 return Ok(collected);
             }
         };
+        self.epoch = Some(SeenEpoch { source: visit.source.clone(), at: clock.now(), epoch: visit.epoch });
         let mut left = due.iter();
         let mut lost = None;
         while let Some(measurement) = left.next() {
@@ -247,7 +256,8 @@ impl Collector for ClusterCollector {
         let (began, clock) = (Instant::now(), Clock::new(cx));
         let problem = match Box::pin(self.visit(cx, clock, began)).await {
             Ok(mut collected) => {
-                self.events.look(&mut collected);
+                let epoch = self.epoch.take();
+                self.events.look(&mut collected, epoch);
                 self.place.note(&mut collected);
                 return Ok(collected);
             }

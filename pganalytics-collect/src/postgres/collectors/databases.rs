@@ -340,7 +340,7 @@ impl Collector for DatabasesCollector {
             // Nobody can be asked; the next visit begins anew.
             self.states.values_mut().for_each(|state| state.pending.clear());
         }
-        self.events.look(&mut collected);
+        self.events.look(&mut collected, None);
         // A database that went is no change of its schema.
         collected.batches.append(&mut ended.batches);
         collected.gone.append(&mut ended.gone);

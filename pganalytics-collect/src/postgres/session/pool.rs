@@ -90,7 +90,7 @@ impl PoolShare {
             tokio::select! {
                 permit = &mut permit => match permit {
                     Ok(permit) => return Acquired::Permit(permit),
-                    // Nobody closes it.
+                    // The semaphore is never closed.
                     Err(_) => std::future::pending().await,
                 },
                 () = returned => {}

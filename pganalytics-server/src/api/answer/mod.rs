@@ -55,6 +55,7 @@ const PIECE: usize = 64 << 10;
 const ROWS: usize = 256;
 
 const TRUNCATED: HeaderName = HeaderName::from_static("x-truncated");
+const WARNINGS: HeaderName = HeaderName::from_static("x-warnings");
 
 /// What answers wait in.
 pub(crate) struct Answers {
@@ -92,11 +93,12 @@ impl Answers {
             match writer.next().await? {
                 Some(piece) => text.extend(piece),
                 None => {
-                    let headers = [(TRUNCATED, truncated(writer.truncated))];
+                    let mut headers = HeaderMap::from_iter([(TRUNCATED, truncated(writer.truncated))]);
+                    headers.extend(writer.warnings());
                     let headers = (form != Form::Json).then_some(headers);
                     drop(room.split((COMPLETE + PIECE).saturating_sub(text.len())));
                     let body = Bytes::from_owner(Piece { bytes: text, room: vec![room] });
-                    return Ok((form.headers(), headers.map(HeaderMap::from_iter), body).into_response());
+                    return Ok((form.headers(), headers, body).into_response());
                 }
             }
         }
@@ -106,6 +108,7 @@ impl Answers {
     /// A response that begins with this and goes on while its rows come.
     fn follow(self: &Arc<Self>, writer: Writer, begin: Piece) -> Response {
         let form = writer.form;
+        let warnings = HeaderMap::from_iter(writer.warnings());
         let queue = Arc::new(Queue::default());
         queue.push(Frame::data(Bytes::from_owner(begin)));
         let body = Body::new(StreamBody::new(queue.read()));
@@ -126,7 +129,7 @@ impl Answers {
             return (form.headers(), body).into_response();
         }
         // Whether rows are left out is known at the end.
-        (form.headers(), [(header::TRAILER, TRUNCATED.as_str())], body).into_response()
+        (form.headers(), warnings, [(header::TRAILER, TRUNCATED.as_str())], body).into_response()
     }
 
     async fn send(&self, mut writer: Writer, queue: &Queue) -> io::Result<()> {
@@ -241,6 +244,12 @@ impl Writer {
         })
     }
 
+    /// How many warnings there are, where the form has no place for their words.
+    fn warnings(&self) -> Option<(HeaderName, HeaderValue)> {
+        let count = self.rows.warnings().len();
+        (count > 0).then(|| (WARNINGS, HeaderValue::from(count)))
+    }
+
     /// The next piece; nothing after the last.
     async fn next(&mut self) -> ApiResult<Option<Vec<u8>>> {
         if self.ended {
@@ -322,7 +331,12 @@ impl Writer {
             (Form::Arrow, Some(arrow)) => piece.extend(arrow.end().map_err(|error| Problem::internal(&error))?),
             (Form::Json, _) => {
                 let (count, truncated, took) = (self.count, self.truncated, self.started.elapsed().as_millis());
-                let end = format!("],\"row_count\":{count},\"truncated\":{truncated},\"elapsed_ms\":{took}}}");
+                let warnings = match self.rows.warnings() {
+                    [] => String::new(),
+                    warnings => format!(",\"warnings\":{}", serde_json::json!(warnings)),
+                };
+                let end =
+                    format!("],\"row_count\":{count},\"truncated\":{truncated}{warnings},\"elapsed_ms\":{took}}}");
                 piece.extend_from_slice(end.as_bytes());
             }
             _ => {}

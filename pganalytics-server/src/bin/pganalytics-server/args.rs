@@ -86,6 +86,8 @@ pub(crate) enum People {
     AddUser { name: String, role: Role },
     ResetPassword { name: String },
     AddToken { user: String, name: String, scopes: Vec<Scope> },
+    ListKeys,
+    RotateKeys,
 }
 
 impl Args {
@@ -129,6 +131,10 @@ fn chosen(matches: &ArgMatches) -> Command {
             // clap demands one of them.
             None => People::ResetPassword { name: String::new() },
         }),
+        Some(("key", matches)) => Command::People(match matches.subcommand_name() {
+            Some("rotate") => People::RotateKeys,
+            _ => People::ListKeys,
+        }),
         Some(("token", matches)) => {
             let add = matches.subcommand_matches("add").unwrap_or(matches);
             Command::People(People::AddToken {
@@ -144,7 +150,7 @@ fn chosen(matches: &ArgMatches) -> Command {
 fn command() -> clap::Command {
     let name = || Arg::new("name").value_name("NAME").required(true);
     let user = clap::Command::new("user")
-        .about("Manage users, while the server does not run")
+        .about("Manage users, also beside the running server")
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand(clap::Command::new("add").about("Add a user; prints the random password").arg(name()).arg(
@@ -154,7 +160,7 @@ fn command() -> clap::Command {
             clap::Command::new("reset-password").about("Give a user a new random password, and print it").arg(name()),
         );
     let token = clap::Command::new("token")
-        .about("Manage API tokens, while the server does not run")
+        .about("Manage API tokens, also beside the running server")
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand(
@@ -170,6 +176,14 @@ fn command() -> clap::Command {
                         .default_value("push")
                         .help("push, read, write, admin or annotate; may be given several times"),
                 ),
+        );
+    let key = clap::Command::new("key")
+        .about("Manage the keys that log-ins are signed with, beside a running server")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand(clap::Command::new("list").about("Print their names and how long they are taken"))
+        .subcommand(
+            clap::Command::new("rotate").about("Make a new key; log-ins of the one before stay valid until they end"),
         );
     let json = Arg::new("json").long("json").action(ArgAction::SetTrue).help("Print JSON instead of a table");
     clap::Command::new("pganalytics-server")
@@ -205,6 +219,7 @@ fn command() -> clap::Command {
         )
         .subcommand(user)
         .subcommand(token)
+        .subcommand(key)
         .subcommands(operations::commands())
         .subcommands(backups::commands())
         .arg(

@@ -27,7 +27,10 @@ use pganalytics_server::{
     config::{Config, Gathered, KEYS, Origin, read::Flags},
     ops::backup,
 };
-use pganalytics_store::sqlite::{SqliteOptions, SqliteStore};
+use pganalytics_store::{
+    StoreError,
+    sqlite::{SqliteMetaStore, SqliteOptions, SqliteStore},
+};
 use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
 
 use self::args::{Args, Command};
@@ -127,7 +130,8 @@ fn run(args: Args) -> Result<(), Failure> {
             }
             Command::Ui { backend } => front::serve(config, &backend).await,
             Command::MigrateUp => {
-                open_store(&config.data_dir)?;
+                open_metrics(&config.data_dir)?;
+                open_meta(&config.data_dir)?;
                 say(&format!("the store in {} has this version's shape\n", config.data_dir.display()));
                 Ok(())
             }
@@ -205,8 +209,19 @@ fn log_filter(level: &str) -> Result<EnvFilter, Failure> {
     })
 }
 
-/// Opens the embedded store.
-fn open_store(folder: &Path) -> Result<SqliteStore, Failure> {
+/// Opens the metrics of the embedded store, to write them.
+fn open_metrics(folder: &Path) -> Result<SqliteStore, Failure> {
+    not_half_restored(folder)?;
+    SqliteStore::open(folder, SqliteOptions::default()).map_err(|error| cannot_open(folder, &error))
+}
+
+/// Opens its users, tokens, collectors and settings; other processes may have them open.
+fn open_meta(folder: &Path) -> Result<SqliteMetaStore, Failure> {
+    not_half_restored(folder)?;
+    SqliteMetaStore::open(folder).map_err(|error| cannot_open(folder, &error))
+}
+
+fn not_half_restored(folder: &Path) -> Result<(), Failure> {
     if backup::is_unfinished(folder) {
         // An empty store in its place would be taken for the restored one.
         let folder = folder.display();
@@ -214,16 +229,16 @@ fn open_store(folder: &Path) -> Result<SqliteStore, Failure> {
             "the data folder {folder}: a restore has not ended; run pganalytics-server restore again"
         )));
     }
-    SqliteStore::open(folder, SqliteOptions::default()).map_err(|error| {
-        let hint = match &error {
-            // These say themselves what to do.
-            pganalytics_store::StoreError::Unavailable(_)
-            | pganalytics_store::StoreError::TooNew { .. }
-            | pganalytics_store::StoreError::Corrupt(_) => "",
-            _ => "; make the folder writable for this user, or name another one in PGANALYTICS_DATA_DIR",
-        };
-        Failure::new(format!("the data folder {}: {error}{hint}", folder.display()))
-    })
+    Ok(())
+}
+
+fn cannot_open(folder: &Path, error: &StoreError) -> Failure {
+    let hint = match error {
+        // These say themselves what to do.
+        StoreError::Unavailable(_) | StoreError::TooNew { .. } | StoreError::TooOld(_) | StoreError::Corrupt(_) => "",
+        _ => "; make the folder writable for this user, or name another one in PGANALYTICS_DATA_DIR",
+    };
+    Failure::new(format!("the data folder {}: {error}{hint}", folder.display()))
 }
 
 /// Prints a result. A reader that went away (`| head`) is no error.

@@ -10,7 +10,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{FAILED, Failure, catalog, files, notify, open_store, reload::Reload, say, sql_worker};
+use super::{FAILED, Failure, catalog, files, notify, open_meta, open_metrics, reload::Reload, say, sql_worker};
 
 pub(crate) async fn serve(config: Config, reload: Reload) -> Result<(), Failure> {
     files::allow(config.settings.connections.max);
@@ -26,16 +26,16 @@ pub(crate) async fn serve(config: Config, reload: Reload) -> Result<(), Failure>
     let ui_address = ui_listener.as_ref().map(TcpListener::local_addr).transpose().map_err(Failure::new)?;
 
     let folder = config.data_dir.clone();
-    let store = tokio::task::spawn_blocking(move || open_store(&folder)).await.map_err(Failure::new)??;
+    let open = move || Ok::<_, Failure>((Arc::new(open_metrics(&folder)?), Arc::new(open_meta(&folder)?)));
+    let (metrics, meta) = tokio::task::spawn_blocking(open).await.map_err(Failure::new)??;
     let runner = sql_worker::runner(&config).await?;
-    let store = Arc::new(store);
     let mut builder = Server::builder();
     if let Some(runner) = runner {
         builder = builder.sql_runner(runner);
     }
     let mut server = builder
-        .metric_store(store.clone())
-        .meta_store(store)
+        .metric_store(metrics)
+        .meta_store(meta)
         .catalog(Arc::new(catalog::load(config.catalog_dir.as_deref())))
         .settings(config.settings.clone())
         .build()
@@ -182,7 +182,7 @@ fn welcome(config: &Config, people: SocketAddr, address: SocketAddr, server: &mu
     if let Some((user, password)) = server.first_admin() {
         text += &format!(
             "\n  Log in as   {user}\n  Password    {}\n\n\
-             It is shown this once. Lost it? Stop the server and run: pganalytics-server user reset-password {user}\n\n",
+             It is shown this once. Lost it? Run: pganalytics-server user reset-password {user}\n\n",
             password.expose()
         );
     }

@@ -135,7 +135,7 @@ pub fn make(store_folder: &Path, request: &Request, now: Timestamp) -> Result<Ma
     need_room(&folder, size.saturating_mul(if request.verify { 3 } else { 2 }))?;
     let work = Work::begin(&folder)?;
     let copy = work.folder("copy")?;
-    let files = store::copy(store_folder, &copy)?;
+    let files = whole(store::copy(store_folder, &copy)?)?;
     let part = work.path.join("archive");
     let failed = |error| BackupError::io(&part, error);
     let manifest = private(&part).and_then(|out| archive::write(out, &files, now)).map_err(failed)?;
@@ -156,9 +156,23 @@ pub fn make(store_folder: &Path, request: &Request, now: Timestamp) -> Result<Ma
     Ok(Made { file, bytes, manifest, checked, removed })
 }
 
+/// The files of a server's store, if none is missing.
+fn whole(files: Vec<PathBuf>) -> Result<Vec<PathBuf>, BackupError> {
+    let names: Vec<_> = files.iter().map(|file| file.file_name()).collect();
+    let missing = store::files(Path::new("")).into_iter().find(|file| !names.contains(&file.file_name()));
+    match missing {
+        None => Ok(files),
+        Some(file) => Err(BackupError::Refused(format!("the store has no {}", file.display()))),
+    }
+}
+
 /// Unpacks a backup, and reads every value of it.
 fn read_all(archive: &Path, to: &Path) -> Result<(Manifest, Checked), BackupError> {
     let manifest = archive::unpack(archive, to)?;
+    let expected = store::files(Path::new(""));
+    if !manifest.files.iter().map(|file| Path::new(&file.name)).eq(expected.iter().map(PathBuf::as_path)) {
+        return Err(BackupError::Refused("it is a backup of another kind of store".to_owned()));
+    }
     Ok((manifest, store::check(to)?))
 }
 

@@ -74,9 +74,6 @@ pub fn restore(backup: &Path, folder: &Path, replace: bool, now: Timestamp) -> R
     let (manifest, checked) = read_all(backup, &unpacked)?;
     let names = store::files(&unpacked).into_iter().filter_map(|file| file.file_name().map(ToOwned::to_owned));
     let names: Vec<OsString> = names.collect();
-    if !manifest.files.iter().map(|file| file.name.as_str()).eq(names.iter().map(|name| name.to_str().unwrap_or(""))) {
-        return Err(BackupError::Refused("it is a backup of another kind of store".to_owned()));
-    }
     give_to_owner_of(folder, &[&unpacked, folder]).map_err(|error| BackupError::io(folder, error))?;
     let marker = folder.join(MARKER);
     if !is_unfinished(folder) {

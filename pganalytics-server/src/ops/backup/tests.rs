@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, io::Write, os::unix::fs::PermissionsExt, process::Stdio, sync::Arc};
 
-use pganalytics_store::{meta_store::Role, sqlite::SqliteOptions, sqlite::SqliteStore};
+use pganalytics_store::{
+    meta_store::Role,
+    sqlite::{SqliteMetaStore, SqliteOptions, SqliteStore},
+};
 
 use super::*;
 use crate::Admin;
@@ -13,17 +16,19 @@ fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(NOW + seconds).unwrap()
 }
 
-fn open(folder: &Path) -> Arc<SqliteStore> {
-    Arc::new(SqliteStore::open(folder, SqliteOptions::default()).unwrap())
+/// Both files, as a server has them open.
+fn open(folder: &Path) -> (SqliteStore, Arc<SqliteMetaStore>) {
+    let metrics = SqliteStore::open(folder, SqliteOptions::default()).unwrap();
+    (metrics, Arc::new(SqliteMetaStore::open(folder).unwrap()))
 }
 
 async fn add(folder: &Path, name: &str) {
-    Admin::new(open(folder)).add_user(name, Role::Viewer).await.unwrap();
+    Admin::new(open(folder).1).add_user(name, Role::Viewer).await.unwrap();
 }
 
 /// Whether a user is in a store: it can't be added again.
 async fn has(folder: &Path, name: &str) -> bool {
-    Admin::new(open(folder)).add_user(name, Role::Viewer).await.is_err()
+    Admin::new(open(folder).1).add_user(name, Role::Viewer).await.is_err()
 }
 
 /// Names and bytes of all files below, but for the locks.
@@ -143,6 +148,24 @@ async fn a_damaged_backup_is_refused_and_nothing_is_touched() {
     assert_eq!(everything(&places.other), before);
     fs::write(&made.file, &good).unwrap();
     restore(&made.file, &places.other, true, at(1)).unwrap();
+}
+
+#[tokio::test]
+async fn a_store_without_its_users_is_no_backup_of_a_server() {
+    let places = places();
+    add(&places.store, "ada").await;
+    let made = make(&places.store, &request(&places.backups, None, false), at(0)).unwrap();
+    let names: Vec<&str> = made.manifest.files.iter().map(|file| file.name.as_str()).collect();
+    assert_eq!(names, ["metrics.db", "meta.db"]);
+    fs::remove_file(places.store.join("meta.db")).unwrap();
+    let error = make(&places.store, &request(&places.backups, None, false), at(1)).unwrap_err();
+    assert!(error.to_string().contains("no meta.db"), "{error}");
+    // One that was made by hand.
+    let half = places.backups.join("half");
+    archive::write(private(&half).unwrap(), &[places.store.join("metrics.db")], at(0)).unwrap();
+    for error in [check(&half).unwrap_err(), restore(&half, &places.other, false, at(1)).unwrap_err()] {
+        assert!(error.to_string().contains("another kind of store"), "{error}");
+    }
 }
 
 #[tokio::test]

@@ -7,6 +7,8 @@ use std::{
     time::Duration,
 };
 
+use pganalytics_store::sqlite::SqliteReader;
+
 use super::{Outcome, Patient, Report, live::Seen};
 use crate::config::Config;
 
@@ -21,7 +23,7 @@ pub(super) fn look(patient: &Patient<'_>, seen: Option<&Seen>, report: &mut Repo
     match patient.config {
         Ok(config) => store(patient, config, seen, report),
         Err(_) => {
-            for id in ["store.space", "store.fs", "store.owner", "auth.jwt_life"] {
+            for id in ["store.space", "store.fs", "store.owner", "store.quarantine", "auth.jwt_life"] {
                 report.add(id, Outcome::Skip, "the settings are wrong");
             }
         }
@@ -81,9 +83,33 @@ fn store(patient: &Patient<'_>, config: &Config, seen: Option<&Seen>, report: &m
             report.add("store.owner", outcome, format!("{shown}: mode {mode:04o}, owner {}", about.uid()));
         }
     }
+    let (outcome, seen) = quarantine(folder);
+    report.add("store.quarantine", outcome, seen);
     let life = config.settings.access_lifetime;
     let outcome = if life > Duration::from_secs(3600) { Outcome::Warn } else { Outcome::Pass };
     report.add("auth.jwt_life", outcome, format!("{} s", life.as_secs()));
+}
+
+/// Chunks that were set aside, beside the running server.
+fn quarantine(folder: &Path) -> (Outcome, String) {
+    let found = SqliteReader::open(folder).and_then(|store| store.quarantined_blocking());
+    let all = match found {
+        Ok(all) => all,
+        Err(error) => return (Outcome::Skip, error.to_string()),
+    };
+    let Some(last) = all.first() else { return (Outcome::Pass, "nothing is set aside".to_owned()) };
+    let rows: u64 = all.iter().map(|one| one.rows).sum();
+    let seen = format!(
+        "{} chunks with {rows} rows are damaged; the last one found: chunk {}, {} of {} from {} to {}: {}",
+        all.len(),
+        last.chunk,
+        last.measurement,
+        last.source.server,
+        last.from,
+        last.to,
+        last.reason
+    );
+    (Outcome::Warn, seen)
 }
 
 fn space(patient: &Patient<'_>, seen: Option<&Seen>, free: f64, report: &mut Report) {

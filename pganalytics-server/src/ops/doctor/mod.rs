@@ -83,6 +83,7 @@ pub const CHECKS: &[About] = &[
     about("store.space", "free space is less than 30 days of what comes in (60 days; under 30 GB in production)", "give the folder more disk, or keep less: PGANALYTICS_DEFAULT_RETENTION_DAYS"),
     about("store.fs", "the data folder is on a network file system", "move it to a local disk: locks of network file systems do not hold"),
     about("store.owner", "the data folder can be read by others, or not be written", "chmod 0700 it, and give it to the server's user"),
+    about("store.quarantine", "(chunks of the store are damaged and were set aside; queries go on without them)", "look at the disk and the memory of the machine; they end by themselves with their retention, a backup from before has them"),
     about("backup.age", "the newest backup is more than 26 hours old, there is none, or no folder is named in production", "pganalytics-backup.timer, or pganalytics-server backup --keep 14 --verify every night; PGANALYTICS_BACKUP_DIR"),
     about("backup.verified", "no backup of the last 30 days (7) was read again", "pganalytics-server backup --verify, or restore --check"),
     about("backup.elsewhere", "(backups are on the disk of the store)", "a disk, or better a machine, of their own"),

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::fixture::{Feed, at, query, rows, schema};
 use crate::{
-    MetricStore,
+    Job, MetricStore,
     sql::{SqlLimits, SqlParam},
 };
 
@@ -116,20 +116,23 @@ async fn one_odd_type_hides_no_value_before_or_after_it() {
     let of = |what| Arc::new(schema("m", CounterFamily::None, &[("k", "key:text"), ("v", what)]));
     let (ints, floats, texts) = (of("gauge:int"), of("gauge:float"), of("info:text"));
     let row = |value| [vec![Value::Text("a"), value]];
-    let all = "SELECT v FROM m ORDER BY time";
     feed.scrape(&ints, 0, ScrapeKind::Keyframe, Epoch::default(), &row(Value::Int(1))).await;
     feed.scrape(&floats, 1, ScrapeKind::Keyframe, Epoch::default(), &row(Value::Float(2.5))).await;
-    assert_eq!(json!(feed.ask(all).await), json!([[1.0], [2.5]]));
+    assert_eq!(json!(feed.ask("SELECT v FROM m ORDER BY time").await), json!([[1.0], [2.5]]));
     feed.scrape(&texts, 2, ScrapeKind::Keyframe, Epoch::default(), &row(Value::Text("n/a"))).await;
-    feed.scrape(&ints, 3, ScrapeKind::Keyframe, Epoch::default(), &row(Value::Int(4))).await;
-    assert_eq!(json!(feed.ask(all).await), json!([["1"], ["2.5"], ["n/a"], ["4"]]));
-    assert_eq!(json!(feed.ask("SELECT v FROM m_latest WHERE v = '4'").await), json!([["4"]]));
-    // A schema of its own makes the numbers numbers again; what is none is NULL.
-    let counted =
-        Arc::new(schema("m", CounterFamily::None, &[("k", "key:text"), ("v", "gauge:float"), ("w", "gauge:int")]));
-    let row = [vec![Value::Text("a"), Value::Float(5.5), Value::Int(0)]];
-    feed.scrape(&counted, 4, ScrapeKind::Keyframe, Epoch::default(), &row).await;
-    assert_eq!(json!(feed.ask(all).await), json!([[1.0], [2.5], [null], [4.0], [5.5]]));
+    let both = "SELECT v, v_text FROM m ORDER BY time";
+    let so_far = json!([[1.0, null], [2.5, null], [null, "n/a"]]);
+    assert_eq!(json!(feed.ask(both).await), so_far);
+    assert_eq!(json!(feed.ask("SELECT sum(v) FROM m").await), json!([[3.5]]));
+    assert_eq!(json!(feed.ask("SELECT v, v_text FROM m_latest WHERE v_text = 'n/a'").await), json!([[null, "n/a"]]));
+    // A text that is a number is one, and stays as it came.
+    feed.scrape(&texts, 3, ScrapeKind::Keyframe, Epoch::default(), &row(Value::Text("17"))).await;
+    feed.scrape(&ints, 4, ScrapeKind::Keyframe, Epoch::default(), &row(Value::Int(4))).await;
+    let all = json!([[1.0, null], [2.5, null], [null, "n/a"], [17.0, "17"], [4.0, null]]);
+    assert_eq!(json!(feed.ask(both).await), all);
+    feed.store.maintain(Job::Compact { before: at(7200) }).await.unwrap();
+    assert_eq!(json!(feed.ask(both).await), all);
+    assert_eq!(json!(feed.ask("SELECT v FROM m_latest WHERE v = 4").await), json!([[4.0]]));
 }
 
 /// Each example of the page is run as it stands there.

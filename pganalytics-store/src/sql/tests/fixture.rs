@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use pganalytics_core::{
-    Batch, CollectorId, Column, ColumnKind, ColumnType, CounterFamily, Epoch, InstanceId, MeasurementName, RowsBuilder,
-    Schema, Scrape, ScrapeClock, ScrapeKind, Seq, ServerId, Source, StreamId, TenantId, Timestamp, Value,
+    Batch, CollectorId, Column, ColumnKind, ColumnType, CounterFamily, Epoch, InstanceId, MeasurementName, Position,
+    RowsBuilder, Schema, Scrape, ScrapeClock, ScrapeKind, Seq, ServerId, Source, StreamId, TenantId, Timestamp, Value,
     frame::VerifiedFrame,
 };
 use serde_json::Value as Json;
@@ -97,9 +97,40 @@ impl Feed {
         Self { store, origin, source, stream: StreamId::random(), next: 0 }
     }
 
+    /// A keyframe in so many frames.
+    pub(super) fn keyframe_in_parts(
+        &mut self,
+        schema: &Arc<Schema>,
+        scrape: Scrape,
+        rows: &[(Vec<Value<'_>>, bool)],
+        parts: usize,
+    ) -> Vec<VerifiedFrame> {
+        let length = rows.len().div_ceil(parts);
+        let part = |part: usize| {
+            let kind = match part + 1 == parts {
+                true => ScrapeKind::LastPart { parts: u32::try_from(parts).unwrap() },
+                false => ScrapeKind::Delta,
+            };
+            let rows = &rows[(part * length).min(rows.len())..((part + 1) * length).min(rows.len())];
+            let base = (part > 0).then_some(Seq(self.next));
+            self.frame_behind(base, schema, Scrape { kind, ..scrape }, rows)
+        };
+        (0..parts).map(part).collect()
+    }
+
     /// The next frame; rows without values but keys (`None`) are gone.
     pub(super) fn frame(
         &mut self,
+        schema: &Arc<Schema>,
+        scrape: Scrape,
+        rows: &[(Vec<Value<'_>>, bool)],
+    ) -> VerifiedFrame {
+        self.frame_behind(None, schema, scrape, rows)
+    }
+
+    fn frame_behind(
+        &mut self,
+        base: Option<Seq>,
         schema: &Arc<Schema>,
         scrape: Scrape,
         rows: &[(Vec<Value<'_>>, bool)],
@@ -110,7 +141,7 @@ impl Feed {
         }
         let batch = Batch { schema: Arc::clone(schema), source: self.source.clone(), scrape, rows: builder.finish() };
         self.next += 1;
-        VerifiedFrame::of_batch(Seq(self.next), &batch).unwrap()
+        VerifiedFrame::of_batch(Position { base, ..Seq(self.next).into() }, &batch).unwrap()
     }
 
     /// Appends a scrape at a minute.

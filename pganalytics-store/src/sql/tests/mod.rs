@@ -10,6 +10,7 @@ mod increases;
 mod limits;
 mod model;
 mod narrow;
+mod parts;
 mod postgres;
 mod random;
 mod tenants;

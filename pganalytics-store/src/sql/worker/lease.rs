@@ -40,10 +40,10 @@ impl Drop for Lease {
     }
 }
 
-/// What a worker said of its query.
-enum Said {
+/// What a worker answers.
+enum Reply {
     Schema(SchemaRef),
-    Last(Message),
+    End(Message),
     Rows(RecordBatch),
 }
 
@@ -76,19 +76,19 @@ impl Lease {
             Err(_) => return Err(SqlError::Timeout { seconds: self.seconds }.into()),
         }
         match self.next().await {
-            Said::Schema(schema) => {
+            Reply::Schema(schema) => {
                 let rows = stream::unfold(Some(self), |lease| async move {
                     let mut lease = lease?;
                     match lease.next().await {
-                        Said::Rows(rows) => Some((Message::Batch(rows), Some(lease))),
-                        Said::Last(message) => Some((message, None)),
-                        Said::Schema(_) => Some((Message::Failed(lease.nonsense()), None)),
+                        Reply::Rows(rows) => Some((Message::Batch(rows), Some(lease))),
+                        Reply::End(message) => Some((message, None)),
+                        Reply::Schema(_) => Some((Message::Failed(lease.nonsense()), None)),
                     }
                 });
                 Ok(RecordStream::of_messages(schema, rows.boxed()))
             }
-            Said::Last(Message::Failed(error)) => Err(error),
-            Said::Last(_) | Said::Rows(_) => Err(self.nonsense()),
+            Reply::End(Message::Failed(error)) => Err(error),
+            Reply::End(_) | Reply::Rows(_) => Err(self.nonsense()),
         }
     }
 
@@ -96,20 +96,20 @@ impl Lease {
         SqlError::Internal("a worker answered out of order".to_owned()).into()
     }
 
-    async fn next(&mut self) -> Said {
+    async fn next(&mut self) -> Reply {
         loop {
             let Some((worker, _)) = &mut self.held else {
-                return Said::Last(Message::Failed(self.nonsense()));
+                return Reply::End(Message::Failed(self.nonsense()));
             };
             let Ok(heard) = timeout_at(self.deadline + GRACE, worker.hear()).await else {
                 // Dropping the lease kills it.
                 let late = SqlError::Timeout { seconds: self.seconds };
-                return Said::Last(Message::Failed(late.into()));
+                return Reply::End(Message::Failed(late.into()));
             };
             let ended = match heard {
                 Err(_) => Message::Failed(self.broken().await),
                 Ok((Kind::Piece, bytes)) => match self.decode(bytes) {
-                    Ok(Some(said)) => return said,
+                    Ok(Some(reply)) => return reply,
                     Ok(None) => continue,
                     Err(error) => Message::Failed(error),
                 },
@@ -129,17 +129,17 @@ impl Lease {
                 }
                 Ok((Kind::Ready, _)) => Message::Failed(self.nonsense()),
             };
-            return Said::Last(ended);
+            return Reply::End(ended);
         }
     }
 
-    fn decode(&mut self, bytes: Vec<u8>) -> Result<Option<Said>, StoreError> {
+    fn decode(&mut self, bytes: Vec<u8>) -> Result<Option<Reply>, StoreError> {
         let first = self.reader.schema().is_none();
         let rows = self.reader.read(bytes);
         let rows = rows.map_err(|error| SqlError::Internal(format!("reading a worker's answer: {error}")))?;
         Ok(match (rows, self.reader.schema()) {
-            (Some(rows), _) => Some(Said::Rows(rows)),
-            (None, Some(schema)) if first => Some(Said::Schema(schema)),
+            (Some(rows), _) => Some(Reply::Rows(rows)),
+            (None, Some(schema)) if first => Some(Reply::Schema(schema)),
             _ => None,
         })
     }

@@ -141,6 +141,7 @@ pub(super) enum Fault {
     Sql(SqlError),
     Unavailable(String),
     Corrupt(String),
+    Damaged(u64, String),
     Other(String),
 }
 
@@ -150,6 +151,7 @@ impl From<&StoreError> for Fault {
             StoreError::Sql(error) => Self::Sql(error.clone()),
             StoreError::Unavailable(why) => Self::Unavailable(why.clone()),
             StoreError::Corrupt(why) => Self::Corrupt(why.clone()),
+            StoreError::Damaged { chunk, why } => Self::Damaged(*chunk, why.clone()),
             other => Self::Other(other.to_string()),
         }
     }
@@ -161,6 +163,7 @@ impl From<Fault> for StoreError {
             Fault::Sql(error) => Self::Sql(error),
             Fault::Unavailable(why) => Self::Unavailable(why),
             Fault::Corrupt(why) => Self::Corrupt(why),
+            Fault::Damaged(chunk, why) => Self::Damaged { chunk, why },
             Fault::Other(why) => Self::backend("a SQL worker", why),
         }
     }

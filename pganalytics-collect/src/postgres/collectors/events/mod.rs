@@ -11,7 +11,7 @@ mod settings;
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use pganalytics_core::{Batch, Source, Timestamp, Value, catalog::Measurement};
+use pganalytics_core::{Batch, Epoch, Source, Timestamp, Value, catalog::Measurement};
 
 use crate::{collector::Collected, scrape::full_scrape};
 
@@ -45,17 +45,23 @@ const LOGGED: usize = 20;
 pub(crate) struct Events {
     measurement: Option<Arc<Measurement>>,
     watchers: Vec<Box<dyn Watcher>>,
+    crash: crash::CrashWatcher,
+}
+
+/// The epoch of a cluster's cumulative counters, as a visit has read it.
+#[derive(Debug, Clone)]
+pub(crate) struct SeenEpoch {
+    pub(crate) source: Source,
+    pub(crate) at: Timestamp,
+    pub(crate) epoch: Epoch,
 }
 
 impl Events {
     /// Those of what a cluster has once. `None`: nobody wants events.
     pub(crate) fn of_cluster(measurement: Option<Arc<Measurement>>) -> Self {
-        let watchers: Vec<Box<dyn Watcher>> = vec![
-            Box::<server::ServerWatcher>::default(),
-            Box::<crash::CrashWatcher>::default(),
-            Box::<settings::SettingsWatcher>::default(),
-        ];
-        Self { measurement, watchers }
+        let watchers: Vec<Box<dyn Watcher>> =
+            vec![Box::<server::ServerWatcher>::default(), Box::<settings::SettingsWatcher>::default()];
+        Self { measurement, watchers, crash: crash::CrashWatcher::default() }
     }
 
     /// Those of what each database has. `schema`: the measurement of it, where it is taken.
@@ -64,7 +70,8 @@ impl Events {
             |schema: &Measurement| -> Box<dyn Watcher> { Box::new(schema::SchemaWatcher::new(schema.max_rows())) };
         // What nobody hears of need not be remembered.
         let schema = schema.filter(|_| measurement.is_some());
-        Self { measurement, watchers: schema.map(watcher).into_iter().collect() }
+        let watchers = schema.map(watcher).into_iter().collect();
+        Self { measurement, watchers, crash: crash::CrashWatcher::default() }
     }
 
     /// A database that is gone, or not watched any more.
@@ -72,10 +79,16 @@ impl Events {
         self.watchers.iter_mut().for_each(|watcher| watcher.forget(source));
     }
 
-    /// Looks through what a visit brought and adds the events to it.
-    pub(crate) fn look(&mut self, collected: &mut Collected) {
+    /// Looks through what a visit brought, and at the epoch of the cluster, which is read at
+    /// each visit, and adds the events to it.
+    pub(crate) fn look(&mut self, collected: &mut Collected, epoch: Option<SeenEpoch>) {
         let Some(measurement) = &self.measurement else { return };
         let mut found: BTreeMap<Source, (Timestamp, Vec<Event>)> = BTreeMap::new();
+        if let Some(SeenEpoch { source, at, epoch }) = epoch
+            && let Some(event) = self.crash.see(&source, epoch)
+        {
+            found.insert(source, (at, vec![event]));
+        }
         for batch in &collected.batches {
             let watchers =
                 self.watchers.iter_mut().filter(|watcher| watcher.measurement() == batch.schema.measurement().as_str());

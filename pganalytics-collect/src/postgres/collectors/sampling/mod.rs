@@ -50,6 +50,7 @@ use tokio::{
 };
 
 use self::sampler::{SampleStats, Sampler};
+pub(crate) use self::schedule::SlotGrid;
 use crate::{
     check::MeasurementCheck,
     collector::{CollectContext, Collected, Collector, Outcome},
@@ -76,6 +77,7 @@ pub(crate) const COST: &str = "agent_sampling";
 pub(crate) struct SamplingCollector {
     name: String,
     context: Arc<ServerContext>,
+    slots: Arc<SlotGrid>,
     measurements: Vec<Arc<Measurement>>,
     running: Option<Running>,
     place: LastPlace,
@@ -91,10 +93,12 @@ struct Running {
 }
 
 impl SamplingCollector {
-    pub(crate) fn new(context: Arc<ServerContext>, measurements: Vec<Arc<Measurement>>) -> Self {
+    /// `slots` are those of all servers that are sampled together.
+    pub(crate) fn new(context: Arc<ServerContext>, measurements: Vec<Arc<Measurement>>, slots: Arc<SlotGrid>) -> Self {
         Self {
             name: format!("postgres {} sampling", context.config.name),
             context,
+            slots,
             measurements,
             running: None,
             place: LastPlace::default(),
@@ -115,6 +119,7 @@ impl SamplingCollector {
             let (attempts, seen) = watch::channel(0);
             let sampler = Sampler {
                 config: Arc::clone(&context.config),
+                slots: Arc::clone(&self.slots),
                 connector: Arc::clone(&connector),
                 pool,
                 stats: Arc::clone(&stats),
@@ -208,7 +213,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 /// Tries it once.
 pub(crate) async fn check(context: &Arc<ServerContext>, measurements: &[Arc<Measurement>]) -> Vec<MeasurementCheck> {
-    let mut collector = SamplingCollector::new(Arc::clone(context), measurements.to_vec());
+    let mut collector = SamplingCollector::new(Arc::clone(context), measurements.to_vec(), Arc::default());
     let due = measurements.iter().map(|measurement| measurement.name().clone()).collect();
     let cx = CollectContext { due, now: Timestamp::from_secs(0), deadline: Instant::now() + LIMIT, only_visit: false };
     let collected = collector.collect(&cx).await.unwrap_or_default();

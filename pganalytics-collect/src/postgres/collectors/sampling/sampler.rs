@@ -103,6 +103,7 @@ impl SampleStats {
 /// Takes samples for as long as it is polled.
 pub(super) struct Sampler {
     pub(super) config: Arc<PostgresConfig>,
+    pub(super) slots: Arc<SlotGrid>,
     /// Counts what the samples cost.
     pub(super) connector: Arc<Connector>,
     pub(super) pool: SessionPool,
@@ -114,7 +115,8 @@ pub(super) struct Sampler {
 impl Sampler {
     pub(super) async fn run(mut self) {
         let database: Arc<str> = self.config.database.as_str().into();
-        let mut schedule = SampleSchedule::new(self.config.sampling_interval, Instant::now(), SlotGrid::common());
+        let slots = Arc::clone(&self.slots);
+        let mut schedule = SampleSchedule::new(self.config.sampling_interval, Instant::now(), &slots);
         let mut names = Names::new(Instant::now());
         loop {
             let (slot, before) = (schedule.period(), self.connector.cpu().total());

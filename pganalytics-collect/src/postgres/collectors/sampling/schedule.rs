@@ -9,7 +9,7 @@
 //! The period is the one that was asked for, doubled until a sample costs less
 //! than [`MOST_LOAD`] of it, on the server and on our side.
 
-use std::{sync::LazyLock, time::Duration};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -24,21 +24,21 @@ const LONGEST: Duration = Duration::from_secs(60);
 /// Longest pause between two attempts where there is no answer.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
-/// What the samples of all servers have in common.
+/// What the samples of an agent's servers have in common.
 #[derive(Debug)]
-pub(super) struct SlotGrid {
+pub(crate) struct SlotGrid {
     /// A slot of each length begins here.
     began: Instant,
     rng: Rng,
 }
 
-impl SlotGrid {
-    /// The one of this process.
-    pub(super) fn common() -> &'static Self {
-        static COMMON: LazyLock<SlotGrid> = LazyLock::new(|| SlotGrid::new(Instant::now()));
-        &COMMON
+impl Default for SlotGrid {
+    fn default() -> Self {
+        Self::new(Instant::now())
     }
+}
 
+impl SlotGrid {
     fn new(began: Instant) -> Self {
         Self { began, rng: Rng::new() }
     }

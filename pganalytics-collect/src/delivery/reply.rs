@@ -9,7 +9,7 @@ use crate::sink::{Delivery, FrameGroup, Refused, SinkError};
 
 /// What follows an answer.
 #[derive(Debug, PartialEq)]
-pub(super) struct Verdict {
+pub(super) struct Decision {
     /// What the outbox is told.
     pub(super) settle: Delivery,
     /// The stream is somebody else's, too.
@@ -20,7 +20,7 @@ pub(super) struct Verdict {
 
 /// Decides what an answer means, and which part of a group is tried next.
 #[derive(Debug)]
-pub(super) struct Judge {
+pub(super) struct ReplyPolicy {
     backoff: Backoff,
     limits: GroupLimits,
     /// Parts of the group that is out, to be tried by themselves.
@@ -30,7 +30,7 @@ pub(super) struct Judge {
     pub(super) failing: usize,
 }
 
-impl Judge {
+impl ReplyPolicy {
     pub(super) fn new(backoff: Backoff, limits: GroupLimits) -> Self {
         Self { backoff, limits, parts: VecDeque::new(), window: limits, failing: 0 }
     }
@@ -63,7 +63,7 @@ impl Judge {
     }
 
     /// What this answer to this group means.
-    pub(super) fn judge(&mut self, group: FrameGroup, answer: Result<Delivery, SinkError>) -> Verdict {
+    pub(super) fn decide(&mut self, group: FrameGroup, answer: Result<Delivery, SinkError>) -> Decision {
         let sent = group.numbers();
         let answer = answer.and_then(|delivery| delivery.check(&sent).map(|left| (delivery, left)));
         match answer {
@@ -72,7 +72,7 @@ impl Judge {
                 self.backoff.reset();
                 self.window.frames = self.window.frames.saturating_mul(2).min(self.limits.frames);
                 self.window.bytes = self.window.bytes.saturating_mul(2).min(self.limits.bytes);
-                Verdict { settle: delivery, fork: false, pause: None }
+                Decision { settle: delivery, fork: false, pause: None }
             }
             Ok((delivery, left)) => {
                 let message = format!(
@@ -89,7 +89,7 @@ impl Judge {
             Err(error @ SinkError::Unreadable { .. }) => self.halve(group, "unreadable", &error),
             Err(SinkError::Forked { .. }) => {
                 self.parts.clear();
-                Verdict { settle: Delivery::default(), fork: true, pause: None }
+                Decision { settle: Delivery::default(), fork: true, pause: None }
             }
             Err(error) => {
                 let retry_after = match &error {
@@ -102,15 +102,15 @@ impl Judge {
     }
 
     /// A failure that waiting may help: what is out waits again.
-    pub(super) fn wait(&mut self, settle: Delivery, error: SinkError, retry_after: Option<Duration>) -> Verdict {
+    pub(super) fn wait(&mut self, settle: Delivery, error: SinkError, retry_after: Option<Duration>) -> Decision {
         self.parts.clear();
         self.failing += 1;
         let pause = self.backoff.next_pause(retry_after);
-        Verdict { settle, fork: false, pause: Some((error, pause)) }
+        Decision { settle, fork: false, pause: Some((error, pause)) }
     }
 
     /// Both halves by themselves, down to the one frame that is not taken.
-    fn halve(&mut self, group: FrameGroup, code: &str, error: &SinkError) -> Verdict {
+    fn halve(&mut self, group: FrameGroup, code: &str, error: &SinkError) -> Decision {
         let FrameGroup { stream, mut frames } = group;
         let mut settle = Delivery::default();
         if let [(position, _)] = frames.as_slice() {
@@ -120,14 +120,14 @@ impl Judge {
             self.parts.push_front(FrameGroup { stream, frames: second });
             self.parts.push_front(FrameGroup { stream, frames });
         }
-        Verdict { settle, fork: false, pause: None }
+        Decision { settle, fork: false, pause: None }
     }
 }
 
 /// Most frames of a push while delivery fails.
 const PROBE: usize = 50;
 
-impl Verdict {
+impl Decision {
     /// Whether the outbox has something to hear.
     pub(super) fn settles(&self) -> bool {
         self.settle != Delivery::default()

@@ -4,10 +4,10 @@ use pganalytics_core::{CollectorId, TenantId, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use uuid::Uuid;
 
-use super::value::Id;
 use crate::{
     error::StoreError,
     meta_store::{ApiToken, CollectorRecord, Role, Rotated, User},
+    sqlite::value::Id,
 };
 
 /// A row's text or number that this program never writes.

@@ -1,15 +1,15 @@
 //! Numbers that a seed decides.
 
 #[derive(Debug, Clone)]
-pub(super) struct Dice(crate::rng::Rng);
+pub(super) struct SimRng(crate::rng::Rng);
 
-impl Default for Dice {
+impl Default for SimRng {
     fn default() -> Self {
         Self(crate::rng::Rng::seeded(0))
     }
 }
 
-impl Dice {
+impl SimRng {
     pub(super) fn new(seed: u64) -> Self {
         Self(crate::rng::Rng::seeded(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x5851_f42d_4c95_7f2d))
     }

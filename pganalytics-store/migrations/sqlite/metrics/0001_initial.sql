@@ -40,7 +40,9 @@ CREATE TABLE series (
     database    TEXT,
     collector   BLOB    NOT NULL,
     t_min       INTEGER NOT NULL, -- oldest scrape that is still there
-    t_max       INTEGER NOT NULL  -- newest scrape
+    t_max       INTEGER NOT NULL, -- newest scrape
+    interval    INTEGER NOT NULL, -- from it to the one that was to come
+    keyframe    INTEGER           -- newest scrape that had all rows
 ) STRICT;
 CREATE UNIQUE INDEX series_key
     ON series (tenant, measurement, server_id, instance_id, ifnull('/' || database, ''), collector);
@@ -88,6 +90,40 @@ CREATE TABLE chunks (
 CREATE INDEX chunks_by_time ON chunks (series, t_min, t_max);
 -- Finds what compaction has to do; blocks are not in it.
 CREATE INDEX chunks_to_compact ON chunks (series, t_min) WHERE level = 0;
+
+-- The rows of a series that were live at a scrape, as a block that begins with its last
+-- keyframe: with the chunks behind it they give what is live now. It holds what all
+-- chunks up to that scrape say; a frame that comes late takes it away.
+CREATE TABLE heads (
+    series   INTEGER PRIMARY KEY,
+    chunk    INTEGER NOT NULL, -- a number that no chunk has
+    source   INTEGER NOT NULL,
+    schema   INTEGER NOT NULL,
+    keyframe INTEGER NOT NULL, -- its first scrape
+    t_max    INTEGER NOT NULL, -- its last
+    data     BLOB    NOT NULL
+) STRICT;
+
+-- Chunks that can't be read, with what is known of them, as long as they would be kept.
+CREATE TABLE quarantine (
+    chunk       INTEGER PRIMARY KEY,
+    tenant      BLOB    NOT NULL,
+    collector   BLOB    NOT NULL,
+    measurement TEXT    NOT NULL,
+    server_id   BLOB    NOT NULL,
+    instance_id BLOB    NOT NULL,
+    server      TEXT    NOT NULL,
+    database    TEXT,
+    t_min       INTEGER NOT NULL,
+    t_max       INTEGER NOT NULL,
+    row_count   INTEGER NOT NULL,
+    stream      BLOB,
+    seq         INTEGER,
+    reason      TEXT    NOT NULL,
+    found_at    INTEGER NOT NULL, -- by this server's clock
+    data        BLOB    NOT NULL
+) STRICT;
+CREATE INDEX quarantine_by_age ON quarantine (t_max);
 
 -- Which frames were ever stored: ranges of sequence numbers. Stays until the stream has
 -- been silent for longer than anything that it sent can be kept.
@@ -169,65 +205,14 @@ CREATE TABLE declared (
     PRIMARY KEY (tenant, collector, stream, first)
 ) WITHOUT ROWID, STRICT;
 
--- What frames brought, for ever counted.
+-- What frames brought, for ever counted, and from when to when there is any.
 CREATE TABLE totals (
     tenant       BLOB    NOT NULL,
     measurement  TEXT    NOT NULL,
     scrape_count INTEGER NOT NULL,
     row_count    INTEGER NOT NULL,
     value_count  INTEGER NOT NULL,
+    t_min        INTEGER, -- NULL: none is left
+    t_max        INTEGER,
     PRIMARY KEY (tenant, measurement)
-) WITHOUT ROWID, STRICT;
-
-CREATE TABLE users (
-    id            BLOB    NOT NULL PRIMARY KEY,
-    tenant        BLOB    NOT NULL,
-    username      TEXT    NOT NULL UNIQUE,
-    password_hash TEXT    NOT NULL,
-    role          TEXT    NOT NULL,
-    version       INTEGER NOT NULL,
-    created_at    INTEGER NOT NULL
-) WITHOUT ROWID, STRICT;
-
-CREATE TABLE refresh_tokens (
-    hash       BLOB    NOT NULL PRIMARY KEY,
-    tenant     BLOB    NOT NULL,
-    family     BLOB    NOT NULL,
-    user       BLOB    NOT NULL,
-    expires_at INTEGER NOT NULL,
-    state      TEXT    NOT NULL CHECK (state IN ('good', 'spent', 'revoked'))
-) WITHOUT ROWID, STRICT;
-CREATE INDEX refresh_tokens_by_family ON refresh_tokens (family);
-CREATE INDEX refresh_tokens_by_user ON refresh_tokens (user);
-CREATE INDEX refresh_tokens_by_end ON refresh_tokens (expires_at);
-
-CREATE TABLE api_tokens (
-    id         BLOB    NOT NULL PRIMARY KEY,
-    hash       BLOB    NOT NULL,
-    tenant     BLOB    NOT NULL,
-    name       TEXT    NOT NULL,
-    collector  BLOB,
-    user       BLOB,
-    scopes     TEXT    NOT NULL, -- JSON array
-    created_at INTEGER NOT NULL,
-    expires_at INTEGER
-) WITHOUT ROWID, STRICT;
-CREATE INDEX api_tokens_by_tenant ON api_tokens (tenant, created_at);
-
-CREATE TABLE collectors (
-    id            BLOB    NOT NULL PRIMARY KEY,
-    tenant        BLOB    NOT NULL,
-    name          TEXT    NOT NULL,
-    hostname      TEXT    NOT NULL,
-    version       TEXT    NOT NULL,
-    registered_at INTEGER NOT NULL,
-    last_seen     INTEGER,
-    revoked       INTEGER NOT NULL
-) WITHOUT ROWID, STRICT;
-CREATE INDEX collectors_by_name ON collectors (tenant, name, id);
-
--- Values of the whole installation, of no tenant.
-CREATE TABLE settings (
-    name  TEXT NOT NULL PRIMARY KEY,
-    value BLOB NOT NULL
 ) WITHOUT ROWID, STRICT;

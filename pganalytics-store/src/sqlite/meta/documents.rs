@@ -7,10 +7,11 @@ use pganalytics_core::{TenantId, Timestamp};
 use rusqlite::{OptionalExtension, Row, params};
 use uuid::Uuid;
 
-use super::{SqliteStore, value::Id};
+use super::SqliteMetaStore;
 use crate::{
     document_store::{Document, DocumentStore},
     error::StoreError,
+    sqlite::value::Id,
 };
 
 const DOCUMENT: &str = "SELECT id, tenant, kind, owner, began, ended, body FROM documents";
@@ -27,7 +28,7 @@ fn document_of(row: &Row<'_>) -> rusqlite::Result<Document> {
 }
 
 #[async_trait]
-impl DocumentStore for SqliteStore {
+impl DocumentStore for SqliteMetaStore {
     async fn put_document(&self, document: &Document, most: u64) -> Result<bool, StoreError> {
         let new = document.clone();
         self.write("keeping a document", move |connection| {
