@@ -80,11 +80,11 @@ test("a million points are zoomed and moved without asking again, four in a pixe
     }
     Path2D.prototype.lineTo = lineTo;
     frames.sort((a, b) => a - b);
-    return { median: frames[60] ?? 0, p95: frames[114] ?? 0, most: Math.max(...drawn), least: Math.min(...drawn), width: document.querySelector(".plot")?.clientWidth ?? 0 };
+    return { median: frames[60] ?? 0, p95: frames[114] ?? 0, most: Math.max(...drawn), width: document.querySelector(".plot")?.clientWidth ?? 0 };
   });
   // A figure to look at: how long a frame takes here is the machine's affair.
-  console.log(`a move over 1M points: median ${taken.median.toFixed(1)} ms, p95 ${taken.p95.toFixed(1)} ms`);
-  expect(taken.least).toBeGreaterThan(0);
+  console.log(`a move over 1M points: median ${taken.median.toFixed(1)} ms, p95 ${taken.p95.toFixed(1)} ms, ${taken.most} points at most`);
+  expect(taken.most).toBeGreaterThan(taken.width);
   expect(taken.most).toBeLessThanOrEqual(taken.width * 4 * 10);
   expect(calls).toBe(0);
 });
