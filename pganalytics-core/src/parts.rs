@@ -33,7 +33,7 @@ pub struct Joined {
 /// Joins the parts of keyframes in scrapes that are in order of time.
 #[must_use]
 pub fn join(all: &[Placed]) -> Joined {
-    let mut joined = Joined::default();
+    let mut joined = Joined { scrapes: Vec::with_capacity(all.len()), numbers: Vec::with_capacity(all.len()) };
     for (at, placed) in all.iter().enumerate() {
         let (mut scrape, mut link) = (placed.scrape, placed.link);
         if let ScrapeKind::LastPart { parts } = scrape.kind {

@@ -114,15 +114,18 @@ impl Input {
         places.sort_by_key(|(frame, local, scrape)| {
             (scrape.collected_at, link_of(*frame, *local).map(|link: Link| link.seq))
         });
-        let placed = places.iter().map(|&(frame, local, scrape)| {
+        // There may be many: of each, only what is still needed is held.
+        let positions: Vec<_> = places.iter().map(|(frame, local, _)| (*frame, *local)).collect();
+        let placed = places.into_iter().map(|(frame, local, scrape)| {
             let link = link_of(frame, local);
             let alone = frames.get(frame).is_some_and(|frame| frame.scrapes().len() == 1);
             parts::Placed { scrape, link, alone }
         });
         let joined = parts::join(&placed.collect::<Vec<_>>());
+        drop(links);
         let mut numbers: Vec<Vec<u32>> = frames.iter().map(|frame| vec![0; frame.scrapes().len()]).collect();
         let mut frame_of_scrape = vec![0; joined.scrapes.len()];
-        for ((frame, local, _), &number) in places.iter().zip(&joined.numbers) {
+        for ((frame, local), &number) in positions.iter().zip(&joined.numbers) {
             if let Some(slot) = numbers.get_mut(*frame).and_then(|numbers| numbers.get_mut(*local)) {
                 *slot = number;
             }
