@@ -57,11 +57,12 @@ struct Made {
     error: Option<StoreError>,
 }
 
-/// Joins the loose frames of finished hours.
-pub(super) async fn compact(inner: &Arc<Inner>, before: Timestamp) -> Result<JobReport, StoreError> {
+/// Joins the loose frames of finished hours, and adds what it has done to the report, also when
+/// something of it fails.
+pub(super) async fn compact(inner: &Arc<Inner>, before: Timestamp, report: &mut JobReport) -> Result<(), StoreError> {
     let _alone = inner.jobs.lock().await;
     let end = compaction::first_open_hour(before);
-    let mut report = JobReport::default();
+    let made_before = report.chunks_out;
     let mut first_error = None;
     let mut from = Some((i64::MIN, i64::MIN));
     while let Some(after) = from {
@@ -70,13 +71,13 @@ pub(super) async fn compact(inner: &Arc<Inner>, before: Timestamp) -> Result<Job
         from = made.next;
         first_error = first_error.or(made.error);
         if !made.swaps.is_empty() {
-            (_, report) = inner.writer.sliced((made.swaps, report), swap).await?;
+            (_, *report) = inner.writer.sliced((made.swaps, *report), swap).await?;
         }
     }
-    if report.chunks_out > 0 {
+    if report.chunks_out > made_before {
         shrink(inner).await?;
     }
-    first_error.map_or(Ok(report), Err)
+    first_error.map_or(Ok(()), Err)
 }
 
 /// Makes the blocks of the next hours behind one.

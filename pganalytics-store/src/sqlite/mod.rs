@@ -72,7 +72,6 @@ mod writer;
 
 use std::{
     fmt,
-    future::Future,
     path::Path,
     sync::{Arc, atomic::Ordering},
 };
@@ -134,18 +133,25 @@ impl SqliteStore {
         Ok(Self { inner: Arc::new(Inner::open(folder.as_ref(), options)?) })
     }
 
-    /// Does a job; chunks that it can't read are set aside, and it goes on without them.
-    async fn without_damaged<F: Future<Output = Result<JobReport, StoreError>>>(
-        &self,
-        job: impl Fn() -> F,
-    ) -> Result<JobReport, StoreError> {
-        for _ in 0..MOST_DAMAGED {
-            match job().await {
-                Err(StoreError::Damaged { chunk, .. }) if quarantine::set_aside(&self.inner, chunk).await? => {}
-                done => return done,
+    /// Compacts, or refreshes heads when no time is given; chunks that can't be read are set aside,
+    /// and it goes on without them.
+    async fn without_damaged(&self, compact_before: Option<Timestamp>) -> Result<JobReport, StoreError> {
+        let mut report = JobReport::default();
+        let mut set_aside = 0;
+        loop {
+            let done = match compact_before {
+                Some(before) => compact::compact(&self.inner, before, &mut report).await,
+                None => heads::refresh(&self.inner).await.map(|done| report = done),
+            };
+            match done {
+                Err(StoreError::Damaged { chunk, .. })
+                    if set_aside < MOST_DAMAGED && quarantine::set_aside(&self.inner, chunk).await? =>
+                {
+                    set_aside += 1;
+                }
+                done => return done.map(|()| report),
             }
         }
-        job().await
     }
 
     /// Keeps the writer in a transaction, which it tells by `busy`, until `held` says something.
@@ -241,8 +247,8 @@ impl MetricStore for SqliteStore {
 
     async fn maintain(&self, job: Job) -> Result<JobReport, StoreError> {
         match job {
-            Job::Compact { before } => self.without_damaged(|| compact::compact(&self.inner, before)).await,
-            Job::Heads => self.without_damaged(|| heads::refresh(&self.inner)).await,
+            Job::Compact { before } => self.without_damaged(Some(before)).await,
+            Job::Heads => self.without_damaged(None).await,
             Job::Retain { now, default, retention } => {
                 retain::retain(&self.inner, Retention::new(now, default, retention)).await
             }
